@@ -1,0 +1,79 @@
+"""What to say, to whom and when; and in which wording."""
+
+from datetime import timedelta
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from campaigns.models.segment import Segment
+from campaigns.models.template import Channel, Template
+
+
+class Campaign(models.Model):
+    class Schedule(models.TextChoices):
+        NOW = "now", "When launched"
+        AT = "at", "Once, at a time"
+        RECURRING = "recurring", "Again and again"
+        LAUNCH = "launch", "When the app opens"  # in-app only
+
+    class State(models.TextChoices):
+        DRAFT = "draft"
+        ACTIVE = "active"  # launched: scheduled, sending or live in the app
+        PAUSED = "paused"
+        FINISHED = "finished"
+        CANCELLED = "cancelled"
+
+    name = models.CharField(max_length=100, unique=True)
+    channel = models.CharField(max_length=10, choices=Channel.choices)
+    segment = models.ForeignKey(Segment, models.PROTECT, null=True, blank=True)  # null: everybody
+    topic = models.CharField(
+        max_length=100, blank=True
+    )  # of the consent it needs, besides channel's
+    state = models.CharField(max_length=10, choices=State.choices, default=State.DRAFT)
+    schedule = models.CharField(max_length=10, choices=Schedule.choices, default=Schedule.NOW)
+    starts_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True)
+    recurrence = models.CharField(
+        max_length=200, blank=True
+    )  # an RRULE, in `time_zone`'s wall clock
+    time_zone = models.CharField(max_length=50, default="UTC")
+    max_lateness = models.DurationField(
+        default=timedelta(hours=1)
+    )  # a later run waits for a human
+    expires_after = models.DurationField(default=timedelta(hours=24))  # a message is no use then
+    control_percent = models.DecimalField(
+        max_digits=5, decimal_places=2, default=0,
+        validators=[MinValueValidator(0), MaxValueValidator(100)],
+    )  # fmt: skip
+    sender = models.CharField(max_length=255, blank=True)  # email: Name <address>
+    priority = models.PositiveSmallIntegerField(default=50)  # in-app: higher first
+    per_day = models.PositiveSmallIntegerField(default=1)  # in-app: impressions a day
+    lifetime = models.PositiveSmallIntegerField(default=3)  # in-app: impressions in all
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="campaign_control_percent",
+                condition=models.Q(control_percent__gte=0, control_percent__lte=100),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Variant(models.Model):
+    campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="variants")
+    template = models.ForeignKey(Template, models.PROTECT, related_name="variants")
+    name = models.CharField(max_length=50, default="a")
+    weight = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "name"], name="variant_campaign_name")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.campaign}: {self.name}"

@@ -1,0 +1,69 @@
+"""What a message says, and the places in it that recommendations fill."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+
+
+class Channel(models.TextChoices):
+    EMAIL = "email", "E-mail"
+    PUSH = "push", "Push"
+    IN_APP = "in_app", "In-app"
+
+
+class Template(models.Model):
+    """Liquid sources. `compiled_html`: the body after MJML and CSS inlining, made once at save."""
+
+    name = models.CharField(max_length=100, unique=True)
+    channel = models.CharField(max_length=10, choices=Channel.choices)
+    subject = models.CharField(max_length=500, blank=True)  # email
+    preheader = models.CharField(max_length=500, blank=True)  # email
+    body = models.TextField(blank=True)  # email: MJML or HTML; others: plain text
+    text = models.TextField(blank=True)  # email: the plain part; empty: made from the body
+    title = models.CharField(max_length=500, blank=True)  # push, in-app
+    image_url = models.CharField(max_length=2000, blank=True)  # push, in-app; Liquid allowed
+    link = models.CharField(max_length=2000, blank=True)  # push, in-app: where a tap leads
+    button = models.CharField(max_length=100, blank=True)  # in-app: the text on it
+    content_type = models.CharField(max_length=20, default="modal", blank=True)  # in-app
+    compiled_html = models.TextField(blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Slot(models.Model):
+    """A place in a template: `{% for item in slots.NAME %}`. A rung is a step of its ladder."""
+
+    class Short(models.TextChoices):
+        DROP_BLOCK = "drop_block", "Leave the block empty"
+        DROP_MESSAGE = "drop_message", "Do not send the message"
+
+    template = models.ForeignKey(Template, models.CASCADE, related_name="slots")
+    name = models.CharField(
+        max_length=50, validators=[RegexValidator(r"^[a-z][a-z0-9_]*$", "Use a-z, 0-9 and _.")]
+    )
+    catalog = models.CharField(max_length=50, default="default")
+    minimum = models.PositiveSmallIntegerField(default=1, validators=[MaxValueValidator(50)])
+    maximum = models.PositiveSmallIntegerField(
+        default=4, validators=[MinValueValidator(1), MaxValueValidator(50)]
+    )
+    ladder = models.JSONField(
+        default=list, blank=True
+    )  # rungs in order; empty: the default ladder
+    filter = models.JSONField(default=dict, blank=True)  # in the language of catalog/filters.py
+    # Leave out what the person did one of these with: {"Order Completed": 365} (event → days).
+    exclude_events = models.JSONField(default=dict, blank=True)
+    on_short = models.CharField(max_length=12, choices=Short.choices, default=Short.DROP_BLOCK)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["template", "name"], name="slot_template_name"),
+            models.CheckConstraint(
+                name="slot_minimum_below_maximum",
+                condition=models.Q(minimum__lte=models.F("maximum")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

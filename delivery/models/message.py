@@ -1,0 +1,97 @@
+"""The send ledger: one row per recipient, and every call made for it."""
+
+from django.db import models
+
+
+class Message(models.Model):
+    """One recipient, one channel, one state. The row is the truth; tasks only ring.
+
+    planned → leased → attempting → a final state; see `outbox.py` for the legal moves.
+    """
+
+    class State(models.TextChoices):
+        PLANNED = "planned"
+        LEASED = "leased"  # claimed, certainly not sent
+        ATTEMPTING = "attempting"  # the provider may have been called
+        ACCEPTED = "accepted"
+        FAILED = "failed"
+        SUPPRESSED = "suppressed"
+        EXPIRED = "expired"
+        CANCELLED = "cancelled"
+        UNKNOWN = "unknown"  # called, and the answer never came
+
+    OPEN = (State.PLANNED, State.LEASED, State.ATTEMPTING)
+    FINAL = (
+        State.ACCEPTED,
+        State.FAILED,
+        State.SUPPRESSED,
+        State.EXPIRED,
+        State.CANCELLED,
+        State.UNKNOWN,
+    )
+
+    pk = models.CompositePrimaryKey("profile_id", "id")
+    profile_id = models.BigIntegerField()
+    id = models.UUIDField()  # version 7
+    key = models.UUIDField()  # digest of what makes it one message: run, profile, channel, address
+    kind = models.CharField(max_length=20, default="campaign")  # campaign, test, in_app
+    # By value: delivery lies below campaigns, and campaigns are archived, never deleted.
+    campaign_id = models.BigIntegerField()
+    run_id = models.BigIntegerField(null=True)
+    variant_id = models.BigIntegerField()
+    channel = models.CharField(max_length=20)
+    address_id = models.CharField(max_length=255, blank=True)  # push: device id; email: ""
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNED)
+    reason = models.CharField(max_length=100, blank=True)  # of a final state other than accepted
+    not_before = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    lease_token = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    attempt = models.SmallIntegerField(default=0)
+    provider_id = models.CharField(max_length=255, blank=True)
+    # What the slots showed, written with the outcome: [{"slot", "item", "rank", "rung", "source"}]
+    items = models.JSONField(default=list)
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["profile_id", "key"], name="message_send_key"),
+            models.CheckConstraint(
+                name="message_lease_while_working",
+                condition=~models.Q(state__in=["leased", "attempting"])
+                | models.Q(lease_token__isnull=False, lease_until__isnull=False),
+            ),
+        ]
+        indexes = [
+            # claiming what is due
+            models.Index(fields=["channel", "not_before"], name="message_due",
+                         condition=models.Q(state="planned")),
+            # reaping expired leases
+            models.Index(fields=["lease_until"], name="message_leased",
+                         condition=models.Q(state__in=["leased", "attempting"])),
+            # the sums of a run
+            models.Index(fields=["run_id", "state"], name="message_run_state"),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"message {self.id}"
+
+
+class SendAttempt(models.Model):
+    """Append-only: one provider call and what became of it."""
+
+    pk = models.CompositePrimaryKey("profile_id", "id")
+    profile_id = models.BigIntegerField()
+    id = models.UUIDField()  # version 7
+    message_id = models.UUIDField(db_index=True)
+    attempt = models.SmallIntegerField()
+    lease_token = models.UUIDField()
+    outcome = models.CharField(max_length=20)  # accepted, refused, unavailable, unknown, fenced
+    detail = models.CharField(max_length=255, blank=True)  # the provider's word; no addresses
+    provider_id = models.CharField(max_length=255, blank=True)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"attempt {self.attempt} of {self.message_id}"

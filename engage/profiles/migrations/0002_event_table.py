@@ -1,0 +1,26 @@
+from django.db import migrations
+
+# Partitioned by month of ts; `engage/profiles/partitions.py` makes the months that events need.
+SQL = """
+CREATE TABLE profiles_event (
+    profile_id   bigint      NOT NULL,
+    ts           timestamptz NOT NULL,
+    id           uuid        NOT NULL,
+    source_id    integer     NOT NULL,
+    message_id   varchar(100) NOT NULL,
+    kind         varchar(10) NOT NULL,
+    name         varchar(200) NOT NULL,
+    user_id      varchar(255) NOT NULL DEFAULT '',
+    anonymous_id varchar(255) NOT NULL DEFAULT '',
+    properties   jsonb       NOT NULL DEFAULT '{}',
+    context      jsonb       NOT NULL DEFAULT '{}',
+    received_at  timestamptz NOT NULL,
+    PRIMARY KEY (profile_id, ts, id)
+) PARTITION BY RANGE (ts);
+CREATE INDEX profiles_event_ts ON profiles_event USING brin (ts);
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("profiles", "0001_initial")]
+    operations = [migrations.RunSQL(SQL, "DROP TABLE profiles_event")]

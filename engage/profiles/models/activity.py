@@ -1,0 +1,18 @@
+"""The last things a profile did with products."""
+
+from django.db import models
+
+from engage.profiles.models.profile import Profile
+
+
+class Activity(models.Model):
+    """`touches`: newest first, at most RECENT_ITEMS of [item, event, ts in ms, message_id]."""
+
+    profile = models.OneToOneField(Profile, models.CASCADE, primary_key=True)
+    touches = models.JSONField(default=list)
+
+    class Meta:
+        verbose_name_plural = "activities"
+
+    def __str__(self) -> str:
+        return f"activity of {self.profile_id}"

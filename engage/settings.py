@@ -1,0 +1,146 @@
+"""Every setting. All come from the environment; `docs/operations.md` has the table."""
+
+from pathlib import Path
+
+from engage import env
+from engage.lib.data_dir import socket_dir
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- the place ------------------------------------------------------------------------------
+DATA_DIR = env.folder("ENGAGE_DATA_DIR", BASE_DIR / "var")  # everything an installation keeps
+SOCKET_DIR = socket_dir(DATA_DIR)  # of the embedded servers
+PORT = env.integer("ENGAGE_PORT", 8000, minimum=1, maximum=65535)
+PUBLIC_URL = env.text("ENGAGE_PUBLIC_URL", f"http://localhost:{PORT}").rstrip("/")  # in links
+DEBUG = env.flag("ENGAGE_DEBUG")
+ALLOWED_HOSTS = env.names("ENGAGE_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.names("ENGAGE_TRUSTED_ORIGINS", "")
+SECRET_KEY = env.secret_key("SECRET_KEY", keep_in=DATA_DIR / "secret_key")
+INSTANCE_NONCE = env.text(
+    "ENGAGE_INSTANCE"
+)  # set by the runner for each start; probes look for it
+
+# --- stores ---------------------------------------------------------------------------------
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        **env.database("DATABASE_URL", socket_dir=SOCKET_DIR),
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "connect_timeout": 5,  # seconds
+            "application_name": "engage",
+        },
+    }
+}
+EMBEDDED_DATABASE = not env.text("DATABASE_URL")
+EMBEDDED_REDIS = not env.text("REDIS_URL")
+REDIS_URL = env.text("REDIS_URL", f"unix://{SOCKET_DIR}/redis.sock?db=0")
+REDIS_PREFIX = env.text("ENGAGE_REDIS_PREFIX", "engage")
+REDIS_TIMEOUT_SECONDS = env.integer("ENGAGE_REDIS_TIMEOUT_SECONDS", 5, minimum=1)
+BROKER_URL = env.text(
+    "BROKER_URL",
+    f"redis+socket://{SOCKET_DIR}/redis.sock?virtual_host=1" if EMBEDDED_REDIS else REDIS_URL,
+)
+
+# --- collector ------------------------------------------------------------------------------
+BATCH_MAX_BYTES = env.integer("ENGAGE_BATCH_MAX_BYTES", 500_000, minimum=1_000)  # after gunzip
+BATCH_MAX_EVENTS = env.integer("ENGAGE_BATCH_MAX_EVENTS", 2_500, minimum=1)
+EVENT_MAX_BYTES = env.integer("ENGAGE_EVENT_MAX_BYTES", 32_768, minimum=1_000)
+STREAM_MAX_ENTRIES = env.integer("ENGAGE_STREAM_MAX_ENTRIES", 100_000, minimum=1)  # then 429
+INGEST_MAX_EVENTS = env.integer("ENGAGE_INGEST_MAX_EVENTS", 5_000, minimum=1)  # per transaction
+DEDUPE_DAYS = env.integer("ENGAGE_DEDUPE_DAYS", 30, minimum=1, maximum=90)
+RECENT_ITEMS = 50  # touches kept per profile, newest first
+
+# --- recommendations ------------------------------------------------------------------------
+BUILD_THREADS = env.integer("ENGAGE_BUILD_THREADS", 1, minimum=1, maximum=64)
+KEEP_BUILDS = env.integer("ENGAGE_KEEP_BUILDS", 5, minimum=2)  # artifacts kept for rolling back
+
+# --- delivery -------------------------------------------------------------------------------
+SEND_BATCH = env.integer("ENGAGE_SEND_BATCH", 1_000, minimum=1, maximum=10_000)  # messages a task
+SEND_LEASE_SECONDS = env.integer("ENGAGE_SEND_LEASE_SECONDS", 60, minimum=30)  # then reaped
+PROVIDER_TIMEOUT_SECONDS = env.integer("ENGAGE_PROVIDER_TIMEOUT_SECONDS", 15, minimum=1)
+SMTP_URL = env.text(
+    "ENGAGE_SMTP_URL"
+)  # smtp://user:password@host:587?starttls=1; empty: no e-mail
+FCM_CREDENTIALS_FILE = env.text("ENGAGE_FCM_CREDENTIALS_FILE")  # service account JSON; empty: none
+FCM_URL = env.text("ENGAGE_FCM_URL", "https://fcm.googleapis.com").rstrip("/")
+CA_FILE = env.text("ENGAGE_CA_FILE")  # extra certificates that outgoing TLS trusts
+CHANNELS = {
+    "email": "delivery.channels.smtp.SmtpChannel",
+    "push": "delivery.channels.fcm.FcmChannel",
+}
+
+# --- Django ---------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "engage.apps.EngageConfig",
+    "engage.profiles.apps.ProfilesConfig",
+    "engage.collector.apps.CollectorConfig",
+    "catalog.apps.CatalogConfig",
+    "recommendations.apps.RecommendationsConfig",
+    "delivery.apps.DeliveryConfig",
+    "campaigns.apps.CampaignsConfig",
+]
+# The doors for machines have no middleware at all: see engage/wsgi.py.
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "engage" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+ROOT_URLCONF = "engage.urls"
+WSGI_APPLICATION = "engage.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "engage" / "static"]
+WHITENOISE_USE_FINDERS = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * BATCH_MAX_BYTES
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+X_FRAME_OPTIONS = "SAMEORIGIN"  # previews are shown in a sandboxed frame of our own pages
+SECURE_CONTENT_TYPE_NOSNIFF = True
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "engage.lib.logs.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": env.text("ENGAGE_LOG_LEVEL", "WARNING")},
+}

@@ -1,0 +1,8 @@
+"""Which door leads where."""
+
+from django.contrib import admin
+from django.urls import path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+]

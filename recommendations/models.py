@@ -1,0 +1,58 @@
+"""The registry of builds, and the lists a marketer picks by hand."""
+
+from django.db import models
+
+
+class Build(models.Model):
+    """One training and its artifact. The live one of a catalog is served; refused ones say why."""
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        LIVE = "live"
+        REPLACED = "replaced"  # was live; its artifact is kept for rolling back
+        REFUSED = "refused"  # measured worse than the live one
+        FAILED = "failed"
+
+    catalog = models.CharField(max_length=50)  # by name: artifacts outlive rows
+    state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
+    reason = models.TextField(blank=True)
+    parameters = models.JSONField(default=dict)
+    data = models.JSONField(default=dict)  # interactions, profiles, products, first and last time
+    quality = models.JSONField(default=dict)  # metric → value on the held-back events
+    timings = models.JSONField(default=dict)  # step → seconds, and peak memory in MB
+    artifact = models.CharField(max_length=200, blank=True)  # folder below DATA_DIR/artifacts
+    checksum = models.CharField(max_length=64, blank=True)  # of the manifest
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    published_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["catalog"], name="build_one_live", condition=models.Q(state="live")
+            ),
+            models.UniqueConstraint(
+                fields=["catalog"], name="build_one_running", condition=models.Q(state="running")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"build {self.pk} of {self.catalog}"
+
+
+class HandPicked(models.Model):
+    """The last rung before giving up: products a person chose, best first."""
+
+    catalog = models.CharField(max_length=50)
+    name = models.CharField(max_length=100, default="default")
+    item_ids = models.JSONField(default=list)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = "hand-picked list"
+        constraints = [
+            models.UniqueConstraint(fields=["catalog", "name"], name="hand_picked_catalog_name")
+        ]
+
+    def __str__(self) -> str:
+        return self.name

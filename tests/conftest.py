@@ -1,0 +1,27 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from engage.lib.redis import client, key
+
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def redis_keys():
+    """Our keys in Redis, empty before and after."""
+    yield from _swept()
+
+
+def _swept():
+    _sweep()
+    yield client()
+    _sweep()
+
+
+def _sweep() -> None:
+    for name in client().scan_iter(match=key("*"), count=1000):
+        client().delete(name)
