@@ -121,6 +121,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "engage" / "static"]
@@ -137,6 +139,43 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+UNFOLD = {
+    "SITE_TITLE": "Engage",
+    "SITE_HEADER": "Engage",
+    "SITE_SUBHEADER": "Personal marketing",
+    "SITE_SYMBOL": "hub",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}engage/icon.svg"}
+    ],
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "DASHBOARD_CALLBACK": "engage.dashboard.fill",
+    "STYLES": [f"{STATIC_URL}engage/admin.css"],
+    "SCRIPTS": [f"{STATIC_URL}engage/admin.js"],
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.1% .014 185)",
+            "100": "oklch(94.3% .04 183)",
+            "200": "oklch(89.5% .075 182)",
+            "300": "oklch(83% .11 182)",
+            "400": "oklch(74% .125 183)",
+            "500": "oklch(64% .115 185)",
+            "600": "oklch(52.5% .096 187)",
+            "700": "oklch(45.5% .082 188)",
+            "800": "oklch(39% .068 189)",
+            "900": "oklch(33.5% .056 190)",
+            "950": "oklch(24% .043 192)",
+        },
+    },
+    "COMMAND": {"search_models": False, "show_history": True},
+    "SIDEBAR": {
+        "show_search": True,
+        "command_search": True,
+        "navigation": "engage.sidebar.navigation",
+    },
+}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -1,0 +1,232 @@
+"""What the admin pages of all rooms share: ledgers, buttons that ask first, plain refusals."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar, TypeVar, cast
+from urllib.parse import quote, unquote
+
+import unfold.admin
+import unfold.decorators
+import unfold.enums
+import unfold.views
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.forms import Form
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.functional import cached_property
+
+from engage.lib import clock
+from engage.lib.errors import EngageError
+from engage.lib.tables import estimate_rows
+
+logger = logging.getLogger(__name__)
+Function = TypeVar("Function", bound=Callable[..., Any])
+MOST_COUNTED = 10_000  # rows a ledger counts; nobody turns to page 200
+LARGE = 200_000  # rows from which a list starts with one day
+
+
+def display(
+    description: str, *, ordering: str | None = None, header: bool = False
+) -> Callable[[Function], Function]:
+    """A column of a list: its heading, what it sorts by."""
+    decorator = unfold.decorators.display(
+        description=description, ordering=ordering, header=header or None
+    )
+    return cast(Callable[[Function], Function], decorator)
+
+
+def button(
+    description: str, *, icon: str, permissions: Sequence[str] = ("change",), tone: str = "default"
+) -> Callable[[Function], Function]:
+    """A button of a page. It leads to a page of its own: what a GET shows, a POST does."""
+    decorator = unfold.decorators.action(
+        description=description,
+        icon=icon,
+        permissions=permissions,
+        variant=unfold.enums.ActionVariant(tone),
+    )
+    return cast(Callable[[Function], Function], decorator)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a person is asked before a button does its work."""
+
+    title: str
+    button: str
+    sentences: Sequence[str] = ()
+    facts: Sequence[tuple[str, str]] = ()
+    danger: bool = False
+    form: Form | None = None
+
+
+class Page(unfold.admin.ModelAdmin):  # type: ignore[misc]
+    """The base of every admin page."""
+
+    compressed_fields = True
+    warn_unsaved_form = True
+    list_per_page = 50
+    show_full_result_count = False
+
+    def url(self, name: str, *args: object) -> str:
+        opts = self.model._meta
+        return reverse(
+            f"{self.admin_site.name}:{opts.app_label}_{opts.model_name}_{name}", args=args
+        )
+
+    def row(self, request: HttpRequest, object_id: str) -> Any:
+        """The row of a button's page; an unknown one is a 404."""
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404(f"There is no {self.model._meta.verbose_name} {object_id}.")
+        return row
+
+    def show(
+        self, request: HttpRequest, template: str, context: Mapping[str, Any]
+    ) -> HttpResponse:
+        """A page of our own inside the shell."""
+        request.current_app = self.admin_site.name
+        shell = self.admin_site.each_context(request)
+        return TemplateResponse(
+            request,
+            template,
+            shell | {"opts": self.model._meta, "model_admin": self} | dict(context),
+        )
+
+    def ask(
+        self, request: HttpRequest, question: Question, *, deed: Callable[[], str], back: str
+    ) -> HttpResponse:
+        """Show the question; on a POST do the deed, say what it said, and go back."""
+        if request.method == "POST" and (question.form is None or question.form.is_valid()):
+            return carry_out(request, deed, back=back)
+        return self.show(
+            request,
+            "admin/question.html",
+            {"question": question, "back": back, "title": question.title},
+        )
+
+
+def carry_out(request: HttpRequest, deed: Callable[[], str], *, back: str) -> HttpResponse:
+    """Do what a button says; a refusal becomes a sentence on the page that follows."""
+    try:
+        messages.success(request, deed())
+    except EngageError as exc:
+        messages.error(request, exc.message)
+    return redirect(back)
+
+
+class CappedPaginator(Paginator):  # type: ignore[type-arg]
+    """Never counts more than a bounded number of rows."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = cast("QuerySet[Model]", self.object_list)
+        return rows.order_by()[:MOST_COUNTED].count()
+
+
+class RowList(unfold.views.ChangeList):  # type: ignore[misc]
+    """Links to rows that are found by several columns."""
+
+    def url_for_result(self, result: Model) -> str:
+        return cast(str, self.model_admin.url("change", self.model_admin.key_of(result)))
+
+
+class Ledger(Page):
+    """A read-only list over a table whose rows are found by `row_key`, joined by "~"."""
+
+    row_key: ClassVar[tuple[str, ...]] = ("profile_id", "id")
+    paginator = CappedPaginator
+    actions = None
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RowList]:
+        return RowList
+
+    def key_of(self, row: Model) -> str:
+        return "~".join(quote(str(getattr(row, name)), safe="") for name in self.row_key)
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Model | None:
+        parts = [unquote(part) for part in object_id.split("~")]
+        if len(parts) != len(self.row_key):
+            return None
+        fields = [self.model._meta.get_field(name) for name in self.row_key]
+        try:
+            values = [field.to_python(part) for field, part in zip(fields, parts, strict=True)]
+            found = self.get_queryset(request).filter(
+                **dict(zip(self.row_key, values, strict=True))
+            )
+            return cast("Model | None", found.first())
+        except (ValueError, OverflowError, ValidationError):
+            return None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class PeriodFilter(SimpleListFilter):
+    """The last hour, day, week, month; large tables start with the day."""
+
+    title = "period"
+    parameter_name = "period"
+    column: ClassVar[str] = "ts"
+    periods: ClassVar[dict[str, timedelta]] = {
+        "hour": timedelta(hours=1),
+        "day": timedelta(days=1),
+        "week": timedelta(days=7),
+        "month": timedelta(days=30),
+    }
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        params: dict[str, list[str]],
+        model: type[Model],
+        model_admin: "ModelAdmin[Any]",
+    ) -> None:
+        large = estimate_rows(model._meta.db_table) > LARGE
+        self.unasked = "day" if large else "any"
+        super().__init__(request, params, model, model_admin)
+
+    def lookups(
+        self, request: HttpRequest, model_admin: "ModelAdmin[Any]"
+    ) -> list[tuple[str, str]]:
+        return [
+            ("hour", "The last hour"),
+            ("day", "The last 24 hours"),
+            ("week", "The last 7 days"),
+            ("month", "The last 30 days"),
+            ("any", "Any time"),
+        ]
+
+    def value(self) -> str:
+        return super().value() or self.unasked
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """As Django's, without its "All": "Any time" says it."""
+        yield from list(super().choices(changelist))[1:]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        length = self.periods.get(self.value())
+        if length is None:
+            return queryset
+        return queryset.filter(**{f"{self.column}__gte": clock.now() - length})
+
+
+def period_filter(name: str) -> type[PeriodFilter]:
+    """A period filter on the column `name`."""
+    return type("ColumnPeriodFilter", (PeriodFilter,), {"column": name})
