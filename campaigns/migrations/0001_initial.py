@@ -25,6 +25,8 @@ class Migration(migrations.Migration):
                 ('schedule', models.CharField(choices=[('now', 'When launched'), ('at', 'Once, at a time'), ('recurring', 'Again and again'), ('launch', 'When the app opens')], default='now', max_length=10)),
                 ('starts_at', models.DateTimeField(blank=True, null=True)),
                 ('ends_at', models.DateTimeField(blank=True, null=True)),
+                ('next_due', models.DateTimeField(editable=False, null=True)),
+                ('launched_at', models.DateTimeField(editable=False, null=True)),
                 ('recurrence', models.CharField(blank=True, max_length=200)),
                 ('time_zone', models.CharField(default='UTC', max_length=50)),
                 ('max_lateness', models.DurationField(default=datetime.timedelta(seconds=3600))),
@@ -63,7 +65,6 @@ class Migration(migrations.Migration):
                 ('link', models.CharField(blank=True, max_length=2000)),
                 ('button', models.CharField(blank=True, max_length=100)),
                 ('content_type', models.CharField(blank=True, default='modal', max_length=20)),
-                ('compiled_html', models.TextField(blank=True, editable=False)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
             ],
@@ -74,6 +75,8 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('scheduled_for', models.DateTimeField()),
                 ('state', models.CharField(choices=[('planning', 'Planning'), ('sending', 'Sending'), ('paused', 'Paused'), ('finished', 'Finished'), ('cancelled', 'Cancelled'), ('missed', 'Missed')], default='planning', max_length=10)),
+                ('frozen_at', models.DateTimeField(null=True)),
+                ('upto', models.BigIntegerField(null=True)),
                 ('cursor', models.BigIntegerField(default=0)),
                 ('audience', models.IntegerField(default=0)),
                 ('planned', models.IntegerField(default=0)),
@@ -129,6 +132,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='run',
             constraint=models.UniqueConstraint(fields=('campaign', 'scheduled_for'), name='run_due_once'),
+        ),
+        migrations.AddIndex(
+            model_name='campaign',
+            index=models.Index(condition=models.Q(('next_due__isnull', False), ('state', 'active')), fields=['next_due'], name='campaign_due'),
         ),
         migrations.AddConstraint(
             model_name='campaign',

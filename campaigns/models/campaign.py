@@ -33,6 +33,8 @@ class Campaign(models.Model):
     schedule = models.CharField(max_length=10, choices=Schedule.choices, default=Schedule.NOW)
     starts_at = models.DateTimeField(null=True, blank=True)
     ends_at = models.DateTimeField(null=True, blank=True)
+    next_due = models.DateTimeField(null=True, editable=False)  # of the next run
+    launched_at = models.DateTimeField(null=True, editable=False)  # due times before it are past
     recurrence = models.CharField(
         max_length=200, blank=True
     )  # an RRULE, in `time_zone`'s wall clock
@@ -53,6 +55,11 @@ class Campaign(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        indexes = [
+            # the scheduler's question, once a second
+            models.Index(fields=["next_due"], name="campaign_due",
+                         condition=models.Q(state="active", next_due__isnull=False)),
+        ]  # fmt: skip
         constraints = [
             models.CheckConstraint(
                 name="campaign_control_percent",

@@ -11,7 +11,7 @@ class Channel(models.TextChoices):
 
 
 class Template(models.Model):
-    """Liquid sources. `compiled_html`: the body after MJML and CSS inlining, made once at save."""
+    """Liquid sources. Forms check them (`templates.lint`); a process compiles a body once."""
 
     name = models.CharField(max_length=100, unique=True)
     channel = models.CharField(max_length=10, choices=Channel.choices)
@@ -24,7 +24,6 @@ class Template(models.Model):
     link = models.CharField(max_length=2000, blank=True)  # push, in-app: where a tap leads
     button = models.CharField(max_length=100, blank=True)  # in-app: the text on it
     content_type = models.CharField(max_length=20, default="modal", blank=True)  # in-app
-    compiled_html = models.TextField(blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
