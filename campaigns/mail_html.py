@@ -1,0 +1,207 @@
+"""The body of an e-mail, MJML or HTML, made into HTML that mail programs show. Liquid survives.
+
+Compilers move and rewrite what they take for stray text. So every Liquid token is set aside before
+them, as a comment where text stands and as a word inside a tag, and put back after them.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from html.parser import HTMLParser
+
+import css_inline
+import mjml
+
+from campaigns.errors import InvalidTemplate, Problem
+from campaigns.language import TOKEN
+
+COMPONENTS = frozenset(
+    {
+        *("mjml", "mj-head", "mj-body", "mj-attributes", "mj-all", "mj-class", "mj-breakpoint"),
+        *("mj-font", "mj-html-attributes", "mj-selector", "mj-html-attribute", "mj-preview"),
+        *("mj-style", "mj-title", "mj-accordion", "mj-accordion-element", "mj-accordion-title"),
+        *("mj-accordion-text", "mj-button", "mj-carousel", "mj-carousel-image", "mj-column"),
+        *("mj-divider", "mj-group", "mj-hero", "mj-image", "mj-navbar", "mj-navbar-link"),
+        *("mj-raw", "mj-section", "mj-social", "mj-social-element", "mj-spacer", "mj-table"),
+        *("mj-text", "mj-wrapper"),
+    }
+)
+TAG = re.compile(
+    r"<!--.*?-->|<(/?)(mj[a-z0-9-]*)\b((?:\"[^\"]*\"|'[^']*'|[^>\"'])*?)(/?)>", re.DOTALL
+)
+# What is not text: comments, elements whose content is no markup, and tags.
+MARKUP = re.compile(
+    r"(<!--.*?-->|<(?:style|script|title|textarea|mj-style|mj-title|mj-preview)\b.*?"
+    r"</(?:style|script|title|textarea|mj-style|mj-title|mj-preview)\s*>"
+    r"|</?[a-zA-Z!](?:\"[^\"]*\"|'[^']*'|[^>\"'])*>)",
+    re.DOTALL | re.IGNORECASE,
+)
+HTML = re.compile(r"<(?:html|body)\b", re.IGNORECASE)
+# A table whose rows a loop makes: the parser would open its tbody inside the loop.
+ROWS = re.compile(r"(<table\b[^>]*>)((?:\s|<!--lqdq*[0-9]+x-->)*)(?=<tr\b)", re.IGNORECASE)
+BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
+PREHEADER = (
+    '<div style="display:none;max-height:0;overflow:hidden;mso-hide:all">{{ preheader }}</div>'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Two Liquid sources."""
+
+    html: str
+    text: str
+
+
+@lru_cache(maxsize=256)
+def compile_body(body: str) -> Compiled:
+    """Raises `InvalidTemplate` with the line of what MJML cannot take. Cached by body."""
+    shelter = Shelter.of(body)
+    html = shelter.covered
+    if is_mjml(body):
+        problems = list(_check_components(body))
+        if problems:
+            raise InvalidTemplate(problems)
+        html = _mjml(html, shelter)
+    elif not HTML.search(html):
+        # Else the parser opens the body after the first token, which may be an {% if %}.
+        html = f"<html><head></head><body>{html}</body></html>"
+    html = ROWS.sub(r"\1<tbody>\2", html)
+    inlined = css_inline.CSSInliner(
+        keep_style_tags=True, load_remote_stylesheets=False, keep_link_tags=False
+    ).inline(html)
+    if not inlined.lower().startswith("<!doctype"):
+        inlined = f"<!DOCTYPE html>{inlined}"
+    text = _plain_text(inlined, shelter.restore)
+    restored = shelter.restore(inlined)
+    if "preheader" not in body:
+        restored = BODY.sub(lambda found: found.group() + PREHEADER, restored, count=1)
+    return Compiled(html=restored, text=text)
+
+
+def is_mjml(body: str) -> bool:
+    return body.lstrip().lower().startswith("<mjml")
+
+
+@dataclass(slots=True)
+class Shelter:
+    """Liquid tokens, set aside while others work on the text around them."""
+
+    word: str
+    tokens: list[str] = field(default_factory=list)
+    covered: str = ""
+
+    @classmethod
+    def of(cls, source: str) -> "Shelter":
+        word = "lqd"
+        while word in source:
+            word += "q"
+        shelter = cls(word)
+        worded = TOKEN.sub(shelter._keep, source)
+        parts = MARKUP.split(worded)
+        pattern = re.compile(f"({word}[0-9]+x)")
+        shelter.covered = "".join(
+            part if number % 2 else pattern.sub(r"<!--\1-->", part)
+            for number, part in enumerate(parts)
+        )
+        return shelter
+
+    def restore(self, text: str) -> str:
+        pattern = re.compile(f"<!--{self.word}([0-9]+)x-->|{self.word}([0-9]+)x")
+        return pattern.sub(lambda found: self.tokens[int(found[1] or found[2])], text)
+
+    def _keep(self, found: re.Match[str]) -> str:
+        self.tokens.append(found.group())
+        return f"{self.word}{len(self.tokens) - 1}x"
+
+
+def _mjml(source: str, shelter: Shelter) -> str:
+    try:
+        return str(mjml.mjml2html(source))
+    except ValueError as exc:
+        message = str(exc).replace(" in root template", "")
+        at = re.search(r" at position ([0-9]+):[0-9]+", message)
+        line = 0
+        if at:
+            before = source.encode()[: int(at[1])].decode(errors="ignore")
+            line = shelter.restore(before).count("\n") + 1
+            message = message.replace(at.group(), "")
+        raise InvalidTemplate(
+            [Problem(f"body, line {line}" if line else "body", message)]
+        ) from exc
+
+
+def _check_components(body: str) -> Iterator[Problem]:
+    """Unknown components, which MJML passes on in silence, and tags that do not pair."""
+    open_tags: list[tuple[str, int]] = []
+    for found in TAG.finditer(TOKEN.sub(lambda token: re.sub(r"[^\n]", " ", token.group()), body)):
+        closing, name, _, alone = found.groups()
+        if name is None:
+            continue
+        line = body.count("\n", 0, found.start()) + 1
+        if name == "mj-include":
+            yield Problem(f"body, line {line}", "mj-include is not supported: paste the part here")
+        elif name not in COMPONENTS and not closing:
+            yield Problem(f"body, line {line}", f"there is no component “{name}”")
+        if closing:
+            if not open_tags or open_tags[-1][0] != name:
+                yield Problem(f"body, line {line}", f"</{name}> closes nothing that is open here")
+                return
+            open_tags.pop()
+        elif not alone:
+            open_tags.append((name, line))
+    for name, line in open_tags[-1:]:
+        yield Problem(f"body, line {line}", f"<{name}> is never closed")
+
+
+def _plain_text(html: str, restore: Callable[[str], str]) -> str:
+    reader = _TextReader()
+    reader.feed(html)
+    reader.close()
+    text = restore("".join(reader.parts))
+    text = re.sub(r"[ \t]*\n[ \t]*", "\n", text)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+class _TextReader(HTMLParser):
+    """Text, line breaks where blocks end, and addresses after their link texts."""
+
+    BLOCKS = frozenset(
+        {"p", "div", "tr", "table", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "hr"}
+        | {"section", "article"}
+    )
+    SILENT = frozenset({"head", "style", "script", "title"})
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self.silent = 0
+        self.targets: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in self.SILENT:
+            self.silent += 1
+        elif tag == "a":
+            self.targets.append(dict(attrs).get("href") or "")
+        elif tag in {"br", "li"}:
+            self.parts.append("\n- " if tag == "li" else "\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.SILENT:
+            self.silent = max(0, self.silent - 1)
+        elif tag == "a" and self.targets:
+            target = self.targets.pop()
+            self.parts.append(f" ({target})" if target else "")
+        elif tag in self.BLOCKS:
+            self.parts.append("\n")
+        elif tag == "td":
+            self.parts.append(" ")
+
+    def handle_data(self, data: str) -> None:
+        if not self.silent:
+            self.parts.append(re.sub(r"\s+", " ", data))
+
+    def handle_comment(self, data: str) -> None:
+        if re.fullmatch(r"lqdq*[0-9]+x", data) and not self.silent:
+            self.parts.append(f"<!--{data}-->")

@@ -1,0 +1,53 @@
+"""A template and its variables, rendered. Preview, test and real sends all come through here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from campaigns.language import parse
+from campaigns.mail_html import compile_body
+from campaigns.models import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What one person will see; a channel uses its own fields."""
+
+    subject: str = ""
+    html: str = ""
+    text: str = ""
+    title: str = ""
+    body: str = ""
+    image_url: str = ""
+    link: str = ""
+    button: str = ""
+    content_type: str = ""
+
+
+def render(template: Template, variables: Mapping[str, Any]) -> Content:
+    """Raises `TemplateFailed`; the caller drops the message with that reason."""
+    if template.channel == "email":
+        return _email(template, variables)
+    return Content(
+        title=_line(template.title, variables),
+        body=parse(template.body).render(variables).strip(),
+        image_url=_line(template.image_url, variables),
+        link=_line(template.link, variables),
+        button=_line(template.button, variables),
+        content_type=template.content_type,
+    )
+
+
+def _email(template: Template, variables: Mapping[str, Any]) -> Content:
+    seen = {**variables, "preheader": _line(template.preheader, variables)}
+    compiled = compile_body(template.body)
+    return Content(
+        subject=_line(template.subject, seen),
+        html=parse(compiled.html, html=True).render(seen),
+        text=parse(template.text or compiled.text).render(seen),
+    )
+
+
+def _line(source: str, variables: Mapping[str, Any]) -> str:
+    """One line: a header or an address must not get another from a value."""
+    return " ".join(parse(source).render(variables).split())

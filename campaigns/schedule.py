@@ -1,0 +1,110 @@
+"""When a campaign is due. Recurrence rules speak of the wall clock of the campaign's zone.
+
+A daily 09:00 stays 09:00 through a change of the clocks. A time that the change skips comes at the
+instant it would have been; one that it repeats comes once, the first time.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import pairwise
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dateutil.rrule import rrule, rrulestr
+
+from campaigns.errors import Problem
+from campaigns.models import Campaign
+
+MOST_OFTEN = "may come at most once an hour"
+FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
+HORIZON = timedelta(days=3_653)  # a rule that does not come in ten years never comes
+
+
+def find_due(campaign: Campaign, *, now: datetime) -> datetime | None:
+    """The latest due time at or before `now`; None when there is none.
+
+    Only the latest: after a standstill of days nobody wants the runs of every day.
+    """
+    if campaign.schedule == Campaign.Schedule.AT:
+        return campaign.starts_at if campaign.starts_at and campaign.starts_at <= now else None
+    if campaign.schedule != Campaign.Schedule.RECURRING or campaign.starts_at is None:
+        return None
+    zone = _zone(campaign.time_zone)
+    local = now.astimezone(zone).replace(tzinfo=None)
+    found = _rule(campaign, zone).before(local, inc=True)
+    due = _instant(found, zone) if found else None
+    if due is None or due > now or (campaign.launched_at and due < campaign.launched_at):
+        return None
+    return None if campaign.ends_at and due > campaign.ends_at else due
+
+
+def find_next(campaign: Campaign, *, after: datetime) -> datetime | None:
+    """The first due time after a moment; None when there will be no other."""
+    if campaign.schedule == Campaign.Schedule.AT:
+        return campaign.starts_at if campaign.starts_at and campaign.starts_at > after else None
+    if campaign.schedule != Campaign.Schedule.RECURRING or campaign.starts_at is None:
+        return None
+    zone = _zone(campaign.time_zone)
+    local = after.astimezone(zone).replace(tzinfo=None)
+    for found in _rule(campaign, zone).xafter(local, count=3, inc=True):
+        due = _instant(found, zone)
+        if campaign.ends_at and due > campaign.ends_at:
+            return None
+        if due > after:
+            return due
+    return None
+
+
+def check(campaign: Campaign) -> Iterator[Problem]:
+    """What is wrong with the schedule, as sentences."""
+    try:
+        zone = _zone(campaign.time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        yield Problem(
+            "time_zone", f"“{campaign.time_zone}” is no time zone, such as Europe/Berlin"
+        )
+        return
+    schedule = Campaign.Schedule
+    if campaign.schedule in {schedule.AT, schedule.RECURRING} and campaign.starts_at is None:
+        yield Problem("starts_at", "is missing")
+        return
+    if campaign.starts_at and campaign.ends_at and campaign.ends_at <= campaign.starts_at:
+        yield Problem("ends_at", "is not after the start")
+    if campaign.schedule == schedule.RECURRING:
+        yield from _check_rule(campaign, zone)
+
+
+def _check_rule(campaign: Campaign, zone: tzinfo) -> Iterator[Problem]:
+    if not campaign.recurrence.strip():
+        yield Problem("recurrence", "is missing; such as FREQ=DAILY;BYHOUR=9;BYMINUTE=0")
+        return
+    try:
+        rule = _rule(campaign, zone)
+        first = list(rule.xafter(datetime.min, count=50))  # noqa: DTZ901 wall clock
+    except (ValueError, TypeError, AttributeError, KeyError) as exc:
+        yield Problem("recurrence", f"is no recurrence rule: {exc}")
+        return
+    if not first:
+        yield Problem("recurrence", "never comes in ten years")
+    elif any((b - a).total_seconds() < 3600 for a, b in pairwise(first)):
+        yield Problem("recurrence", MOST_OFTEN)
+
+
+def _rule(campaign: Campaign, zone: tzinfo) -> rrule:
+    begin = campaign.starts_at or campaign.created_at
+    start = begin.astimezone(zone).replace(tzinfo=None, microsecond=0)
+    text = campaign.recurrence.strip().removeprefix("RRULE:")
+    parts = dict(part.split("=", 1) for part in text.upper().split(";") if "=" in part)
+    if parts.get("FREQ") not in FREQUENCIES:
+        raise ValueError(f"FREQ must be one of {', '.join(FREQUENCIES)}")
+    rule = rrulestr(text, dtstart=start)
+    if not isinstance(rule, rrule) or "DTSTART" in text.upper():
+        raise ValueError("one rule, without DTSTART: the campaign has its own start")
+    return rule if "UNTIL" in parts or "COUNT" in parts else rule.replace(until=start + HORIZON)
+
+
+def _zone(name: str) -> tzinfo:
+    return UTC if name == "UTC" else ZoneInfo(name)
+
+
+def _instant(local: datetime, zone: tzinfo) -> datetime:
+    return local.replace(tzinfo=zone, fold=0).astimezone(UTC)

@@ -1,0 +1,105 @@
+import pytest
+
+from campaigns.errors import InvalidTemplate
+from campaigns.language import parse
+from campaigns.mail_html import Shelter, compile_body
+
+MJML = """<mjml>
+  <mj-head><mj-style>.price { color: red }</mj-style></mj-head>
+  <mj-body>
+    <mj-section><mj-column>
+      <mj-text>Hi {{ profile.first_name | default: "you" }}</mj-text>
+      <mj-table>
+        {% for item in slots.picks %}
+        <tr><td><a href="{{ item.link | append: "?a=1&b=2" }}">{{ item.name }}</a></td>
+            <td class="price">{{ item.price }}</td></tr>
+        {% endfor %}
+      </mj-table>
+      {% if profile.age > 17 %}<mj-text>Wine</mj-text>{% endif %}
+    </mj-column></mj-section>
+  </mj-body>
+</mjml>"""
+VALUES = {
+    "profile": {"first_name": "Ana", "age": 20},
+    "slots": {"picks": [{"name": "Cup", "price": "3.00", "link": "https://s.example/1"},
+                        {"name": "Pot", "price": "9.00", "link": "https://s.example/2"}]},
+}  # fmt: skip
+
+
+def rendered(body, values=VALUES):
+    return parse(compile_body(body).html, html=True).render(values)
+
+
+def test_mjml_becomes_html_and_liquid_survives_in_tables_and_attributes():
+    html = rendered(MJML)
+    assert html.lower().startswith("<!doctype html")
+    assert "Hi Ana" in html
+    assert 'href="https://s.example/1?a=1&b=2"' in html
+    assert html.count("https://s.example/") == 2
+    assert "Wine" in html
+    assert "lqd" not in html
+    assert "<mj" not in html
+
+
+def test_rows_of_a_loop_stay_inside_their_table():
+    html = rendered(
+        "<table>{% for i in slots.picks %}<tr><td>{{ i.name }}</td></tr>{% endfor %}</table>"
+    )
+    assert "<table><tbody><tr><td>Cup</td></tr><tr><td>Pot</td></tr></tbody></table>" in html
+
+
+def test_styles_are_inlined():
+    html = rendered("<style>.price { color: red }</style><p class='price'>3</p>")
+    assert '<p class="price" style="color: red;">3</p>' in html
+
+
+def test_a_condition_leaves_out_its_part():
+    assert "Wine" not in rendered(MJML, VALUES | {"profile": {"age": 3}})
+
+
+def test_the_plain_part_has_the_words_and_the_addresses():
+    text = parse(compile_body(MJML).text).render(VALUES)
+    assert "Hi Ana" in text
+    assert "Cup (https://s.example/1?a=1&b=2) 3.00" in " ".join(text.split())
+    assert "color" not in text
+    assert "<" not in text
+
+
+def test_the_preheader_opens_the_body_unless_the_author_placed_it():
+    assert compile_body("<p>x</p>").html.count("{{ preheader }}") == 1
+    assert compile_body("<p>{{ preheader }}</p>").html.count("{{ preheader }}") == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("<mjml><mj-body>\n<mj-nope>x</mj-nope></mj-body></mjml>",
+         "body, line 2: there is no component “mj-nope”"),
+        ("<mjml><mj-body>\n<mj-section>\n</mj-body></mjml>",
+         "body, line 3: </mj-body> closes nothing that is open here"),
+        ("<mjml>\n<mj-body>", "body, line 2: <mj-body> is never closed"),
+        ("<mjml><mj-body><mj-include path='/etc/passwd' /></mj-body></mjml>",
+         "body, line 1: mj-include is not supported: paste the part here"),
+    ],
+)  # fmt: skip
+def test_bad_mjml_is_refused_with_its_line(body, problem):
+    with pytest.raises(InvalidTemplate) as caught:
+        compile_body(body)
+    assert [str(p) for p in caught.value.problems] == [problem]
+
+
+def test_broken_xml_inside_mjml_is_refused_with_a_sentence():
+    with pytest.raises(InvalidTemplate, match="body"):
+        compile_body('<mjml><mj-body><mj-section a=b"></mj-section></mj-body></mjml>')
+
+
+def test_nothing_is_fetched_from_other_places(monkeypatch):
+    html = compile_body('<link rel="stylesheet" href="http://127.0.0.1:1/x.css"><p>x</p>').html
+    assert "x.css" not in html
+
+
+def test_tokens_come_back_as_they_were():
+    source = 'a {{ x | append: ">" }} <b title="{% if a < b %}y{% endif %}">lqd0x</b>'
+    shelter = Shelter.of(source)
+    assert "{" not in shelter.covered
+    assert shelter.restore(shelter.covered) == source
