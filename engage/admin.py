@@ -16,7 +16,7 @@ from engage.lib import screen
 from engage.lib.admin import Ledger, Page, display, period_filter
 from engage.lib.clock import from_millis
 from engage.models import ConsentRow, DeviceRow, EventRow, InteractionRow, MessageRow
-from engage.person import find_people, name_person
+from engage.profiles.directory import find_people, name_person
 from engage.profiles.models import Profile
 
 admin.site.unregister(User)

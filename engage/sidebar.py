@@ -28,6 +28,7 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
         ("Devices", "smartphone", "engage_devicerow"),
         ("Consents", "verified_user", "engage_consentrow"),
         ("Events", "bolt", "engage_eventrow"),
+        ("Erasures", "person_off", "profiles_erasure"),
     ],
     "Delivery": [
         ("Messages", "mail", "engage_messagerow"),

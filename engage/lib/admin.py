@@ -22,6 +22,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import cached_property
+from redis import RedisError
 
 from engage.lib import clock
 from engage.lib.errors import EngageError
@@ -102,11 +103,17 @@ class Page(unfold.admin.ModelAdmin):  # type: ignore[misc]
         )
 
     def ask(
-        self, request: HttpRequest, question: Question, *, deed: Callable[[], str], back: str
+        self,
+        request: HttpRequest,
+        question: Question,
+        *,
+        deed: Callable[[], str],
+        back: str,
+        done: str = "",
     ) -> HttpResponse:
-        """Show the question; on a POST do the deed, say what it said, and go back."""
+        """Show the question; on a POST do the deed, say what it said, and go on to `done`."""
         if request.method == "POST" and (question.form is None or question.form.is_valid()):
-            return carry_out(request, deed, back=back)
+            return carry_out(request, deed, back=back, done=done)
         return self.show(
             request,
             "admin/question.html",
@@ -114,13 +121,20 @@ class Page(unfold.admin.ModelAdmin):  # type: ignore[misc]
         )
 
 
-def carry_out(request: HttpRequest, deed: Callable[[], str], *, back: str) -> HttpResponse:
-    """Do what a button says; a refusal becomes a sentence on the page that follows."""
+def carry_out(
+    request: HttpRequest, deed: Callable[[], str], *, back: str, done: str = ""
+) -> HttpResponse:
+    """Do what a button says. A refusal becomes a sentence on the page it leads back to."""
     try:
         messages.success(request, deed())
     except EngageError as exc:
         messages.error(request, exc.message)
-    return redirect(back)
+        return redirect(back)
+    except (RedisError, OSError):
+        logger.exception("a button could not do its work")
+        messages.error(request, "A server this needs does not answer. Please try again later.")
+        return redirect(back)
+    return redirect(done or back)
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
