@@ -31,7 +31,8 @@ class JsonField(forms.CharField):
     def __init__(self, *, empty: object = None, rows: int = 12, **kwargs: Any) -> None:
         self.empty = empty
         kwargs.setdefault("widget", CodeArea(rows=rows))
-        super().__init__(**({"strip": True, "max_length": MAX_JSON_CHARACTERS} | kwargs))
+        defaults: dict[str, Any] = {"strip": True, "max_length": MAX_JSON_CHARACTERS}
+        super().__init__(**(defaults | kwargs))
 
     def prepare_value(self, value: Any) -> Any:
         """What was typed stays as it was typed; a stored value is set in lines."""
@@ -113,7 +114,7 @@ class WordsField(forms.CharField):
         return value
 
     def to_python(self, value: Any) -> Any:
-        text = super().to_python(value)
+        text = super().to_python(value) or ""
         lines = text.splitlines() if isinstance(self.widget, CodeArea) else text.split(",")
         words = [word.strip() for word in lines if word.strip()]
         for word in words:
@@ -133,7 +134,7 @@ class WordsField(forms.CharField):
             raise ValidationError(self.error_messages["required"], code="required")
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return self.prepare_value(initial or []) != (data or "")
+        return bool(self.prepare_value(initial or []) != (data or ""))
 
 
 class EventDaysField(forms.CharField):
@@ -149,7 +150,7 @@ class EventDaysField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         found: dict[str, int] = {}
-        for number, line in enumerate(super().to_python(value).splitlines(), start=1):
+        for number, line in enumerate((super().to_python(value) or "").splitlines(), start=1):
             if not line.strip():
                 continue
             event, _, days = line.rpartition(":")
@@ -169,14 +170,18 @@ class EventDaysField(forms.CharField):
             raise ValidationError(self.error_messages["required"], code="required")
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return self.prepare_value(initial or {}) != (data or "")
+        return bool(self.prepare_value(initial or {}) != (data or ""))
 
 
 class HoursField(forms.DecimalField):
     """A length of time, typed in hours."""
 
     def __init__(self, **kwargs: Any) -> None:
-        limits = {"min_value": Decimal("0.25"), "max_value": Decimal(24 * 90), "decimal_places": 2}
+        limits: dict[str, Any] = {
+            "min_value": Decimal("0.25"),
+            "max_value": Decimal(24 * 90),
+            "decimal_places": 2,
+        }
         super().__init__(**(limits | {"widget": UnfoldAdminDecimalFieldWidget()} | kwargs))
 
     def prepare_value(self, value: Any) -> Any:
