@@ -16,6 +16,7 @@ DEBUG = env.flag("ENGAGE_DEBUG")
 ALLOWED_HOSTS = env.names("ENGAGE_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.names("ENGAGE_TRUSTED_ORIGINS", "")
 SECRET_KEY = env.secret_key("SECRET_KEY", keep_in=DATA_DIR / "secret_key")
+SECRET_KEY_FALLBACKS = env.names("SECRET_KEY_FALLBACKS", "")  # former keys: old links still work
 INSTANCE_NONCE = env.text(
     "ENGAGE_INSTANCE"
 )  # set by the runner for each start; probes look for it
@@ -121,6 +122,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = ["engage.formats"]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 STATIC_URL = "/static/"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from catalog.models import Catalog, Product
 from engage.lib.forms import WordsField
@@ -13,7 +14,10 @@ MOST_PICKED = 200
 
 class HandPickedForm(forms.ModelForm):  # type: ignore[type-arg]
     catalog = forms.ModelChoiceField(
-        queryset=Catalog.objects.order_by("name"), to_field_name="name", empty_label=None
+        queryset=Catalog.objects.order_by("name"),
+        to_field_name="name",
+        empty_label=None,
+        widget=UnfoldAdminSelectWidget,
     )
     item_ids = WordsField(
         label="Products",

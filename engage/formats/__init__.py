@@ -1,0 +1,1 @@
+"""How dates look, one way for every locale."""
