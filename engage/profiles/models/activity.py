@@ -6,10 +6,10 @@ from engage.profiles.models.profile import Profile
 
 
 class Activity(models.Model):
-    """`touches`: newest first, at most RECENT_ITEMS of [item, event, ts in ms, message_id]."""
+    """`touches`: newest first, at most RECENT_ITEMS records of 28 bytes; see `activity.py`."""
 
     profile = models.OneToOneField(Profile, models.CASCADE, primary_key=True)
-    touches = models.JSONField(default=list)
+    touches = models.BinaryField(default=bytes)
 
     class Meta:
         verbose_name_plural = "activities"

@@ -16,7 +16,8 @@ class Device(models.Model):
     model = models.CharField(max_length=100, blank=True)
     os_version = models.CharField(max_length=50, blank=True)
     app_version = models.CharField(max_length=50, blank=True)
-    last_seen = models.DateTimeField()
+    described_ms = models.BigIntegerField(default=0)  # the day that the four facts are from
+    last_seen = models.DateTimeField()  # to the day: a row is not rewritten for every event
     gone_at = models.DateTimeField(null=True, blank=True)  # the provider said: unregistered
 
     class Meta:

@@ -1,5 +1,6 @@
 """What happened, append-only; and the ids that keep it from being stored twice."""
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 
@@ -37,7 +38,7 @@ class DedupeId(models.Model):
     seen_on = models.DateField()
 
     class Meta:
-        indexes = [models.Index(fields=["seen_on"], name="dedupe_seen_on")]  # dropping old ones
+        indexes = [BrinIndex(fields=["seen_on"], name="dedupe_seen_on")]  # dropping old ones
 
     def __str__(self) -> str:
         return str(self.digest)

@@ -1,0 +1,111 @@
+"""The rows of a batch: the events themselves, the touches of products, the history's columns."""
+
+import os
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from engage.lib import clock
+from engage.lib.bulk import copy_lines, escape
+from engage.profiles import activity, extract, history_blocks, terms
+from engage.profiles.events import StoredEvent, filed_properties
+
+HAS_SPECIAL: Final = re.compile(r"[\\\n\r]").search
+BACKSLASH: Final = "\\"
+ESCAPED: Final = BACKSLASH * 2
+TABLE: Final = "profiles_event"
+COLUMNS: Final = (
+    "profile_id, ts, id, source_id, message_id, kind, name, user_id, anonymous_id, properties,"
+    " context, received_at"
+)
+
+
+def write(
+    cursor: Any,
+    events: Sequence[StoredEvent],
+    times: Sequence[int],
+    digests: Sequence[str],
+    owners: Sequence[int],
+) -> None:
+    """Write everything that has a row per event or per product in it."""
+    copy_lines(cursor, lines_of(events, times, owners), table=TABLE, columns=COLUMNS)
+    items = [
+        extract.items(event.name, event.properties) if event.kind != "identify" else []
+        for event in events
+    ]
+    item_numbers = terms.numbers(cursor, "item", {item for found in items for item in found})
+    event_numbers = terms.numbers(cursor, "event", {event.name for event in events})
+    numbered = [[item_numbers[item] for item in found] for found in items]
+    names = [event_numbers[event.name] for event in events]
+    activity.add(cursor, records_of(times, digests, owners, numbered, names))
+    history_blocks.add(cursor, columns_of(times, owners, numbered, names))
+
+
+def lines_of(
+    events: Sequence[StoredEvent], times: Sequence[int], owners: Sequence[int]
+) -> list[str]:
+    """The events as lines for COPY."""
+    encode = msgspec.json.encode
+    noise = os.urandom(9 * len(events)).hex()
+    lines = []
+    for at, (event, ts_ms, owner) in enumerate(zip(events, times, owners, strict=True)):
+        noisy = noise[18 * at : 18 * at + 18]
+        words = [event.message_id, event.kind, event.name, event.user_id, event.anonymous_id]
+        named = "\t".join(words)
+        if named.count("\t") != 4 or HAS_SPECIAL(named):
+            named = "\t".join(map(escape, words))
+        documents = encode(filed_properties(event)) + b"\t" + encode(event.context)
+        lines.append(
+            f"{owner}\t{second(ts_ms // 1000)}.{ts_ms % 1000:03d}+00"
+            # A UUID of version 7 from the event's own time: the index grows at its end.
+            f"\t{ts_ms:012x}7{noisy[:3]}8{noisy[3:]}\t{event.source_id}\t{named}"
+            # JSON has no raw tab or line end; only its backslashes mean something to COPY.
+            f"\t{documents.decode().replace(BACKSLASH, ESCAPED)}\t{event.received_at}"
+        )
+    return lines
+
+
+@lru_cache(maxsize=10_000)
+def second(seconds: int) -> str:
+    """The UTC time that many seconds after 1970, as SQL writes it."""
+    return f"{clock.from_millis(seconds * 1000):%Y-%m-%d %H:%M:%S}"
+
+
+def records_of(
+    times: Sequence[int],
+    digests: Sequence[str],
+    owners: Sequence[int],
+    items: Sequence[Sequence[int]],
+    names: Sequence[int],
+) -> dict[int, list[bytes]]:
+    """The touches of each profile, as `activity` keeps them."""
+    records: dict[int, list[bytes]] = {}
+    rows = zip(times, digests, owners, items, names, strict=True)
+    for ts_ms, digest, owner, found, name in rows:
+        if found:
+            mark = bytes.fromhex(digest[-12:])
+            records.setdefault(owner, []).extend(
+                activity.record(ts_ms=ts_ms, mark=mark, place=place, item=item, event=name)
+                for place, item in enumerate(found)
+            )
+    return records
+
+
+def columns_of(
+    times: Sequence[int],
+    owners: Sequence[int],
+    items: Sequence[Sequence[int]],
+    names: Sequence[int],
+) -> history_blocks.Columns:
+    """One row per event and product; item 0 where an event has none."""
+    counts = [len(found) or 1 for found in items]
+    return history_blocks.Columns(
+        profile=np.repeat(np.array(owners, np.int64), counts),
+        item=np.array([item for found in items for item in (found or (0,))], np.int32),
+        event=np.repeat(np.array(names, np.int32), counts),
+        ts_ms=np.repeat(np.array(times, np.int64), counts),
+    )
