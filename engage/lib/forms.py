@@ -46,6 +46,11 @@ class JsonField(forms.CharField):
         text = super().to_python(value)
         return text and read_json(text)
 
+    def validate(self, value: Any) -> None:
+        """`{}` and `[]` are something; only nothing is missing."""
+        if value == "" and self.required:
+            raise ValidationError(self.error_messages["required"], code="required")
+
     def clean(self, value: Any) -> Any:
         found = super().clean(value)
         return self.empty if found == "" else found
