@@ -10,6 +10,14 @@ def now() -> datetime:
     return datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 
 
+@pytest.fixture(autouse=True)
+def forget_links():
+    """The rows of link targets vanish with each test; so must what the process knows of them."""
+    from delivery.links import forget_kept
+
+    forget_kept()
+
+
 @pytest.fixture
 def redis_keys():
     """Our keys in Redis, empty before and after."""

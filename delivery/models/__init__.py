@@ -1,5 +1,14 @@
+from delivery.models.hold import ChannelPause, RunHold
 from delivery.models.interaction import Interaction, Link
 from delivery.models.message import Message, SendAttempt
 from delivery.models.suppression import Suppression
 
-__all__ = ["Interaction", "Link", "Message", "SendAttempt", "Suppression"]
+__all__ = [
+    "ChannelPause",
+    "Interaction",
+    "Link",
+    "Message",
+    "RunHold",
+    "SendAttempt",
+    "Suppression",
+]

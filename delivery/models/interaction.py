@@ -16,9 +16,7 @@ class Interaction(models.Model):
     pk = models.CompositePrimaryKey("profile_id", "id")
     profile_id = models.BigIntegerField()
     id = models.UUIDField()  # version 7
-    key = (
-        models.UUIDField()
-    )  # digest of what makes it one interaction: reporting twice counts once
+    key = models.UUIDField()  # of what makes it one interaction: reporting twice counts once
     message_id = models.UUIDField()
     campaign_id = models.BigIntegerField()
     run_id = models.BigIntegerField(null=True)

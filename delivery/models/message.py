@@ -41,6 +41,7 @@ class Message(models.Model):
     variant_id = models.BigIntegerField()
     channel = models.CharField(max_length=20)
     address_id = models.CharField(max_length=255, blank=True)  # push: device id; email: ""
+    topic = models.CharField(max_length=100, blank=True)  # of the consent it needs; "": channel's
     state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNED)
     reason = models.CharField(max_length=100, blank=True)  # of a final state other than accepted
     not_before = models.DateTimeField()
@@ -49,7 +50,7 @@ class Message(models.Model):
     lease_until = models.DateTimeField(null=True)
     attempt = models.SmallIntegerField(default=0)
     provider_id = models.CharField(max_length=255, blank=True)
-    # What the slots showed, written with the outcome: [{"slot", "item", "rank", "rung", "source"}]
+    # What the slots showed, written with the mark: [{"slot", "item", "rank", "rung", "source"}]
     items = models.JSONField(default=list)
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
@@ -64,8 +65,8 @@ class Message(models.Model):
             ),
         ]
         indexes = [
-            # claiming what is due
-            models.Index(fields=["channel", "not_before"], name="message_due",
+            # claiming what is due, run by run: a paused run costs the others nothing
+            models.Index(fields=["channel", "run_id", "not_before"], name="message_due",
                          condition=models.Q(state="planned")),
             # reaping expired leases
             models.Index(fields=["lease_until"], name="message_leased",

@@ -1,0 +1,271 @@
+"""The way out of the outbox: claim → compose → mark → send → record, in micro-batches."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import DatabaseError, transaction
+
+from delivery import marking, outbox, policy, suppression
+from delivery.channels.base import Channel
+from delivery.channels.registry import find_problem, get_channel
+from delivery.drafts import Draft, Outcome, Refused, TryLater, Unknown
+from delivery.errors import ChannelUnavailable
+from delivery.models import Message, Suppression
+from delivery.policy import Drop
+from engage.lib.errors import Unavailable
+from engage.profiles import devices
+
+logger = logging.getLogger(__name__)
+
+# Everything about the person is looked up by the composer, in the order of the messages.
+Composer = Callable[[Sequence[Message]], Sequence[Draft | Drop]]
+LEASE_MARGIN_SECONDS = 5.0  # between the end of the longest call and the end of the lease
+COMPOSE_FAILED = "compose_failed"
+
+
+@dataclass(slots=True)
+class DispatchReport:
+    """What became of one chunk. `states` counts messages by the state they were left in."""
+
+    claimed: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    fenced: int = 0  # answers that came after their lease
+    problem: str = ""  # why the chunk ended early
+
+
+@dataclass(slots=True)
+class Clock:
+    """The caller's moment, moved on by the monotonic clock: nobody can set it back."""
+
+    start: datetime
+    started: float = field(default_factory=time.monotonic)
+
+    def now(self) -> datetime:
+        return self.start + timedelta(seconds=time.monotonic() - self.started)
+
+
+def dispatch(
+    *, channel: str, compose: Composer, limit: int, now: datetime, run_id: int | None = None
+) -> DispatchReport:
+    """Send what is due, at most `limit` messages; must not run inside a transaction.
+
+    Safe to run twice and by many at once: each message belongs to one claim, and only the mark
+    lets it out. A chunk ends when its lease nears the end; what is left goes back.
+    """
+    report = DispatchReport(problem=find_problem(channel))
+    if report.problem:  # nothing is claimed that could not be sent
+        return report
+    clock = Clock(now)
+    with transaction.atomic(durable=True):
+        messages = outbox.claim(channel=channel, limit=limit, now=now, run_id=run_id)
+    report.claimed = len(messages)
+    if messages:
+        chunk = Chunk(get_channel(channel), channel, messages, clock, report)
+        try:
+            chunk.send(compose)
+        finally:
+            chunk.give_back()
+    return report
+
+
+class Chunk:
+    """The messages of one claim on their way."""
+
+    def __init__(
+        self,
+        adapter: Channel,
+        channel: str,
+        messages: list[Message],
+        clock: Clock,
+        report: DispatchReport,
+    ) -> None:
+        token = messages[0].lease_token
+        assert token is not None  # noqa: S101 - the claim gave it
+        self.token: UUID = token
+        self.adapter = adapter
+        self.channel = channel
+        self.open = {message.id: message for message in messages}  # leased, not yet marked
+        self.clock = clock
+        self.report = report
+        self.again_at = clock.start  # when what is given back may be claimed
+
+    def send(self, compose: Composer) -> None:
+        drafted = self._compose(compose, list(self.open.values()))
+        size = self.adapter.batch_size
+        for first in range(0, len(drafted), size):
+            if not self._send_batch(drafted[first : first + size]):
+                return
+
+    def give_back(self) -> None:
+        """What was claimed and not marked is planned again, now instead of when the lease ends."""
+        if self.open:
+            with transaction.atomic(durable=True):
+                count = outbox.release(
+                    self.open.values(), token=self.token, not_before=self.again_at
+                )
+            self.report.states[Message.State.PLANNED] += count
+
+    def _compose(self, compose: Composer, messages: list[Message]) -> list[tuple[Message, Draft]]:
+        """Drafts of the messages; those that get none are closed with the reason."""
+        drafted: list[tuple[Message, Draft]] = []
+        dropped: list[tuple[Message, str]] = []
+        failed: list[tuple[Message, str]] = []
+        for message, draft in self._compose_all(compose, messages):
+            if isinstance(draft, Draft):
+                drafted.append((message, draft))
+            else:
+                closing = failed if draft.reason == COMPOSE_FAILED else dropped
+                closing.append((message, draft.reason))
+        self._close(dropped, Message.State.SUPPRESSED)
+        self._close(failed, Message.State.FAILED)
+        return drafted
+
+    def _compose_all(
+        self, compose: Composer, messages: list[Message]
+    ) -> list[tuple[Message, Draft | Drop]]:
+        """One message that cannot be composed must not hold up its neighbours."""
+        try:
+            return list(zip(messages, compose(messages), strict=True))
+        except (DatabaseError, Unavailable, OSError):
+            raise  # a store is away: the messages go back
+        except Exception:
+            if len(messages) == 1:
+                logger.exception("message not composed", extra={"message": str(messages[0].id)})
+                return [(messages[0], Drop(COMPOSE_FAILED))]
+            middle = len(messages) // 2
+            return [
+                *self._compose_all(compose, messages[:middle]),
+                *self._compose_all(compose, messages[middle:]),
+            ]
+
+    def _close(self, closing: list[tuple[Message, str]], state: Message.State) -> None:
+        if not closing:
+            return
+        messages, reasons = [m for m, _ in closing], [reason for _, reason in closing]
+        with transaction.atomic(durable=True):
+            marking.drop(messages, reasons, token=self.token, now=self.clock.now(), state=state)
+        self._leave(messages)
+        self.report.states[state] += len(messages)
+        self.report.reasons.update(reasons)
+
+    def _send_batch(self, batch: list[tuple[Message, Draft]]) -> bool:
+        """Mark, call, record; whether the next batch may follow."""
+        marked = self._mark(batch)
+        if marked is None:
+            return False
+        allowed = [(m, draft) for m, draft in batch if marked.allowed(m)]
+        if not allowed:
+            return True
+        started_at = self.clock.now()
+        outcomes = self._call([draft for _, draft in allowed])
+        self._record(allowed, outcomes, marked=marked, started_at=started_at)
+        return self._may_go_on(outcomes)
+
+    def _mark(self, batch: list[tuple[Message, Draft]]) -> marking.Marked | None:
+        """None when too little of the lease is left for a call."""
+        call_seconds = settings.PROVIDER_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS
+        spent = (self.clock.now() - self.clock.start).total_seconds()
+        if spent + call_seconds >= settings.SEND_LEASE_SECONDS:
+            self.report.problem = self.report.problem or "the lease is nearly over"
+            return None
+        messages, drafts = [m for m, _ in batch], [d for _, d in batch]
+        with transaction.atomic(durable=True):
+            marked = marking.mark(
+                messages,
+                drafts,
+                token=self.token,
+                call_seconds=call_seconds,
+                now=self.clock.now(),
+            )
+        self._leave(messages)
+        for decision in marked.decisions.values():
+            if isinstance(decision, policy.Drop):
+                self.report.states[marking.state_of(decision)] += 1
+                self.report.reasons[decision.reason] += 1
+            elif isinstance(decision, policy.Defer):
+                self.report.states[Message.State.PLANNED] += 1
+        return marked
+
+    def _call(self, drafts: list[Draft]) -> list[Outcome]:
+        """The provider's answers. After an error nobody foresaw, what was sent is not known."""
+        try:
+            outcomes = self.adapter.send(drafts)
+        except ChannelUnavailable as exc:
+            self.report.problem = exc.message
+            return [TryLater("unavailable", exc.retry_after_seconds, True)] * len(drafts)
+        except Exception:
+            logger.exception("channel broke", extra={"channel": self.channel})
+            return [Unknown("channel_broke")] * len(drafts)
+        if len(outcomes) != len(drafts):
+            logger.error("channel answered out of step", extra={"channel": self.channel})
+            return [Unknown("channel_broke")] * len(drafts)
+        return outcomes
+
+    def _record(
+        self,
+        allowed: list[tuple[Message, Draft]],
+        outcomes: list[Outcome],
+        *,
+        marked: marking.Marked,
+        started_at: datetime,
+    ) -> None:
+        now = self.clock.now()
+        attempts = [marked.attempt(message) for message, _ in allowed]
+        results = [
+            marking.judge(outcome, attempt=attempt, expires_at=message.expires_at, now=now)
+            for (message, _), outcome, attempt in zip(allowed, outcomes, attempts, strict=True)
+        ]
+        with transaction.atomic(durable=True):
+            self.report.fenced += marking.record(
+                [message for message, _ in allowed],
+                results,
+                token=self.token,
+                attempts=attempts,
+                started_at=started_at,
+                now=now,
+            )
+            for (message, draft), outcome in zip(allowed, outcomes, strict=True):
+                if isinstance(outcome, Refused) and outcome.gone:
+                    retire(message, draft.address)
+        self.report.states.update(str(result.state) for result in results)
+        self.report.reasons.update(result.reason for result in results if result.reason)
+
+    def _may_go_on(self, outcomes: list[Outcome]) -> bool:
+        """A provider that took nobody gets the pause it asked for."""
+        later = [o for o in outcomes if isinstance(o, TryLater) and o.everybody]
+        if len(later) < len(outcomes):
+            return True
+        asked = max((outcome.retry_after_seconds or 0.0) for outcome in later)
+        pause = policy.pause_seconds(1, retry_after_seconds=asked)
+        until = self.clock.now() + timedelta(seconds=pause)
+        outbox.pause_channel(self.channel, until=until, reason=later[0].reason)
+        logger.warning(
+            "channel pauses",
+            extra={"channel": self.channel, "reason": later[0].reason, "seconds": pause},
+        )
+        self.report.problem = self.report.problem or later[0].reason
+        return False
+
+    def _leave(self, messages: list[Message]) -> None:
+        for message in messages:
+            self.open.pop(message.id, None)
+
+
+def retire(message: Message, address: str) -> None:
+    """The provider says that the address is no more."""
+    if message.channel == "push":
+        devices.mark_gone(message.profile_id, message.address_id, address)
+    else:
+        suppression.suppress(
+            address,
+            channel=message.channel,
+            reason=Suppression.Reason.GONE,
+            source="refused by the provider",
+        )

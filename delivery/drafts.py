@@ -1,0 +1,78 @@
+"""What a channel gets, and what it answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailContent:
+    """`sender` is "Name <address>"; `headers` are extra ones, cleaned by the channel."""
+
+    subject: str
+    html: str
+    text: str
+    sender: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    unsubscribe_url: str = ""  # becomes List-Unsubscribe, one-click
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushContent:
+    title: str
+    body: str
+    image: str = ""
+    link: str = ""
+    data: Mapping[str, str] = field(default_factory=dict)
+    ttl_seconds: int | None = None  # how long the provider keeps it for a device that is away
+
+
+Content = EmailContent | PushContent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A rendered message on its way to one address; `key` is the same on every try."""
+
+    message_id: UUID
+    key: UUID
+    address: str
+    content: Content
+    items: Sequence[Mapping[str, object]] = ()  # what the slots showed, for the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider took it."""
+
+    provider_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The provider will never take it. `gone`: the address is no more."""
+
+    reason: str
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TryLater:
+    """Certainly not sent, and the provider may take it later.
+
+    `everybody`: the reason lies with the provider, not with this recipient.
+    """
+
+    reason: str
+    retry_after_seconds: float | None = None
+    everybody: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Handed over, and the answer never came."""
+
+    reason: str
+
+
+Outcome = Accepted | Refused | TryLater | Unknown

@@ -1,0 +1,198 @@
+"""Links in messages: tracked clicks and opens, and the way out. Targets live in the database.
+
+A token says whom it was made for and which row of `Link` it leads to, never an address on the web:
+nobody can make our host redirect somewhere else.
+"""
+
+import html as html_text
+import re
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from delivery.models import Link, Message
+from engage.lib.ids import digest16
+from engage.lib.signing import sign, unsign
+
+CLICK, OPEN, UNSUBSCRIBE = "click", "open", "unsubscribe"
+WHO: Final = struct.Struct(">Q16s")  # profile, message
+WHERE: Final = struct.Struct(">16sH")  # the link's digest, position (0: none)
+LONGEST_URL = 2_048
+FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029]")
+HREF: Final = re.compile(
+    r"""(<a(?:rea)?\b[^>]*?\shref\s*=\s*)("[^"]*"|'[^']*')""", re.IGNORECASE | re.DOTALL
+)
+
+
+class ShownItem(NamedTuple):
+    """A product in a message: links to its page count for it."""
+
+    url: str
+    item: str
+    position: int  # 1 first
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    profile_id: int
+    message_id: UUID
+    link: UUID
+    item: str
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    profile_id: int
+    message_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """Enough to unsubscribe by, also when the message's row is long gone."""
+
+    profile_id: int
+    message_id: UUID
+    channel: str
+    topic: str
+
+
+def link_token(message: Message, url: str, *, item: str = "", position: int | None = None) -> str:
+    """Our address that counts a click and leads to `url`; `url` itself when we must not track it.
+
+    The row of its target is written when it is new.
+    """
+    if not is_safe_target(url):
+        return url
+    link = digest16(url)
+    _keep(url, link)
+    payload = _who(message) + WHERE.pack(link.bytes, position or 0) + item.encode()
+    return f"{settings.PUBLIC_URL}/t/c/{sign(payload, purpose=CLICK)}"
+
+
+def open_url(message: Message) -> str:
+    return f"{settings.PUBLIC_URL}/t/o/{sign(_who(message), purpose=OPEN)}"
+
+
+def unsubscribe_url(message: Message) -> str:
+    payload = _who(message) + f"{message.channel}\x00{message.topic}".encode()
+    return f"{settings.PUBLIC_URL}/u/{sign(payload, purpose=UNSUBSCRIBE)}"
+
+
+def tracked_html(html: str, message: Message, items: Iterable[ShownItem] = ()) -> str:
+    """The HTML with its links tracked and the pixel at its end.
+
+    A link to a product's page counts for that product. What is no web address, our own links
+    included, stays as it is.
+    """
+    places: dict[str, ShownItem] = {}
+    for shown in items:
+        places.setdefault(shown.url, shown)
+
+    def tracked(found: re.Match[str]) -> str:
+        url = html_text.unescape(found[2][1:-1]).strip()
+        if not is_safe_target(url):
+            return found[0]
+        place = places.get(url)
+        ours = (
+            link_token(message, url, item=place.item, position=place.position)
+            if place
+            else link_token(message, url)
+        )
+        return f'{found[1]}"{html_text.escape(ours)}"'
+
+    pixel = f'<img src="{open_url(message)}" width="1" height="1" alt="" style="border:0">'
+    linked = HREF.sub(tracked, html)
+    head, body_end, tail = linked.rpartition("</body>")
+    return f"{head}{pixel}{body_end}{tail}" if body_end else f"{linked}{pixel}"
+
+
+def is_safe_target(url: str) -> bool:
+    """A plain web address of somebody else: what every browser and we read alike."""
+    if not 8 <= len(url) <= LONGEST_URL or FORBIDDEN.search(url):
+        return False
+    try:
+        url.encode()
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # half a character, half an IPv6 address, a port of 99999
+        return False
+    plain_host = bool(parts.hostname) and not re.search(r"[@%]", parts.netloc)
+    ours = url.startswith((f"{settings.PUBLIC_URL}/t/", f"{settings.PUBLIC_URL}/u/"))
+    return parts.scheme in {"http", "https"} and plain_host and not ours
+
+
+def read_click(token: str) -> Click | None:
+    payload = unsign(token, purpose=CLICK)
+    if payload is None or len(payload) < WHO.size + WHERE.size:
+        return None
+    profile_id, message = WHO.unpack_from(payload)
+    link, position = WHERE.unpack_from(payload, WHO.size)
+    return Click(
+        profile_id,
+        UUID(bytes=message),
+        UUID(bytes=link),
+        payload[WHO.size + WHERE.size :].decode(),
+        position or None,
+    )
+
+
+def read_open(token: str) -> Recipient | None:
+    payload = unsign(token, purpose=OPEN)
+    if payload is None:
+        return None
+    profile_id, message = WHO.unpack(payload)
+    return Recipient(profile_id, UUID(bytes=message))
+
+
+def read_unsubscribe(token: str) -> WayOut | None:
+    payload = unsign(token, purpose=UNSUBSCRIBE)
+    if payload is None:
+        return None
+    profile_id, message = WHO.unpack_from(payload)
+    channel, topic = payload[WHO.size :].decode().split("\x00")
+    return WayOut(profile_id, UUID(bytes=message), channel, topic)
+
+
+def find_target(link: UUID) -> str | None:
+    """Where a link leads; checked again, in case the row was written by other hands."""
+    url = Link.objects.filter(digest=link).values_list("url", flat=True).first()
+    return url if url and is_safe_target(url) else None
+
+
+def forget_kept() -> None:
+    """For tests, whose rows vanish."""
+    _keep_once.cache_clear()
+
+
+def _who(message: Message) -> bytes:
+    return WHO.pack(message.profile_id, message.id.bytes)
+
+
+def _keep(url: str, link: UUID) -> None:
+    """Write the target once; not remembered inside a transaction, which may be undone."""
+    if connection.in_atomic_block:
+        _insert(url, link)
+    else:
+        _keep_once(url, link)
+
+
+@lru_cache(maxsize=100_000)
+def _keep_once(url: str, link: UUID) -> None:
+    _insert(url, link)
+
+
+def _insert(url: str, link: UUID) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO delivery_link (digest, url, created_at)"
+            " VALUES (%s, %s, clock_timestamp()) ON CONFLICT (digest) DO NOTHING",
+            [link, url],
+        )

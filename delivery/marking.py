@@ -1,0 +1,226 @@
+"""The mark, the only way to a provider, and the record of what the provider answered."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from delivery import policy, suppression
+from delivery.drafts import Accepted, Draft, Outcome, Refused, TryLater, Unknown
+from delivery.models import Message, SendAttempt
+from delivery.policy import Decision
+from engage.lib.ids import uuid7
+
+State = Message.State
+
+# One statement judges and moves. A withdrawal, suppression, pause or cancellation that was
+# committed before it began is seen; so is a lost lease, because the row's lock is taken first.
+MARK: Final = f"""
+WITH judged AS (
+  SELECT m.profile_id, m.id, asked.items, {policy.VERDICT} AS verdict
+  FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[], %(addresses)s::text[],
+              %(digests)s::uuid[], %(items)s::text[])
+         AS asked (profile_id, id, address, digest, items)
+  JOIN delivery_message m ON m.profile_id = asked.profile_id AND m.id = asked.id
+  {policy.VERDICT_TABLES}
+  WHERE m.state = 'leased' AND m.lease_token = %(token)s
+    AND m.lease_until > clock_timestamp() + make_interval(secs => %(call_seconds)s)
+  FOR UPDATE OF m
+)
+UPDATE delivery_message m SET
+  state = CASE judged.verdict WHEN 'allow' THEN 'attempting' WHEN 'paused' THEN 'planned'
+    WHEN 'expired' THEN 'expired' WHEN 'cancelled' THEN 'cancelled' ELSE 'suppressed' END,
+  reason = CASE WHEN judged.verdict IN ('allow', 'paused') THEN '' ELSE judged.verdict END,
+  attempt = m.attempt + (judged.verdict = 'allow')::int,
+  items = CASE judged.verdict WHEN 'allow' THEN judged.items::jsonb ELSE m.items END,
+  lease_token = CASE judged.verdict WHEN 'paused' THEN NULL ELSE m.lease_token END,
+  finished_at = CASE WHEN judged.verdict IN ('allow', 'paused') THEN NULL ELSE %(now)s END
+FROM judged WHERE m.profile_id = judged.profile_id AND m.id = judged.id
+RETURNING m.id, judged.verdict, m.attempt
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What the mark said of each message; those it did not find are another worker's by now."""
+
+    decisions: dict[UUID, Decision]
+
+    def allowed(self, message: Message) -> bool:
+        return isinstance(self.decisions.get(message.id), policy.Allow)
+
+    def attempt(self, message: Message) -> int:
+        decision = self.decisions.get(message.id)
+        return decision.attempt if isinstance(decision, policy.Allow) else 0
+
+
+def state_of(drop: policy.Drop) -> State:
+    """The final state of a message that the mark dropped."""
+    finals = {policy.EXPIRED: State.EXPIRED, policy.CANCELLED: State.CANCELLED}
+    return finals.get(drop.reason, State.SUPPRESSED)
+
+
+def mark(
+    messages: Sequence[Message],
+    drafts: Sequence[Draft],
+    *,
+    token: UUID,
+    call_seconds: float,
+    now: datetime,
+) -> Marked:
+    """Judge the messages a moment before the call; only the allowed ones may be handed over.
+
+    `call_seconds`: what must be left of the lease, more than the call may take.
+    """
+    parameters: dict[str, Any] = {
+        "profiles": [m.profile_id for m in messages],
+        "ids": [m.id for m in messages],
+        "addresses": [d.address for d in drafts],
+        "digests": [
+            suppression.digest(d.address, channel=m.channel)
+            for m, d in zip(messages, drafts, strict=True)
+        ],
+        "items": [json.dumps(list(d.items)) for d in drafts],
+        "token": token,
+        "call_seconds": call_seconds,
+        "need_opt_in": list(policy.NEED_OPT_IN),
+        "now": now,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(MARK, parameters)
+        rows = cursor.fetchall()
+    return Marked({row[0]: policy.decide(row[1], attempt=row[2]) for row in rows})
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What becomes of one message, and the word for its attempt."""
+
+    state: State
+    outcome: str
+    reason: str = ""
+    provider_id: str = ""
+    not_before: datetime | None = None
+
+
+def judge(outcome: Outcome, *, attempt: int, expires_at: datetime, now: datetime) -> Result:
+    """An unknown stays unknown: for marketing a miss is better than a second message."""
+    match outcome:
+        case Accepted(provider_id):
+            return Result(State.ACCEPTED, "accepted", provider_id=provider_id[:255])
+        case Refused(reason):
+            return Result(State.FAILED, "refused", reason[:100])
+        case Unknown(reason):
+            return Result(State.UNKNOWN, "unknown", reason[:100])
+        case TryLater(reason, retry_after_seconds):
+            decision = policy.retry(
+                attempt,
+                now=now,
+                expires_at=expires_at,
+                retry_after_seconds=retry_after_seconds,
+            )
+            if isinstance(decision, policy.Defer):
+                return Result(
+                    State.PLANNED, "unavailable", reason[:100], not_before=decision.until
+                )
+            expired = decision.reason == policy.EXPIRED
+            return Result(
+                State.EXPIRED if expired else State.FAILED, "unavailable", decision.reason
+            )
+
+
+# A late answer of the same token may close an unknown row, but never open it again: its run may
+# be finished. Then "later" means that it certainly was not sent.
+RECORD: Final = """
+UPDATE delivery_message m SET
+  state = CASE WHEN m.state = 'unknown' AND done.state IN ('planned', 'expired') THEN 'failed'
+               ELSE done.state END,
+  reason = CASE WHEN m.state = 'unknown' AND done.state IN ('planned', 'expired')
+                  THEN 'unavailable'
+                WHEN done.state IN ('planned', 'accepted') THEN '' ELSE done.reason END,
+  provider_id = done.provider_id,
+  not_before = coalesce(done.not_before, m.not_before),
+  lease_token = CASE WHEN done.state = 'planned' AND m.state = 'attempting' THEN NULL
+                     ELSE m.lease_token END,
+  finished_at = CASE WHEN done.state = 'planned' AND m.state = 'attempting' THEN NULL
+                     ELSE %(now)s END
+FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[], %(states)s::text[], %(reasons)s::text[],
+            %(provider_ids)s::text[], %(not_before)s::timestamptz[])
+       AS done (profile_id, id, state, reason, provider_id, not_before)
+WHERE m.profile_id = done.profile_id AND m.id = done.id
+  AND m.lease_token = %(token)s AND m.state = ANY(%(from_states)s)
+RETURNING m.id
+"""
+
+
+def record(
+    messages: Sequence[Message],
+    results: Sequence[Result],
+    *,
+    token: UUID,
+    attempts: Sequence[int],
+    started_at: datetime,
+    now: datetime,
+) -> int:
+    """Write the outcomes and one attempt row each; how many came too late for their lease."""
+    with transaction.atomic():
+        taken = _close(messages, results, token=token, states=["attempting", "unknown"], now=now)
+        SendAttempt.objects.bulk_create(
+            SendAttempt(
+                profile_id=message.profile_id,
+                id=uuid7(),
+                message_id=message.id,
+                attempt=attempt,
+                lease_token=token,
+                outcome=result.outcome if message.id in taken else "fenced",
+                detail=result.reason[:255],
+                provider_id=result.provider_id,
+                started_at=started_at,
+                ended_at=now,
+            )
+            for message, result, attempt in zip(messages, results, attempts, strict=True)
+        )
+    return len(messages) - len(taken)
+
+
+def drop(
+    messages: Sequence[Message],
+    reasons: Sequence[str],
+    *,
+    token: UUID,
+    now: datetime,
+    state: State = State.SUPPRESSED,
+) -> int:
+    """Close claimed messages that the composer gave a reason not to send; how many."""
+    results = [Result(state, "", reason[:100]) for reason in reasons]
+    return len(_close(messages, results, token=token, states=["leased"], now=now))
+
+
+def _close(
+    messages: Sequence[Message],
+    results: Sequence[Result],
+    *,
+    token: UUID,
+    states: Sequence[str],
+    now: datetime,
+) -> set[UUID]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            RECORD,
+            {
+                "profiles": [m.profile_id for m in messages],
+                "ids": [m.id for m in messages],
+                "states": [str(r.state) for r in results],
+                "reasons": [r.reason for r in results],
+                "provider_ids": [r.provider_id for r in results],
+                "not_before": [r.not_before for r in results],
+                "token": token,
+                "from_states": list(states),
+                "now": now,
+            },
+        )
+        return {row[0] for row in cursor.fetchall()}

@@ -1,0 +1,373 @@
+"""The send ledger before the call: plan, claim, release, cancel, reap, and its sums.
+
+    planned ──claim──▶ leased ──mark──▶ attempting ──record──▶ accepted | failed
+       ▲                  │                 │ └──record──▶ planned (the provider said: later)
+       └─release, reap ───┘                 └──reap──▶ unknown ──late record──▶ accepted | failed
+
+`marking.py` has the mark and the record. Every move is one statement that names the state it
+leaves and, past the claim, the token of the lease. A lease is measured by the database's clock, so
+a wrong clock elsewhere cannot break one; `now` decides what is due and what has expired.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from delivery.models import ChannelPause, Message, RunHold, SendAttempt
+from engage.lib.ids import uuid7
+
+State = Message.State
+# Which state may follow which; tests hold every statement here to it.
+MOVES: Final = {
+    State.PLANNED: {State.LEASED, State.EXPIRED, State.CANCELLED, State.SUPPRESSED},
+    State.LEASED: {
+        State.PLANNED,
+        State.ATTEMPTING,
+        State.SUPPRESSED,
+        State.EXPIRED,
+        State.CANCELLED,
+        State.FAILED,
+    },
+    State.ATTEMPTING: {
+        State.ACCEPTED,
+        State.FAILED,
+        State.EXPIRED,
+        State.PLANNED,
+        State.UNKNOWN,
+    },
+    State.UNKNOWN: {State.ACCEPTED, State.FAILED},
+}
+SWEEP = 10_000  # rows moved by one statement of a sweep
+PLAN_COLUMNS: Final = (
+    ("profile_id", "bigint"),
+    ("id", "uuid"),
+    ("key", "uuid"),
+    ("kind", "text"),
+    ("campaign_id", "bigint"),
+    ("run_id", "bigint"),
+    ("variant_id", "bigint"),
+    ("channel", "text"),
+    ("address_id", "text"),
+    ("topic", "text"),
+    ("not_before", "timestamptz"),
+    ("expires_at", "timestamptz"),
+    ("created_at", "timestamptz"),
+)
+PLAN: Final = """
+INSERT INTO delivery_message ({names}, state, reason, attempt, provider_id, items)
+SELECT *, 'planned', '', 0, '', '[]'::jsonb FROM unnest({arrays}) ON CONFLICT DO NOTHING
+""".format(
+    names=", ".join(name for name, _ in PLAN_COLUMNS),
+    arrays=", ".join(f"%s::{kind}[]" for _, kind in PLAN_COLUMNS),
+)
+
+
+def plan(messages: Sequence[Message]) -> int:
+    """Write the planned messages in the caller's transaction; how many are new.
+
+    Safe to run twice: a message is unique by its key.
+    """
+    if not messages:
+        return 0
+    columns = [[getattr(m, name) for m in messages] for name, _ in PLAN_COLUMNS]
+    with connection.cursor() as cursor:
+        cursor.execute(PLAN, columns)
+        return int(cursor.rowcount)
+
+
+# One index probe per run that has something planned, so a paused run of millions costs nothing.
+DUE_RUNS: Final = """
+WITH RECURSIVE runs (run_id) AS (
+  (SELECT m.run_id FROM delivery_message m
+   WHERE m.channel = %(channel)s AND m.state = 'planned' AND m.run_id IS NOT NULL
+   ORDER BY m.run_id LIMIT 1)
+  UNION ALL
+  SELECT after.run_id FROM runs CROSS JOIN LATERAL (
+    SELECT m.run_id FROM delivery_message m
+    WHERE m.channel = %(channel)s AND m.state = 'planned' AND m.run_id > runs.run_id
+    ORDER BY m.run_id LIMIT 1) after
+), every (run_id) AS (SELECT run_id FROM runs UNION ALL SELECT NULL::bigint)
+SELECT every.run_id, first.not_before FROM every CROSS JOIN LATERAL (
+  (SELECT m.not_before FROM delivery_message m
+   WHERE m.channel = %(channel)s AND m.state = 'planned' AND m.run_id = every.run_id
+   ORDER BY m.not_before LIMIT 1)
+  UNION ALL
+  (SELECT m.not_before FROM delivery_message m
+   WHERE m.channel = %(channel)s AND m.state = 'planned' AND m.run_id IS NULL
+     AND every.run_id IS NULL
+   ORDER BY m.not_before LIMIT 1)) first
+WHERE first.not_before <= %(now)s
+  AND NOT EXISTS (SELECT 1 FROM delivery_runhold hold WHERE hold.run_id = every.run_id)
+ORDER BY first.not_before
+"""
+
+
+def list_due_runs(channel: str, *, now: datetime) -> list[tuple[int | None, datetime]]:
+    """Runs with something due that nobody holds, the longest waiting first, with their due time.
+
+    Messages outside any run, like test sends, come as the run None.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(DUE_RUNS, {"channel": channel, "now": now})
+        return list(cursor.fetchall())
+
+
+LEASED_COLUMNS: Final = (
+    *(name for name, _ in PLAN_COLUMNS),
+    "state",
+    "attempt",
+    "lease_token",
+    "lease_until",
+)
+CLAIM: Final = """
+WITH due AS (
+  SELECT profile_id, id FROM delivery_message
+  WHERE channel = %(channel)s AND state = 'planned' AND {run} AND not_before <= %(now)s
+  ORDER BY not_before LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
+UPDATE delivery_message m SET
+  state = CASE WHEN m.expires_at <= %(now)s THEN 'expired' ELSE 'leased' END,
+  reason = CASE WHEN m.expires_at <= %(now)s THEN 'expired' ELSE '' END,
+  finished_at = CASE WHEN m.expires_at <= %(now)s THEN %(now)s END,
+  lease_token = %(token)s,
+  lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+FROM due WHERE m.profile_id = due.profile_id AND m.id = due.id
+RETURNING {columns}
+"""
+OF_ONE_RUN: Final = "run_id = %(run_id)s"
+OF_NO_RUN: Final = "run_id IS NULL"
+
+
+def claim(*, channel: str, limit: int, now: datetime, run_id: int | None = None) -> list[Message]:
+    """Lease due messages to the caller, all under one new token; the expired are closed instead.
+
+    Two claimers never get the same row. Nothing is claimed while the channel pauses.
+    """
+    if ChannelPause.objects.filter(channel=channel, until__gt=now).exists():
+        return []
+    token = uuid4()
+    claimed: list[Message] = []
+    for due_run, _ in list_due_runs(channel, now=now):
+        if run_id is not None and due_run != run_id:
+            continue
+        while len(claimed) < limit:
+            rows = _claim_run(
+                due_run, channel=channel, limit=limit - len(claimed), token=token, now=now
+            )
+            if not rows:
+                break
+            claimed += (row for row in rows if row.state == State.LEASED)
+    return claimed
+
+
+def _claim_run(
+    run_id: int | None, *, channel: str, limit: int, token: UUID, now: datetime
+) -> list[Message]:
+    statement = CLAIM.format(
+        run=OF_NO_RUN if run_id is None else OF_ONE_RUN,
+        columns=", ".join(f"m.{name}" for name in LEASED_COLUMNS),
+    )
+    parameters = {
+        "channel": channel,
+        "run_id": run_id,
+        "now": now,
+        "limit": limit,
+        "token": token,
+        "lease": settings.SEND_LEASE_SECONDS,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return [_message(row) for row in cursor.fetchall()]
+
+
+def _message(row: Sequence[Any]) -> Message:
+    message = Message(**dict(zip(LEASED_COLUMNS, row, strict=True)))
+    message._state.adding = False
+    return message
+
+
+RELEASE: Final = """
+UPDATE delivery_message m SET state = 'planned', lease_token = NULL, lease_until = NULL,
+  not_before = greatest(m.not_before, %(not_before)s)
+FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[]) AS asked (profile_id, id)
+WHERE m.profile_id = asked.profile_id AND m.id = asked.id
+  AND m.state = 'leased' AND m.lease_token = %(token)s
+"""
+
+
+def release(messages: Iterable[Message], *, token: UUID, not_before: datetime) -> int:
+    """Give claimed messages back that were not marked; how many."""
+    rows = list(messages)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            RELEASE,
+            {
+                "profiles": [m.profile_id for m in rows],
+                "ids": [m.id for m in rows],
+                "token": token,
+                "not_before": not_before,
+            },
+        )
+        return int(cursor.rowcount)
+
+
+def hold_run(run_id: int, *, state: RunHold.State) -> None:
+    """From the commit on, no message of the run is marked."""
+    RunHold.objects.update_or_create(run_id=run_id, defaults={"state": state})
+
+
+def free_run(run_id: int) -> None:
+    RunHold.objects.filter(run_id=run_id).delete()
+
+
+# SKIP LOCKED: a sweep never waits for a mark, and so never meets one in a deadlock. What it
+# leaves, the mark itself or the next sweep closes.
+CANCEL: Final = """
+WITH open AS (
+  SELECT profile_id, id FROM delivery_message
+  WHERE run_id = %(run_id)s AND state IN ('planned', 'leased')
+  LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
+UPDATE delivery_message m SET state = 'cancelled', reason = 'cancelled', finished_at = %(now)s
+FROM open WHERE m.profile_id = open.profile_id AND m.id = open.id
+"""
+
+
+def cancel_run(run_id: int, now: datetime) -> int:
+    """Hold the run for ever and close what was not called yet; how many messages.
+
+    A run with more than one sweep's worth is finished by the reaper; none of it is sent.
+    """
+    hold_run(run_id, state=RunHold.State.CANCELLED)
+    with connection.cursor() as cursor:
+        cursor.execute(CANCEL, {"run_id": run_id, "now": now, "limit": SWEEP})
+        return int(cursor.rowcount)
+
+
+def pause_channel(channel: str, *, until: datetime, reason: str) -> None:
+    """Claim nothing of the channel before `until`; a longer pause stays."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO delivery_channelpause (channel, until, reason) VALUES (%s, %s, %s)"
+            " ON CONFLICT (channel) DO UPDATE SET until = excluded.until, reason = excluded.reason"
+            " WHERE delivery_channelpause.until < excluded.until",
+            [channel, until, reason[:100]],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    returned: int  # leased, never called: planned again
+    unknown: int  # called, and the answer never came
+    cancelled: int
+
+
+RETURN: Final = """
+WITH dead AS (
+  SELECT profile_id, id FROM delivery_message
+  WHERE state = 'leased' AND lease_until < clock_timestamp()
+  LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
+UPDATE delivery_message m SET state = 'planned', lease_token = NULL, lease_until = NULL
+FROM dead WHERE m.profile_id = dead.profile_id AND m.id = dead.id
+"""
+# The token stays: a late answer to the same call may still resolve the row.
+GIVE_UP: Final = """
+WITH dead AS (
+  SELECT profile_id, id FROM delivery_message
+  WHERE state = 'attempting' AND lease_until < clock_timestamp()
+  LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
+UPDATE delivery_message m SET state = 'unknown', reason = 'no_answer', finished_at = %(now)s
+FROM dead WHERE m.profile_id = dead.profile_id AND m.id = dead.id
+RETURNING m.profile_id, m.id, m.attempt, m.lease_token
+"""
+
+
+def reap(now: datetime) -> Reaped:
+    """Take back what dead workers held. Safe to run twice, and by several at once."""
+    returned = sum(_sweep(RETURN, {}))
+    unknown = sum(_give_up(now))
+    held = RunHold.objects.filter(state=RunHold.State.CANCELLED).values_list("run_id", flat=True)
+    cancelled = sum(sum(_sweep(CANCEL, {"run_id": run_id, "now": now})) for run_id in held)
+    return Reaped(returned, unknown, cancelled)
+
+
+def _sweep(statement: str, parameters: dict[str, Any]) -> Iterator[int]:
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, parameters | {"limit": SWEEP})
+            moved = int(cursor.rowcount)
+        yield moved
+        if moved < SWEEP:
+            return
+
+
+def _give_up(now: datetime) -> Iterator[int]:
+    while True:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(GIVE_UP, {"now": now, "limit": SWEEP})
+            rows = cursor.fetchall()
+            SendAttempt.objects.bulk_create(
+                SendAttempt(
+                    profile_id=profile_id,
+                    id=uuid7(),
+                    message_id=message_id,
+                    attempt=attempt,
+                    lease_token=token,
+                    outcome="unknown",
+                    detail="no answer before the lease ended",
+                    started_at=now,
+                    ended_at=now,
+                )
+                for profile_id, message_id, attempt, token in rows
+            )
+        yield len(rows)
+        if len(rows) < SWEEP:
+            return
+
+
+def count_states(run_id: int) -> dict[str, int]:
+    """How many messages of the run are in each state; the states it has none of are 0."""
+    counts = dict.fromkeys(State.values, 0)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT state, count(*) FROM delivery_message WHERE run_id = %s GROUP BY state",
+            [run_id],
+        )
+        counts.update(cursor.fetchall())
+    return counts
+
+
+COUNTED = 100_000  # due messages counted for the health page; more are "at least"
+DEPTH: Final = """
+SELECT count(*) FROM (
+  SELECT 1 FROM delivery_message
+  WHERE channel = %(channel)s AND state = 'planned' AND {run} AND not_before <= %(now)s
+  LIMIT %(limit)s) due
+"""
+
+
+def health(now: datetime) -> dict[str, float | int]:
+    """How long the oldest due message waits, and how many are due (counted up to 100,000)."""
+    oldest, depth = now, 0
+    for channel in settings.CHANNELS:
+        for run_id, due in list_due_runs(channel, now=now):
+            oldest = min(oldest, due)
+            if depth < COUNTED:
+                depth += _count_due(run_id, channel=channel, limit=COUNTED - depth, now=now)
+    return {"oldest_seconds": (now - oldest).total_seconds(), "depth": depth}
+
+
+def _count_due(run_id: int | None, *, channel: str, limit: int, now: datetime) -> int:
+    statement = DEPTH.format(run=OF_NO_RUN if run_id is None else OF_ONE_RUN)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            statement, {"channel": channel, "run_id": run_id, "now": now, "limit": limit}
+        )
+        return int(cursor.fetchone()[0])

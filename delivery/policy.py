@@ -1,0 +1,116 @@
+"""Whether a message may go now: consent, suppression, holds and expiry, and when to try again."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+NEED_OPT_IN: Final = ("email", "sms")  # silence is no consent to these
+MAX_ATTEMPTS: Final = 8  # about three hours of growing pauses
+FIRST_PAUSE_SECONDS: Final = 30.0
+LONGEST_PAUSE_SECONDS: Final = 3_600.0
+
+# Reasons a message does not go out. The composer adds its own, like "slot_short".
+EXPIRED: Final = "expired"
+CANCELLED: Final = "cancelled"
+PAUSED: Final = "paused"
+ERASED: Final = "erased"  # the profile is gone
+MERGED: Final = "merged"  # the profile became part of another, whose address this is not
+NO_ADDRESS: Final = "no_address"
+NO_CONSENT: Final = "no_consent"
+ADDRESS_SUPPRESSED: Final = "address_suppressed"
+UNAVAILABLE: Final = "unavailable"  # the provider could not be reached until the end
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Marked: the provider may be called, once. `attempt` counts from 1."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """Not now. None: as soon as what holds it is gone."""
+
+    until: datetime | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Never; the reason is counted."""
+
+    reason: str
+
+
+Decision = Allow | Defer | Drop
+
+# The judgement over one message `m` with its `asked` address, in the statement that marks it.
+# The order matters: the first that forbids gives the reason.
+#
+# A push token belongs to the device that brought it last: a phone changes hands.
+# An unsubscribed address is open again when its owner opts in later; a bounced one is not.
+VERDICT: Final = """
+CASE
+  WHEN m.expires_at <= %(now)s THEN 'expired'
+  WHEN hold.state IS NOT NULL THEN hold.state
+  WHEN p.id IS NULL THEN 'erased'
+  WHEN p.merged_into IS NOT NULL THEN 'merged'
+  WHEN asked.address = '' THEN 'no_address'
+  WHEN m.channel = 'push' AND NOT EXISTS (
+    SELECT 1 FROM profiles_device d
+    WHERE d.profile_id = m.profile_id AND d.device_id = m.address_id
+      AND d.token = asked.address AND d.gone_at IS NULL AND NOT EXISTS (
+        SELECT 1 FROM profiles_device o WHERE o.token = d.token
+          AND (o.token_ms, o.token_message_id, o.profile_id, o.device_id)
+            > (d.token_ms, d.token_message_id, d.profile_id, d.device_id))) THEN 'no_address'
+  WHEN c.status = 'opted_out' OR t.status = 'opted_out'
+    OR (m.channel = ANY(%(need_opt_in)s) AND c.status IS NULL AND t.status IS NULL)
+    THEN 'no_consent'
+  WHEN EXISTS (
+    SELECT 1 FROM delivery_suppression s
+    WHERE s.channel = m.channel AND s.digest = asked.digest
+      AND (s.reason <> 'unsubscribed' OR c.status IS NULL
+           OR c.stated_ms <= extract(epoch FROM s.created_at) * 1000)) THEN 'address_suppressed'
+  ELSE 'allow'
+END
+"""
+VERDICT_TABLES: Final = """
+LEFT JOIN delivery_runhold hold ON hold.run_id = m.run_id
+LEFT JOIN profiles_profile p ON p.id = m.profile_id
+LEFT JOIN profiles_consent c
+  ON c.profile_id = m.profile_id AND c.channel = m.channel AND c.topic = ''
+LEFT JOIN profiles_consent t
+  ON t.profile_id = m.profile_id AND t.channel = m.channel AND t.topic = m.topic
+ AND m.topic <> ''
+"""
+
+
+def decide(verdict: str, *, attempt: int) -> Decision:
+    """The value for a verdict of the statement above."""
+    if verdict == "allow":
+        return Allow(attempt)
+    if verdict == PAUSED:
+        return Defer(None, PAUSED)
+    return Drop(verdict)
+
+
+def pause_seconds(attempt: int, *, retry_after_seconds: float | None = None) -> float:
+    """How long to wait after the attempt: growing, never shorter than the provider asked."""
+    grown = min(FIRST_PAUSE_SECONDS * 2.0 ** max(attempt - 1, 0), LONGEST_PAUSE_SECONDS)
+    return max(grown, retry_after_seconds or 0.0)
+
+
+def retry(
+    attempt: int,
+    *,
+    now: datetime,
+    expires_at: datetime,
+    retry_after_seconds: float | None = None,
+) -> Defer | Drop:
+    """What becomes of a message that the provider could not take now."""
+    if attempt >= MAX_ATTEMPTS:
+        return Drop(UNAVAILABLE)
+    pause = pause_seconds(attempt, retry_after_seconds=retry_after_seconds)
+    until = now + timedelta(seconds=pause)
+    return Drop(EXPIRED) if until >= expires_at else Defer(until)

@@ -1,0 +1,54 @@
+"""Addresses that must not be written to, kept as digests."""
+
+import unicodedata
+from typing import Final
+from uuid import UUID
+
+from django.db import connection
+
+from delivery.models import Suppression
+from engage.lib.ids import digest16
+
+ADD: Final = """
+INSERT INTO delivery_suppression (channel, digest, reason, source, created_at)
+VALUES (%s, %s::uuid, %s, %s, clock_timestamp())
+ON CONFLICT (channel, digest) DO UPDATE
+SET reason = CASE delivery_suppression.reason WHEN 'unsubscribed' THEN excluded.reason
+             ELSE delivery_suppression.reason END,
+    source = excluded.source, created_at = excluded.created_at
+RETURNING xmax = 0
+"""
+
+
+def normalise(address: str, *, channel: str) -> str:
+    """The form in which two spellings of one address are equal."""
+    plain = unicodedata.normalize("NFC", address).strip()
+    return plain.lower() if channel == "email" else plain
+
+
+def digest(address: str, *, channel: str) -> UUID:
+    return digest16(channel, normalise(address, channel=channel))
+
+
+def suppress(
+    address: str, *, channel: str, reason: Suppression.Reason | str, source: str = ""
+) -> bool:
+    """Never write to the address again; whether that is new. Safe to run twice.
+
+    Any other reason replaces `unsubscribed`, and a new unsubscription renews the time of the old
+    one: an opt-in in between no longer counts.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(ADD, [channel, digest(address, channel=channel).hex, reason, source])
+        return bool(cursor.fetchone()[0])
+
+
+def is_suppressed(address: str, *, channel: str) -> bool:
+    found = Suppression.objects.filter(channel=channel, digest=digest(address, channel=channel))
+    return found.exists()
+
+
+def lift(address: str, *, channel: str) -> bool:
+    """Take an address off the list; whether it was on it."""
+    found = Suppression.objects.filter(channel=channel, digest=digest(address, channel=channel))
+    return found.delete()[0] > 0

@@ -1,0 +1,61 @@
+"""Opaque signed tokens: bytes that only we can have made, for one purpose.
+
+A token is base64url of key id (2 bytes), MAC (16 bytes) and payload. Each purpose has its own key,
+so a token made for one thing is worth nothing for another. After a change of SECRET_KEY, tokens of
+the keys in SECRET_KEY_FALLBACKS stay readable.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from functools import lru_cache
+
+from django.conf import settings
+
+KEY_ID_BYTES = 2
+MAC_BYTES = 16
+LONGEST_TOKEN = 8_192
+
+
+def sign(payload: bytes, *, purpose: str) -> str:
+    key_id, key = _key(settings.SECRET_KEY, purpose)
+    return base64.urlsafe_b64encode(key_id + _mac(key, payload) + payload).rstrip(b"=").decode()
+
+
+def unsign(token: str, *, purpose: str) -> bytes | None:
+    """The payload; None for a token that we did not make for this purpose."""
+    raw = _decode(token)
+    if raw is None or len(raw) < KEY_ID_BYTES + MAC_BYTES:
+        return None
+    key_id, mac = raw[:KEY_ID_BYTES], raw[KEY_ID_BYTES : KEY_ID_BYTES + MAC_BYTES]
+    payload = raw[KEY_ID_BYTES + MAC_BYTES :]
+    for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
+        known_id, key = _key(secret, purpose)
+        if known_id == key_id and hmac.compare_digest(mac, _mac(key, payload)):
+            return payload
+    return None
+
+
+@lru_cache(maxsize=64)
+def _key(secret: str, purpose: str) -> tuple[bytes, bytes]:
+    """The key's id, which tells nothing about it, and the key of the purpose."""
+    key_id = hashlib.sha256(b"engage key id\x00" + secret.encode()).digest()[:KEY_ID_BYTES]
+    key = hmac.digest(secret.encode(), b"engage token\x00" + purpose.encode(), "sha256")
+    return key_id, key
+
+
+def _mac(key: bytes, payload: bytes) -> bytes:
+    return hmac.digest(key, payload, "sha256")[:MAC_BYTES]
+
+
+def _decode(token: str) -> bytes | None:
+    """Only the one spelling that `sign` gives: a changed last letter is another token."""
+    if len(token) > LONGEST_TOKEN:
+        return None
+    try:
+        text = token.encode("ascii")
+        raw = base64.b64decode(text + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (UnicodeEncodeError, binascii.Error):
+        return None
+    return raw if base64.urlsafe_b64encode(raw).rstrip(b"=") == text else None

@@ -1,0 +1,101 @@
+"""A provider that needs no network, and messages on their way to it."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from delivery import marking, outbox
+from delivery.channels import registry
+from delivery.drafts import Accepted, Draft, EmailContent, PushContent
+from delivery.models import Message
+from tests.factories import NOON
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class RecordingChannel:
+    """Takes everything, unless `answers` has an outcome or an exception for the address."""
+
+    batch_size = 10
+
+    def __init__(self) -> None:
+        self.calls: list[list[Draft]] = []
+        self.answers: dict[str, object] = {}
+        self.before_answering = lambda drafts: None
+
+    def send(self, drafts):
+        self.calls.append(list(drafts))
+        self.before_answering(drafts)
+        outcomes = [self.answers.get(d.address, Accepted(f"id-{d.address}")) for d in drafts]
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+        return outcomes
+
+    @property
+    def addresses(self) -> list[str]:
+        return [draft.address for call in self.calls for draft in call]
+
+
+def use_channel(channel, *, name: str = "email"):
+    registry._made()[name] = channel
+    return channel
+
+
+def email_content(**fields: object) -> EmailContent:
+    defaults: dict[str, object] = {
+        "subject": "Hello",
+        "html": "<p>Hello</p>",
+        "text": "Hello",
+        "sender": "Shop <shop@shop.example>",
+    }
+    return EmailContent(**(defaults | fields))
+
+
+def push_content(**fields: object) -> PushContent:
+    return PushContent(**({"title": "Hello", "body": "Look at this"} | fields))
+
+
+def make_draft(message: Message, *, address: str = "ann@shop.example", **fields: object) -> Draft:
+    content = push_content() if message.channel == "push" else email_content()
+    return Draft(
+        message_id=message.id,
+        key=message.key,
+        address=address,
+        **({"content": content} | fields),
+    )
+
+
+def compose_for(addresses: dict[int, str]):
+    """A composer that knows the address of each profile."""
+    return lambda messages: [make_draft(m, address=addresses[m.profile_id]) for m in messages]
+
+
+def claim(*, channel: str = "email", limit: int = 100, now: datetime = NOON, **fields: object):
+    return outbox.claim(channel=channel, limit=limit, now=now, **fields)
+
+
+def mark(messages, *, address: str = "ann@shop.example", token: UUID | None = None, now=NOON):
+    """The decisions of the mark, in the order of the messages; None where it found no row."""
+    drafts = [make_draft(message, address=address) for message in messages]
+    marked = marking.mark(
+        messages, drafts, token=token or messages[0].lease_token, call_seconds=20, now=now
+    )
+    return [marked.decisions.get(message.id) for message in messages]
+
+
+def record(message, outcome, *, attempt: int = 1, token: UUID | None = None, now=NOON) -> int:
+    """How many results came too late (0 or 1)."""
+    result = marking.judge(outcome, attempt=attempt, expires_at=message.expires_at, now=now)
+    return marking.record(
+        [message],
+        [result],
+        token=token or message.lease_token,
+        attempts=[attempt],
+        started_at=now,
+        now=now,
+    )
+
+
+def end_leases() -> None:
+    """As if every lease had run out by the database's clock."""
+    Message.objects.filter(lease_until__isnull=False).update(lease_until=LONG_AGO)

@@ -1,0 +1,296 @@
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from delivery import marking, outbox
+from delivery.drafts import Accepted, Refused, TryLater, Unknown
+from delivery.models import Message, RunHold, SendAttempt
+from delivery.policy import Allow, Defer, Drop
+from engage.lib.ids import uuid7
+from tests.delivery.sending import claim, end_leases, make_draft, mark, record
+from tests.factories import NOON, make_message, make_profile
+
+pytestmark = pytest.mark.django_db
+
+
+def planned(**fields: object) -> Message:
+    return make_message(
+        profile=make_profile(email="ann@shop.example", opted_in=("email",)), **fields
+    )
+
+
+def attempting(**fields: object) -> Message:
+    planned(**fields)
+    [message] = claim()
+    assert mark([message]) == [Allow(1)]
+    return message
+
+
+def state_of(message: Message) -> tuple[str, str]:
+    row = Message.objects.get(profile_id=message.profile_id, id=message.id)
+    return row.state, row.reason
+
+
+def unsaved(profile_id: int, *, key=None) -> Message:
+    return Message(
+        profile_id=profile_id, id=uuid7(), key=key or uuid4(), campaign_id=3, run_id=4,
+        variant_id=5, channel="email", topic="news", not_before=NOON,
+        expires_at=NOON + timedelta(hours=1), created_at=NOON,
+    )  # fmt: skip
+
+
+def test_planning_twice_writes_once():
+    messages = [unsaved(1), unsaved(2)]
+    assert outbox.plan(messages) == 2
+    assert outbox.plan([unsaved(1, key=messages[0].key), unsaved(3)]) == 1
+    assert Message.objects.count() == 3
+    row = Message.objects.get(profile_id=1)
+    assert (row.state, row.topic, row.run_id, row.attempt, row.items) == (
+        "planned", "news", 4, 0, [],
+    )  # fmt: skip
+
+
+def test_planning_nothing_is_nothing():
+    assert outbox.plan([]) == 0
+
+
+def test_claim_leases_under_one_token_and_says_what_a_composer_needs():
+    wanted = [planned(topic="news"), planned(address_id="d1")]
+    messages = claim()
+    assert {m.id for m in messages} == {m.id for m in wanted}
+    assert len({m.lease_token for m in messages}) == 1
+    assert {(m.state, m.campaign_id, m.variant_id, m.channel) for m in messages} == {
+        ("leased", 1, 1, "email")
+    }
+    assert {(m.topic, m.address_id) for m in messages} == {("news", ""), ("", "d1")}
+    assert claim() == []
+
+
+def test_claim_takes_the_longest_waiting_first_up_to_its_limit():
+    late = planned(not_before=NOON - timedelta(minutes=1), run_id=7)
+    early = planned(not_before=NOON - timedelta(minutes=5), run_id=9)
+    assert [m.id for m in claim(limit=1)] == [early.id]
+    assert [m.id for m in claim(limit=1)] == [late.id]
+
+
+def test_claim_leaves_what_is_not_due_and_other_channels_and_runs():
+    planned(not_before=NOON + timedelta(seconds=1))
+    planned(channel="push")
+    planned(run_id=8)
+    assert claim(run_id=9) == []
+
+
+def test_claim_finds_messages_without_a_run():
+    message = planned(run_id=None, kind="test")
+    assert [m.id for m in claim()] == [message.id]
+
+
+def test_claim_closes_the_expired_and_goes_on_to_the_living():
+    dead = [planned(expires_at=NOON, not_before=NOON - timedelta(hours=1)) for _ in range(3)]
+    alive = planned()
+    assert [m.id for m in claim(limit=2)] == [alive.id]
+    assert {state_of(m) for m in dead} == {("expired", "expired")}
+
+
+def test_a_held_run_is_not_claimed_until_it_is_freed():
+    message = planned(run_id=4)
+    outbox.hold_run(4, state=RunHold.State.PAUSED)
+    assert claim() == []
+    outbox.free_run(4)
+    assert [m.id for m in claim()] == [message.id]
+
+
+def test_a_pausing_channel_is_not_claimed():
+    planned()
+    outbox.pause_channel("email", until=NOON + timedelta(seconds=30), reason="unavailable")
+    outbox.pause_channel("email", until=NOON + timedelta(seconds=10), reason="shorter")
+    assert claim(now=NOON + timedelta(seconds=20)) == []
+    assert len(claim(now=NOON + timedelta(seconds=30))) == 1
+
+
+def test_mark_allows_once():
+    planned()
+    [message] = claim()
+    assert mark([message]) == [Allow(1)]
+    assert mark([message]) == [None]
+    assert state_of(message) == ("attempting", "")
+
+
+def test_mark_needs_the_token_of_the_lease():
+    planned()
+    [message] = claim()
+    assert mark([message], token=uuid4()) == [None]
+    assert state_of(message) == ("leased", "")
+
+
+def test_mark_needs_enough_of_the_lease():
+    planned()
+    [message] = claim()
+    end_leases()
+    assert mark([message]) == [None]
+
+
+def test_mark_keeps_what_the_slots_showed():
+    planned()
+    [message] = claim()
+    shown = [{"slot": "picks", "item": "p1", "rank": 1}]
+    draft = make_draft(message, items=shown)
+    marking.mark([message], [draft], token=message.lease_token, call_seconds=20, now=NOON)
+    assert Message.objects.get(id=message.id).items == shown
+
+
+def test_mark_gives_a_paused_run_its_message_back():
+    message = planned(run_id=4)
+    [claimed] = claim()
+    outbox.hold_run(4, state=RunHold.State.PAUSED)
+    assert mark([claimed]) == [Defer(None, "paused")]
+    assert state_of(message) == ("planned", "")
+
+
+def test_mark_drops_the_expired():
+    planned(expires_at=NOON + timedelta(minutes=1))
+    [message] = claim()
+    assert mark([message], now=NOON + timedelta(minutes=1)) == [Drop("expired")]
+    assert state_of(message) == ("expired", "expired")
+
+
+def test_accepted_is_recorded_with_the_providers_id():
+    message = attempting()
+    assert record(message, Accepted("m-1")) == 0
+    row = Message.objects.get(id=message.id)
+    assert (row.state, row.provider_id, row.finished_at) == ("accepted", "m-1", NOON)
+    attempt = SendAttempt.objects.get(message_id=message.id)
+    assert (attempt.outcome, attempt.attempt, attempt.lease_token) == (
+        "accepted", 1, message.lease_token,
+    )  # fmt: skip
+
+
+def test_refused_is_failed_with_its_reason():
+    message = attempting()
+    record(message, Refused("550 no such user"))
+    assert state_of(message) == ("failed", "550 no such user")
+
+
+def test_later_is_planned_again_after_a_growing_pause():
+    message = attempting()
+    record(message, TryLater("451"))
+    row = Message.objects.get(id=message.id)
+    assert (row.state, row.not_before, row.lease_token, row.finished_at) == (
+        "planned", NOON + timedelta(seconds=30), None, None,
+    )  # fmt: skip
+    [again] = claim(now=NOON + timedelta(seconds=30))
+    assert mark([again]) == [Allow(2)]
+    record(again, TryLater("451"), attempt=2)
+    assert Message.objects.get(id=message.id).not_before == NOON + timedelta(seconds=60)
+
+
+def test_later_than_its_expiry_is_expired():
+    message = attempting(expires_at=NOON + timedelta(seconds=30))
+    record(message, TryLater("451"))
+    assert state_of(message) == ("expired", "expired")
+
+
+def test_unknown_is_final_and_not_sent_again():
+    message = attempting()
+    record(message, Unknown("no_answer"))
+    assert state_of(message) == ("unknown", "no_answer")
+    assert claim(now=NOON + timedelta(hours=2)) == []
+
+
+def test_reaper_returns_what_was_never_called():
+    message = planned()
+    claim()
+    end_leases()
+    assert outbox.reap(NOON) == outbox.Reaped(returned=1, unknown=0, cancelled=0)
+    assert state_of(message) == ("planned", "")
+    assert outbox.reap(NOON) == outbox.Reaped(0, 0, 0)
+
+
+def test_reaper_leaves_living_leases():
+    planned()
+    claim()
+    assert outbox.reap(NOON) == outbox.Reaped(0, 0, 0)
+
+
+def test_reaper_counts_a_call_without_an_answer_as_unknown():
+    message = attempting()
+    end_leases()
+    assert outbox.reap(NOON) == outbox.Reaped(returned=0, unknown=1, cancelled=0)
+    assert state_of(message) == ("unknown", "no_answer")
+    assert SendAttempt.objects.get().outcome == "unknown"
+
+
+def test_a_late_answer_of_the_same_call_resolves_the_unknown():
+    message = attempting()
+    end_leases()
+    outbox.reap(NOON)
+    assert record(message, Accepted("m-1")) == 0
+    assert state_of(message) == ("accepted", "")
+
+
+def test_a_late_try_again_does_not_reopen_a_message():
+    message = attempting()
+    end_leases()
+    outbox.reap(NOON)
+    record(message, TryLater("503"))
+    assert state_of(message) == ("failed", "unavailable")
+
+
+def test_an_answer_under_another_token_is_fenced_and_written_down():
+    message = attempting()
+    assert record(message, Accepted("m-1"), token=uuid4()) == 1
+    assert state_of(message) == ("attempting", "")
+    assert SendAttempt.objects.get().outcome == "fenced"
+
+
+def test_cancelling_closes_what_was_not_called():
+    open_one, leased, called = planned(run_id=4), planned(run_id=4), planned(run_id=4)
+    claimed = {m.id: m for m in claim(limit=3)}
+    outbox.release([claimed[open_one.id]], token=claimed[leased.id].lease_token, not_before=NOON)
+    mark([claimed[called.id]])
+    assert outbox.cancel_run(4, NOON) == 2
+    assert [state_of(m)[0] for m in (open_one, leased, called)] == [
+        "cancelled", "cancelled", "attempting",
+    ]  # fmt: skip
+    assert mark([claimed[leased.id]]) == [None]
+
+
+def test_what_was_planned_after_the_cancellation_is_swept():
+    outbox.cancel_run(4, NOON)
+    message = planned(run_id=4)
+    assert claim() == []
+    assert outbox.reap(NOON).cancelled == 1
+    assert state_of(message) == ("cancelled", "cancelled")
+
+
+def test_release_gives_back_only_what_was_not_marked():
+    first, second = planned(), planned()
+    claimed = {m.id: m for m in claim()}
+    mark([claimed[first.id]])
+    later = NOON + timedelta(minutes=1)
+    token = claimed[first.id].lease_token
+    assert outbox.release(claimed.values(), token=token, not_before=later) == 1
+    assert state_of(first)[0] == "attempting"
+    assert Message.objects.get(id=second.id).not_before == later
+
+
+def test_states_are_counted_with_their_zeros():
+    attempting(run_id=4)
+    planned(run_id=4)
+    planned(run_id=5)
+    assert outbox.count_states(4) == {
+        "planned": 1, "leased": 0, "attempting": 1, "accepted": 0, "failed": 0,
+        "suppressed": 0, "expired": 0, "cancelled": 0, "unknown": 0,
+    }  # fmt: skip
+
+
+def test_health_says_how_long_the_oldest_due_message_waits():
+    planned(run_id=4)
+    planned(run_id=5, not_before=NOON + timedelta(seconds=20))
+    planned(run_id=6, not_before=NOON + timedelta(hours=1))
+    planned(run_id=7, not_before=NOON - timedelta(hours=1))
+    outbox.hold_run(7, state=RunHold.State.PAUSED)
+    assert outbox.health(NOON + timedelta(seconds=30)) == {"oldest_seconds": 30.0, "depth": 2}
+    Message.objects.all().delete()
+    assert outbox.health(NOON) == {"oldest_seconds": 0.0, "depth": 0}
