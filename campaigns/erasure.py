@@ -1,0 +1,8 @@
+"""What this room keeps of a person, removed on request."""
+
+from campaigns.models import ControlMember
+
+
+def erase(profile_id: int) -> None:
+    """Safe to run twice."""
+    ControlMember.objects.filter(profile_id=profile_id).delete()

@@ -1,0 +1,103 @@
+"""From a run to its message rows, chunk by chunk. The cursor moves in the chunk's transaction."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from campaigns import audience
+from campaigns.experiments import choose_variant, is_held_out
+from campaigns.models import Campaign, ControlMember, Run, Variant
+from delivery import outbox
+from delivery.models import Message
+from engage.lib.clock import to_millis
+from engage.lib.ids import digest16, uuid7
+from engage.profiles import devices
+
+
+@transaction.atomic
+def plan_chunk(run_id: int, *, now: datetime, limit: int) -> bool:
+    """Plan the messages of the next `limit` profiles; whether there is more to do.
+
+    Safe to run twice and by two at once: the row is locked, and a message is unique by its key.
+    """
+    run = (
+        Run.objects.select_for_update(of=("self",), skip_locked=True)
+        .select_related("campaign__segment")
+        .filter(pk=run_id, state=Run.State.PLANNING)
+        .first()
+    )
+    if run is None:  # paused, cancelled, done, or another worker has it
+        return False
+    if run.frozen_at is None or run.upto is None:
+        run.frozen_at, run.upto = now, audience.newest_profile_id()
+    part = audience.next_range(after=run.cursor, end=run.upto, profiles=limit)
+    people = audience.members(run.campaign, part, now=run.frozen_at)
+    _plan(run, people, now=now)
+    run.cursor = part.upto
+    if part.last:
+        run.state, run.planned_at = Run.State.SENDING, now
+    run.save()
+    return not part.last
+
+
+def _plan(run: Run, people: Sequence[int], *, now: datetime) -> None:
+    campaign = run.campaign
+    held = [
+        person
+        for person in people
+        if is_held_out(campaign.pk, person=person, percent=campaign.control_percent)
+    ]
+    ControlMember.objects.bulk_create(
+        (ControlMember(profile_id=person, run=run) for person in held), ignore_conflicts=True
+    )
+    out = set(held)
+    treated = [person for person in people if person not in out]
+    run.audience += len(people)
+    run.held_out += len(held)
+    run.planned += outbox.plan(list(_messages(run, treated, now=now)))
+
+
+def _messages(run: Run, people: Sequence[int], *, now: datetime) -> Iterator[Message]:
+    """One message per address. Somebody without one gets a row too: the door says why not."""
+    campaign = run.campaign
+    variants = list(campaign.variants.order_by("pk"))
+    tokens = devices.push_tokens(people) if campaign.channel == "push" else {}
+    for person in people:
+        variant = choose_variant(variants, person=person)
+        for device_id in [device for device, *_ in tokens.get(person, [])] or [""]:
+            yield new_message(
+                campaign, variant, profile_id=person, run=run, address_id=device_id, now=now
+            )
+
+
+def new_message(
+    campaign: Campaign,
+    variant: Variant,
+    *,
+    profile_id: int,
+    now: datetime,
+    run: Run | None = None,
+    address_id: str = "",
+    kind: str = "campaign",
+    once: str = "",
+) -> Message:
+    """A planned message. `once` makes a key of its own where there is no run."""
+    origin = f"run {run.pk}" if run else f"{kind} {campaign.pk} {once}"
+    # A run that a human started late still gives its messages their full time.
+    start = max(run.scheduled_for, run.frozen_at or now) if run else now
+    return Message(
+        profile_id=profile_id,
+        id=uuid7(to_millis(now)),
+        key=digest16(origin, str(profile_id), campaign.channel, address_id),
+        kind=kind,
+        campaign_id=campaign.pk,
+        run_id=run.pk if run else None,
+        variant_id=variant.pk,
+        channel=campaign.channel,
+        address_id=address_id,
+        topic=campaign.topic,
+        not_before=now,
+        expires_at=start + campaign.expires_after,
+        created_at=now,
+    )

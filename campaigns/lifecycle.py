@@ -1,0 +1,158 @@
+"""The states of a campaign and the legal moves between them: draft → active ⇄ paused → the end."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.db import transaction
+
+from campaigns import runs, schedule, templates
+from campaigns.errors import IllegalMove, InvalidRule, NotReady, Problem
+from campaigns.models import Campaign, Run, Variant
+from campaigns.segments import rules
+
+State = Campaign.State
+
+
+@transaction.atomic
+def launch(campaign: Campaign, *, now: datetime) -> Run | None:
+    """Make a draft active; one that is sent now gets its run. A second click changes nothing.
+
+    Raises `NotReady` with everything that is missing, and `IllegalMove` from a state that is over.
+    """
+    row = _locked(campaign)
+    if row.state == State.ACTIVE:
+        _refresh(campaign)
+        return row.runs.order_by("scheduled_for").last()
+    if row.state != State.DRAFT:
+        raise IllegalMove(f"“{row}” is {row.state}; only a draft can be launched")
+    problems = list(check(row, now=now))
+    if problems:
+        raise NotReady(problems)
+    row.state, row.launched_at = State.ACTIVE, now
+    if row.schedule == Campaign.Schedule.AT:
+        row.next_due = row.starts_at
+    elif row.schedule == Campaign.Schedule.RECURRING:
+        row.next_due = schedule.find_next(row, after=now)
+    row.save(update_fields=["state", "launched_at", "next_due", "updated_at"])
+    run = None
+    if row.schedule == Campaign.Schedule.NOW:
+        run = runs.start(row, due=now, now=now)
+    _refresh(campaign)
+    return run
+
+
+@transaction.atomic
+def pause(campaign: Campaign, *, now: datetime) -> None:
+    """Nothing is sent after this commits, but what a sender had already marked."""
+    row = _locked(campaign)
+    _require(row, State.ACTIVE, to="paused")
+    _move(row, State.PAUSED)
+    for run in runs.lock_open(row):
+        runs.pause(run)
+    _refresh(campaign)
+
+
+@transaction.atomic
+def resume(campaign: Campaign, *, now: datetime) -> None:
+    row = _locked(campaign)
+    _require(row, State.PAUSED, to="resumed")
+    _move(row, State.ACTIVE)
+    for run in runs.lock_open(row):
+        runs.resume(run)
+    _refresh(campaign)
+
+
+@transaction.atomic
+def cancel(campaign: Campaign, *, now: datetime) -> None:
+    """What was not sent never will be; the figures stay."""
+    row = _locked(campaign)
+    _require(row, State.DRAFT, State.ACTIVE, State.PAUSED, to="cancelled")
+    _move(row, State.CANCELLED)
+    for run in runs.lock_open(row):
+        runs.cancel(run, now=now)
+    _refresh(campaign)
+
+
+@transaction.atomic
+def duplicate(campaign: Campaign) -> Campaign:
+    """A draft with the same wording, audience and schedule, and no history."""
+    variants = list(campaign.variants.order_by("pk"))
+    copy = Campaign.objects.get(pk=campaign.pk)
+    copy.pk = None
+    copy.name = _free_name(campaign.name)
+    copy.state, copy.launched_at, copy.next_due = State.DRAFT, None, None
+    copy.save(force_insert=True)
+    Variant.objects.bulk_create(
+        Variant(campaign=copy, template_id=one.template_id, name=one.name, weight=one.weight)
+        for one in variants
+    )
+    return copy
+
+
+def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
+    """What must be mended before a launch."""
+    in_app = campaign.channel == "in_app"
+    if in_app != (campaign.schedule == Campaign.Schedule.LAUNCH):
+        yield Problem("schedule", "in-app campaigns, and only they, show when the app opens")
+    yield from schedule.check(campaign)
+    yield from _check_moment(campaign, now)
+    if campaign.channel == "email" and "@" not in campaign.sender:
+        yield Problem("sender", "is missing; such as Shop <news@shop.example>")
+    if campaign.segment is not None:
+        try:
+            rules.parse(campaign.segment.rule)
+        except InvalidRule as exc:
+            yield from (Problem(f"segment {p.path}", p.message) for p in exc.problems)
+    variants = list(campaign.variants.select_related("template"))
+    if not variants:
+        yield Problem("variants", "there is none: say which template to send")
+    for variant in variants:
+        if variant.template.channel != campaign.channel:
+            yield Problem(
+                f"variant {variant.name}",
+                f"its template is for {variant.template.channel}, not {campaign.channel}",
+            )
+            continue
+        for problem in templates.lint(variant.template).problems:
+            yield Problem(f"template {variant.template}: {problem.path}", problem.message)
+
+
+def _check_moment(campaign: Campaign, now: datetime) -> Iterator[Problem]:
+    once = campaign.schedule == Campaign.Schedule.AT
+    if once and campaign.starts_at and campaign.starts_at < now - campaign.max_lateness:
+        yield Problem("starts_at", "is past")
+    if campaign.ends_at and campaign.ends_at <= now:
+        yield Problem("ends_at", "is past")
+    if (
+        campaign.schedule == Campaign.Schedule.RECURRING
+        and not list(schedule.check(campaign))
+        and schedule.find_next(campaign, after=now) is None
+    ):
+        yield Problem("recurrence", "has no time to come")
+
+
+def _locked(campaign: Campaign) -> Campaign:
+    return Campaign.objects.select_for_update(of=("self",)).get(pk=campaign.pk)
+
+
+def _require(campaign: Campaign, *states: Campaign.State, to: str) -> None:
+    if campaign.state not in states:
+        raise IllegalMove(f"“{campaign}” is {campaign.state} and cannot be {to}")
+
+
+def _move(campaign: Campaign, state: Campaign.State) -> None:
+    campaign.state = state
+    campaign.save(update_fields=["state", "updated_at"])
+
+
+def _refresh(campaign: Campaign) -> None:
+    campaign.refresh_from_db()
+
+
+def _free_name(name: str) -> str:
+    base = f"Copy of {name}"[:90]
+    taken = set(Campaign.objects.filter(name__startswith=base).values_list("name", flat=True))
+    number = 1
+    while (candidate := base if number == 1 else f"{base} ({number})") in taken:
+        number += 1
+    return candidate

@@ -1,0 +1,141 @@
+"""Runs: started once per due time, finished when everything is planned and nothing is open."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import transaction
+
+from campaigns import schedule
+from campaigns.errors import IllegalMove
+from campaigns.models import Campaign, Run
+from delivery import outbox
+from delivery.models import Message, RunHold
+
+State = Run.State
+OPEN = (State.PLANNING, State.SENDING, State.PAUSED)
+
+
+def start(campaign: Campaign, *, due: datetime, now: datetime) -> Run | None:
+    """The run of a due time, in the caller's transaction; None when somebody made it before.
+
+    A run later than the campaign allows is missed: it waits for a human, who may still start it.
+    """
+    state = State.MISSED if now - due > campaign.max_lateness else State.PLANNING
+    run, made = Run.objects.get_or_create(
+        campaign=campaign, scheduled_for=due, defaults={"state": state}
+    )
+    return run if made else None
+
+
+def start_due(now: datetime) -> list[int]:
+    """Start the runs whose time has come; their ids. Two schedulers at once start each once."""
+    started = []
+    due = Campaign.objects.filter(state=Campaign.State.ACTIVE, next_due__lte=now)
+    for campaign_id in due.order_by("next_due").values_list("pk", flat=True)[:100]:
+        with transaction.atomic():
+            campaign = (
+                due.filter(pk=campaign_id)
+                .select_for_update(of=("self",), skip_locked=True)
+                .first()
+            )
+            if campaign is None:  # another scheduler has it, or had it
+                continue
+            run = _start_next(campaign, now=now)
+            if run is not None and run.state == State.PLANNING:
+                started.append(run.pk)
+    return started
+
+
+def _start_next(campaign: Campaign, *, now: datetime) -> Run | None:
+    due = schedule.find_due(campaign, now=now) or campaign.next_due or now
+    run = start(campaign, due=due, now=now)
+    campaign.next_due = schedule.find_next(campaign, after=now)
+    campaign.save(update_fields=["next_due"])
+    return run
+
+
+@transaction.atomic
+def start_missed(run: Run, *, now: datetime) -> None:
+    """A human decided: send it although it is late. Its messages live from now on."""
+    row = Run.objects.select_for_update(of=("self",)).get(pk=run.pk)
+    if row.state != State.MISSED:
+        raise IllegalMove(f"the run of {row} is {row.state}, not missed")
+    row.state = State.PLANNING
+    row.save(update_fields=["state"])
+    run.refresh_from_db()
+
+
+def list_planning() -> list[int]:
+    return list(
+        Run.objects.filter(state=State.PLANNING).order_by("pk").values_list("pk", flat=True)
+    )
+
+
+def finish_done(now: datetime) -> int:
+    """Close the runs that are fully planned and have nothing open, and campaigns with no more."""
+    finished = 0
+    for run_id in Run.objects.filter(state=State.SENDING).values_list("pk", flat=True):
+        with transaction.atomic():
+            run = (
+                Run.objects.select_for_update(of=("self",), skip_locked=True)
+                .select_related("campaign")
+                .filter(pk=run_id, state=State.SENDING)
+                .first()
+            )
+            if run is None or _has_open(run_id):
+                continue
+            run.state, run.finished_at = State.FINISHED, now
+            run.save(update_fields=["state", "finished_at"])
+            finished += 1
+    _finish_campaigns(now)
+    return finished
+
+
+def _has_open(run_id: int) -> bool:
+    return Message.objects.filter(run_id=run_id, state__in=Message.OPEN).exists()
+
+
+def _finish_campaigns(now: datetime) -> None:
+    """Campaigns whose last run is over. A missed one keeps its campaign open for a human."""
+    waiting = [*OPEN, State.MISSED]
+    scheduled = Campaign.objects.filter(state=Campaign.State.ACTIVE, next_due__isnull=True)
+    over = scheduled.exclude(schedule=Campaign.Schedule.LAUNCH).exclude(
+        pk__in=Run.objects.filter(state__in=waiting).values("campaign_id")
+    )
+    ended = Campaign.objects.filter(
+        state=Campaign.State.ACTIVE, schedule=Campaign.Schedule.LAUNCH, ends_at__lte=now
+    )
+    for campaigns in (over, ended):
+        campaigns.update(state=Campaign.State.FINISHED, updated_at=now)
+
+
+def lock_open(campaign: Campaign) -> Iterable[Run]:
+    """The campaign's runs that are not over, locked against their planners."""
+    return list(campaign.runs.select_for_update(of=("self",)).filter(state__in=OPEN))
+
+
+def pause(run: Run) -> None:
+    _hold(run, "paused")
+    _move(run, State.PAUSED)
+
+
+def resume(run: Run) -> None:
+    RunHold.objects.filter(run_id=run.pk).delete()
+    _move(run, State.PLANNING if run.planned_at is None else State.SENDING)
+
+
+def cancel(run: Run, *, now: datetime) -> None:
+    _hold(run, "cancelled")
+    outbox.cancel_run(run.pk, now)
+    run.finished_at = now
+    run.save(update_fields=["finished_at"])
+    _move(run, State.CANCELLED)
+
+
+def _hold(run: Run, state: str) -> None:
+    RunHold.objects.update_or_create(run_id=run.pk, defaults={"state": state})
+
+
+def _move(run: Run, state: Run.State) -> None:
+    run.state = state
+    run.save(update_fields=["state"])

@@ -1,0 +1,111 @@
+"""The places in a template that recommendations fill, for a batch of people at once."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from campaigns.errors import Problem
+from campaigns.models import Slot
+from catalog import filters, snapshot
+from engage.lib.errors import InvalidInput
+from recommendations import serve
+
+RUNGS = (
+    "personal",
+    "similar_to_last",
+    "trending_in_category",
+    "trending",
+    "best_sellers",
+    "hand_picked",
+)
+SLOT_SHORT = "slot_short"  # why a message was dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """The slots of one person's message. `drop` says why the message must not go out."""
+
+    cards: Mapping[str, list[dict[str, Any]]]  # slot name → products, as a template sees them
+    items: list[dict[str, Any]]  # what was shown, for the ledger
+    drop: str = ""
+
+
+def fill(slots: Sequence[Slot], *, who: Sequence[serve.Who], now: datetime) -> list[Filling]:
+    """One filling per person, in their order. No product stands twice in one message."""
+    shown: list[set[str]] = [set() for _ in who]
+    cards: list[dict[str, list[dict[str, Any]]]] = [{} for _ in who]
+    items: list[list[dict[str, Any]]] = [[] for _ in who]
+    drops = [""] * len(who)
+    for slot in slots:
+        filled = serve.recommend(
+            who,
+            catalog=slot.catalog,
+            n=slot.maximum,
+            ladder=tuple(slot.ladder) or serve.DEFAULT_LADDER,
+            filter=_parsed(json.dumps(slot.filter, sort_keys=True)),
+            exclude_events=slot.exclude_events or None,
+            exclude_items=shown,
+            now=now,
+        )
+        products = snapshot.current(slot.catalog)
+        for number, one in enumerate(filled):
+            picks = _cards(one.picks, products)
+            if len(picks) < max(slot.minimum, 1):
+                picks = []
+                if slot.on_short == Slot.Short.DROP_MESSAGE:
+                    drops[number] = SLOT_SHORT
+            cards[number][slot.name] = [card for card, _ in picks]
+            items[number] += [{"slot": slot.name, **record} for _, record in picks]
+            shown[number].update(record["item"] for _, record in picks)
+    return [Filling(*parts) for parts in zip(cards, items, drops, strict=True)]
+
+
+def _cards(
+    picks: Sequence[serve.Pick], products: snapshot.Snapshot
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Card and ledger record of each pick that the catalog still has."""
+    found: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    for pick in picks:
+        index = products.index.get(pick.item)
+        if index is None:  # deleted between the pick and now
+            continue
+        rank = len(found) + 1
+        card = products.card(index)
+        found.append(
+            (
+                {**card, "link": card["url"], "rank": rank, "reason": pick.reason},
+                {"item": pick.item, "rank": rank, "rung": pick.rung, "source": pick.source},
+            )
+        )
+    return found
+
+
+def check(slot: Slot) -> Iterator[Problem]:
+    """What is wrong with a slot, as sentences; nothing is looked up."""
+    place = f"slot {slot.name}"
+    try:
+        filters.parse(slot.filter or {})
+    except InvalidInput as exc:
+        yield Problem(f"{place}, filter", exc.message)
+    if not _list_of(slot.ladder, RUNGS):
+        yield Problem(f"{place}, ladder", f"expected a list of: {', '.join(RUNGS)}")
+    if not isinstance(slot.exclude_events, Mapping) or not all(
+        isinstance(days, int) and not isinstance(days, bool) and 1 <= days <= 3_650
+        for days in slot.exclude_events.values()
+    ):
+        yield Problem(f"{place}, exclude_events", 'expected {"Order Completed": 365}, in days')
+    if slot.minimum > slot.maximum:
+        yield Problem(f"{place}, minimum", "is above the maximum")
+
+
+def _list_of(value: object, allowed: Collection[str]) -> bool:
+    return isinstance(value, list) and all(one in allowed for one in value)
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> filters.Filter | None:
+    data = json.loads(text)
+    return filters.parse(data) if data else None

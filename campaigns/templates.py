@@ -1,0 +1,129 @@
+"""What is wrong with a template, and what may be a slip, as sentences with their lines."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from campaigns import slots as slot_filling
+from campaigns.errors import InvalidTemplate, Problem, TemplateFailed
+from campaigns.language import find_error, list_names, parse
+from campaigns.mail_html import compile_body
+from campaigns.models import Slot, Template
+
+FIELDS = {
+    "email": ("subject", "preheader", "body", "text"),
+    "push": ("title", "body", "image_url", "link"),
+    "in_app": ("title", "body", "image_url", "link", "button"),
+}
+NEEDED = {"email": ("subject", "body"), "push": ("title",), "in_app": ()}
+ROOTS = ("profile", "slots", "campaign", "unsubscribe_url", "preheader")
+CARD = ("id", "name", "price", "currency", "image_url", "url", "link", "rank", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Lint:
+    """`problems` stop a launch; `notices` are for reading."""
+
+    problems: tuple[Problem, ...]
+    notices: tuple[Problem, ...]
+
+
+def lint(
+    template: Template,
+    *,
+    slots: Sequence[Slot] | None = None,
+    known_attributes: Collection[str] | None = None,
+) -> Lint:
+    """Look at a template, saved or not.
+
+    An unknown variable renders as nothing; it is listed here. `known_attributes` are the names
+    that profiles have; without them attribute names are not judged.
+    """
+    if slots is None:
+        slots = list(template.slots.all()) if template.pk else []
+    problems = [*_missing(template), *_broken(template)]
+    for slot in slots:
+        problems += slot_filling.check(slot)
+    if problems:
+        return Lint(tuple(problems), ())
+    names = {slot.name for slot in slots}
+    problems = list(_strangers(template, names))
+    notices = list(_slips(template, names, known_attributes))
+    return Lint(tuple(problems), tuple(notices))
+
+
+def check(template: Template, *, slots: Sequence[Slot] | None = None) -> None:
+    """Raises `InvalidTemplate` with every problem; forms call it before they save."""
+    found = lint(template, slots=slots)
+    if found.problems:
+        raise InvalidTemplate(found.problems)
+
+
+def save_template(template: Template) -> None:
+    """Save what can be compiled; raises `InvalidTemplate`. Its slots are judged at the launch."""
+    problems = [*_missing(template), *_broken(template)]
+    if problems:
+        raise InvalidTemplate(problems)
+    template.save()
+
+
+def _missing(template: Template) -> Iterator[Problem]:
+    for name in NEEDED[template.channel]:
+        if not getattr(template, name).strip():
+            yield Problem(name, "is empty")
+    if template.channel == "in_app" and not (template.title or template.body).strip():
+        yield Problem("title", "is empty, and so is the body")
+
+
+def _broken(template: Template) -> Iterator[Problem]:
+    for name in FIELDS[template.channel]:
+        found = find_error(getattr(template, name))
+        if found is not None:
+            yield Problem(f"{name}, line {found.line}", found.message)
+            return
+    if template.channel == "email" and template.body:
+        yield from _uncompilable(template.body)
+
+
+def _uncompilable(body: str) -> Iterator[Problem]:
+    try:
+        compiled = compile_body(body)
+        parse(compiled.html, html=True)
+        parse(compiled.text)
+    except InvalidTemplate as exc:
+        yield from exc.problems
+    except TemplateFailed as exc:
+        yield Problem("body", f"cannot be compiled, a tag and its end stand apart: {exc.message}")
+
+
+def _strangers(template: Template, slots: Collection[str]) -> Iterator[Problem]:
+    for place, name, segments in _names(template):
+        if segments[0] == "slots" and len(segments) > 1 and segments[1] not in slots:
+            known = ", ".join(sorted(slots)) or "none"
+            yield Problem(place, f"there is no slot “{segments[1]}” (known: {known})")
+        elif segments[0] not in ROOTS:
+            yield Problem(place, f"there is no “{name}”; a template sees {', '.join(ROOTS)}")
+
+
+def _slips(
+    template: Template, slots: Collection[str], known: Collection[str] | None
+) -> Iterator[Problem]:
+    used = {segments[1] for _, _, segments in _names(template) if segments[0] == "slots"
+            and len(segments) > 1}  # fmt: skip
+    # An app gets the products of every slot as data, whether its text names them or not.
+    for name in sorted(set(slots) - used) if template.channel != "in_app" else ():
+        yield Problem(f"slot {name}", "is filled but shown nowhere")
+    for place, name, segments in _names(template):
+        if segments[0] == "profile" and known is not None and segments[1:2] != ():
+            attribute = segments[1]
+            if attribute not in known:
+                yield Problem(place, f"no profile has “{attribute}”: {name} stays empty")
+    if template.channel == "email" and "unsubscribe_url" not in template.body:
+        yield Problem("body", "has no {{ unsubscribe_url }}; only the mail's header will have it")
+
+
+def _names(template: Template) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    for field in FIELDS[template.channel]:
+        source: Any = getattr(template, field)
+        for segments, line in list_names(source):
+            yield f"{field}, line {line}", ".".join(segments), segments
