@@ -1,0 +1,134 @@
+"""From claimed messages to drafts: delivery's composer for campaigns."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from campaigns.models import Variant
+from campaigns.personalise import Addressee, Person, Personal, load_people, personalise
+from delivery import links
+from delivery.drafts import Draft, EmailContent, PushContent
+from delivery.models import Message
+from delivery.policy import ERASED, NO_ADDRESS, Drop
+from engage.lib import clock
+from engage.profiles import devices
+
+Composed = Draft | Drop
+
+
+def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list[Composed]:
+    """One draft or drop per message, in their order."""
+    now = now or clock.now()
+    people = load_people([message.profile_id for message in messages])
+    addresses = _addresses(messages, people)
+    composed: dict[int, Composed] = {}
+    for variant_id, places in _by_variant(messages).items():
+        variant = Variant.objects.select_related("campaign", "template").get(pk=variant_id)
+        ready = []
+        for place in places:
+            message = messages[place]
+            if message.profile_id not in people:
+                composed[place] = Drop(ERASED)
+            elif not addresses[place]:
+                composed[place] = Drop(NO_ADDRESS)
+            else:
+                ready.append(place)
+        personal = personalise(
+            variant.template,
+            [_addressee(messages[place], people) for place in ready],
+            campaign={"id": variant.campaign_id, "name": variant.campaign.name},
+            now=now,
+        )
+        for place, one in zip(ready, personal, strict=True):
+            composed[place] = _draft(
+                messages[place],
+                one,
+                address=addresses[place],
+                sender=variant.campaign.sender,
+                now=now,
+            )
+    return [composed[place] for place in range(len(messages))]
+
+
+def _by_variant(messages: Sequence[Message]) -> dict[int, list[int]]:
+    places = defaultdict(list)
+    for place, message in enumerate(messages):
+        places[message.variant_id].append(place)
+    return places
+
+
+def _addresses(messages: Sequence[Message], people: Mapping[int, Person]) -> list[str]:
+    """The present address of each message; empty when it has none."""
+    pushed = [message.profile_id for message in messages if message.channel == "push"]
+    tokens = {
+        (profile_id, device_id): token
+        for profile_id, found in devices.push_tokens(pushed).items()
+        for device_id, token, _ in found
+    }
+    return [
+        tokens.get((message.profile_id, message.address_id), "")
+        if message.channel == "push"
+        else _email(people.get(message.profile_id))
+        for message in messages
+    ]
+
+
+def _email(person: Person | None) -> str:
+    address = person.attributes.get("email") if person else None
+    return address.strip() if isinstance(address, str) else ""
+
+
+def _addressee(message: Message, people: Mapping[int, Person]) -> Addressee:
+    return Addressee(
+        person=people[message.profile_id],
+        unsubscribe_url=links.unsubscribe_url(message),
+        link=lambda url, item, position: links.link_token(
+            message, url, item=item, position=position
+        ),
+    )
+
+
+def _draft(
+    message: Message, personal: Personal, *, address: str, sender: str, now: datetime
+) -> Composed:
+    if personal.drop:
+        return Drop(personal.drop)
+    content: EmailContent | PushContent
+    if message.channel == "email":
+        content = _email_content(message, personal, sender=sender)
+    else:
+        content = _push_content(message, personal, now=now)
+    return Draft(
+        message_id=message.id,
+        key=message.key,
+        address=address,
+        content=content,
+        items=list(personal.items),
+    )
+
+
+def _email_content(message: Message, personal: Personal, *, sender: str) -> EmailContent:
+    return EmailContent(
+        subject=personal.content.subject,
+        html=links.tracked_html(personal.content.html, message, _shown(personal)),
+        text=personal.content.text,
+        sender=sender,
+        unsubscribe_url=links.unsubscribe_url(message),
+    )
+
+
+def _shown(personal: Personal) -> list[links.ShownItem]:
+    """A plain link to a product's page counts for that product too."""
+    return [links.ShownItem(card["url"], card["id"], card["rank"]) for card in personal.cards]
+
+
+def _push_content(message: Message, personal: Personal, *, now: datetime) -> PushContent:
+    content = personal.content
+    return PushContent(
+        title=content.title,
+        body=content.body,
+        image=content.image_url,
+        link=content.link,
+        data={"message_id": str(message.id), "campaign_id": str(message.campaign_id)},
+        ttl_seconds=max(0, int((message.expires_at - now).total_seconds())),
+    )

@@ -1,0 +1,126 @@
+"""One template for many people: slots filled, variables gathered, rendered.
+
+Preview, test sends, real sends and the answer at app launch all come through `personalise`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from campaigns import slots as slot_filling
+from campaigns.errors import TemplateFailed
+from campaigns.models import Slot, Template
+from campaigns.render import Content, render
+from engage.profiles import activity, people
+from recommendations import serve
+
+TEMPLATE_ERROR = "template_error"
+NO_CONTENT = "no_content"
+
+Link = Callable[[str, str, int | None], str]  # url, item, position → where it leads
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What personalising needs to know of somebody."""
+
+    profile_id: int | None
+    attributes: Mapping[str, Any]
+    touches: Sequence[activity.Touch]
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """A person, and the links of the message they will get."""
+
+    person: Person
+    unsubscribe_url: str = ""
+    link: Link | None = None  # None: links lead straight to their targets
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """What one person gets to see, or in `drop` the reason why they get nothing."""
+
+    content: Content = field(default_factory=Content)
+    cards: Sequence[Mapping[str, Any]] = ()  # of all slots, in the order of the slots
+    items: Sequence[Mapping[str, Any]] = ()  # the same for the ledger
+    drop: str = ""
+    problem: str = ""  # what the template did wrong, for its author
+
+
+def load_people(profile_ids: Sequence[int]) -> dict[int, Person]:
+    """Those of the profiles that exist, with their present attributes and latest activity."""
+    attributes = people.list_attributes(profile_ids)
+    touches = activity.recent_many(list(attributes))
+    return {
+        profile_id: Person(profile_id, known, touches.get(profile_id, []))
+        for profile_id, known in attributes.items()
+    }
+
+
+def personalise(
+    template: Template,
+    addressees: Sequence[Addressee],
+    *,
+    campaign: Mapping[str, Any],
+    now: datetime,
+    slots: Sequence[Slot] | None = None,
+) -> list[Personal]:
+    """One result per addressee, in their order. One odd person never stops the others."""
+    if slots is None:
+        slots = list(template.slots.order_by("pk"))
+    who = [serve.Who(one.person.profile_id, list(one.person.touches)) for one in addressees]
+    fillings = slot_filling.fill(slots, who=who, now=now)
+    return [
+        _one(template, addressee, filling, campaign)
+        for addressee, filling in zip(addressees, fillings, strict=True)
+    ]
+
+
+def _one(
+    template: Template,
+    addressee: Addressee,
+    filling: slot_filling.Filling,
+    campaign: Mapping[str, Any],
+) -> Personal:
+    if filling.drop:
+        return Personal(drop=filling.drop)
+    cards = {
+        name: [_with_link(card, addressee.link) for card in of_slot]
+        for name, of_slot in filling.cards.items()
+    }
+    variables = {
+        "profile": addressee.person.attributes,
+        "slots": cards,
+        "campaign": campaign,
+        "unsubscribe_url": addressee.unsubscribe_url,
+    }
+    try:
+        content = render(template, variables)
+    except TemplateFailed as exc:
+        return Personal(drop=TEMPLATE_ERROR, problem=exc.message)
+    if not _says_something(template.channel, content):
+        return Personal(drop=NO_CONTENT)
+    if addressee.link and content.link and not _is_ours(content.link, cards):
+        content = replace(content, link=addressee.link(content.link, "", None))
+    every = [card for of_slot in cards.values() for card in of_slot]
+    return Personal(content=content, cards=every, items=filling.items)
+
+
+def _with_link(card: Mapping[str, Any], link: Link | None) -> dict[str, Any]:
+    if link is None or not card["url"]:
+        return dict(card)
+    return {**card, "link": link(card["url"], card["id"], card["rank"])}
+
+
+def _is_ours(link: str, cards: Mapping[str, Sequence[Mapping[str, Any]]]) -> bool:
+    """Already a tracked link of one of the products."""
+    return any(link == card["link"] for of_slot in cards.values() for card in of_slot)
+
+
+def _says_something(channel: str, content: Content) -> bool:
+    if channel == "email":
+        return bool(content.subject and content.html.strip())
+    return bool(content.title or content.body)

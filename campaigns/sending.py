@@ -1,0 +1,32 @@
+"""Sending what is due: a chunk of one channel through delivery's only door."""
+
+from datetime import datetime
+from functools import partial
+
+from django.conf import settings
+
+from campaigns.compose import compose
+from delivery import outbox
+from delivery.dispatch import DispatchReport, dispatch
+from delivery.models import Message
+
+PARALLEL_CHUNKS = 4  # of one channel, on as many workers
+
+
+def send_chunk(channel: str, *, now: datetime) -> DispatchReport:
+    """Safe to run twice and by many at once: messages are claimed with a lease."""
+    return dispatch(
+        channel=channel, compose=partial(compose, now=now), limit=settings.SEND_BATCH, now=now
+    )
+
+
+def list_due(now: datetime) -> list[tuple[str, int]]:
+    """The channels with something to send now, each with how many chunks at once are worth it."""
+    most = PARALLEL_CHUNKS * settings.SEND_BATCH
+    found = []
+    for channel in settings.CHANNELS:
+        if outbox.list_due_runs(channel, now=now):
+            planned = Message.objects.filter(channel=channel, state=Message.State.PLANNED)
+            waiting = planned.order_by().values("id")[:most].count()
+            found.append((channel, max(1, -(-waiting // settings.SEND_BATCH))))
+    return found

@@ -1,0 +1,43 @@
+"""The bells of this room. The rows say what is due: losing a bell only costs a second."""
+
+from celery import shared_task
+from django.conf import settings
+
+from campaigns import bell, fanout, runs, sending
+from engage.lib import clock
+
+
+@shared_task(queue="default", acks_late=True, time_limit=60, soft_time_limit=50)  # type: ignore[untyped-decorator]
+def tick() -> None:
+    """Start what is due, ring for what is open, close what is done. Safe to run twice."""
+    now = clock.now()
+    runs.start_due(now)
+    for run_id in runs.list_planning():
+        if bell.ring("plan", run_id):
+            plan_run.delay(run_id)
+    for channel, chunks in sending.list_due(now):
+        if bell.ring("send", channel):
+            for _ in range(chunks):
+                send_chunk.delay(channel)
+    runs.finish_done(now)
+
+
+@shared_task(queue="plan", acks_late=True, time_limit=300, soft_time_limit=270)  # type: ignore[untyped-decorator]
+def plan_run(run_id: int) -> None:
+    """Plan one chunk, and ring again while there is more. Safe to run twice: the row is locked."""
+    bell.hold("plan", run_id)
+    if fanout.plan_chunk(run_id, now=clock.now(), limit=settings.SEND_BATCH):
+        plan_run.delay(run_id)
+    else:
+        bell.hang_up("plan", run_id)
+
+
+@shared_task(queue="send", acks_late=True, time_limit=300, soft_time_limit=270)  # type: ignore[untyped-decorator]
+def send_chunk(channel: str) -> None:
+    """Send one chunk, and ring again while there is more. Safe to run twice: rows are leased."""
+    bell.hold("send", channel)
+    report = sending.send_chunk(channel, now=clock.now())
+    if report.claimed >= settings.SEND_BATCH:
+        send_chunk.delay(channel)
+    else:
+        bell.hang_up("send", channel)

@@ -1,0 +1,48 @@
+"""A campaign sent to one person as a test: a real message through the real door."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from campaigns.errors import NotReady, Problem
+from campaigns.experiments import choose_variant
+from campaigns.fanout import new_message
+from campaigns.models import Campaign
+from delivery import outbox
+from delivery.models import Message
+from engage.lib.clock import to_millis
+from engage.profiles import devices
+
+
+@transaction.atomic
+def send_test(campaign: Campaign, profile_id: int, *, now: datetime) -> Message:
+    """Plan a test message; a sender takes it like any other. A push goes to the latest device.
+
+    Consent, suppression and the slots hold for it too: a test shows what would happen.
+    Raises `NotReady` when the campaign has nothing that could be sent.
+    """
+    variants = list(campaign.variants.order_by("pk"))
+    if campaign.channel == "in_app":
+        raise NotReady([Problem("channel", "in-app messages are fetched by the app, not sent")])
+    if not variants:
+        raise NotReady([Problem("variants", "there is none: say which template to send")])
+    tokens = devices.push_tokens([profile_id]) if campaign.channel == "push" else {}
+    [device_id, *_] = [device for device, *_ in tokens.get(profile_id, [])] or [""]
+    message = new_message(
+        campaign,
+        choose_variant(variants, person=profile_id),
+        profile_id=profile_id,
+        address_id=device_id,
+        kind="test",
+        once=str(to_millis(now)),
+        now=now,
+    )
+    outbox.plan([message])
+    return message
+
+
+def describe(message: Message) -> str:
+    return (
+        f"A test {message.channel} message to profile {message.profile_id} is on its way; "
+        "it stands among the messages with its outcome."
+    )
