@@ -1,0 +1,302 @@
+"""Item-to-item correlation: two readings of what profiles did, the best neighbours kept.
+
+Both count in integers, so neither the order of additions nor the number of threads changes a bit;
+only the last step, the tilted powers of how often items occur, is in floating point.
+
+Sources: Sarwar et al. (2001), "Item-based collaborative filtering"; Breese et al. (1998) for the
+inverse user frequency; Christoffel et al. (2015) for the tilted powers of RP3beta.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from recommendations.algorithms.log import Log
+
+UNIT = 1 << 12  # integers stand for fractions of this
+BLOCK = 4_000_000  # pair additions in one block of the numpy twin
+NOTHING = -1  # pads a row with fewer neighbours than it has places
+
+Rows = Callable[[int, int, NDArray[np.int32], NDArray[np.float32]], None]
+Floats = NDArray[np.float64]
+
+
+def find_kernels() -> Any | None:
+    """The compiled loops, or None where numba is missing."""
+    try:
+        from recommendations.algorithms import kernels
+    except ImportError:
+        return None
+    return kernels
+
+
+class ItemCorrelation:
+    """What the two readings share: the best neighbours of each item, best first.
+
+    Attributes
+    ----------
+    neighbours_ : ndarray of shape (n_items, top), dtype int32
+        Padded with -1. Ties go to the item with the smaller number.
+    scores_ : ndarray of shape (n_items, top), dtype float32
+        Padded with 0.
+    """
+
+    neighbours_: NDArray[np.int32]
+    scores_: NDArray[np.float32]
+
+    def __init__(self, *, top: int, threads: int, use_numba: bool) -> None:
+        if top < 1 or threads < 1:
+            raise ValueError("top and threads must be at least 1")
+        self.top = top
+        self.threads = threads
+        self.use_numba = use_numba
+
+    def _fill(self, work: NDArray[np.int64], rows: Rows) -> None:
+        """Compute all rows, cut into parts of equal work, one part per thread at a time."""
+        n_items = work.size
+        self.neighbours_ = np.full((n_items, self.top), NOTHING, np.int32)
+        self.scores_ = np.zeros((n_items, self.top), np.float32)
+        parts = cut(work, parts=1 if self.threads == 1 else 8 * self.threads)
+        with ThreadPoolExecutor(self.threads) as pool:
+            filled = pool.map(lambda p: rows(p[0], p[1], self.neighbours_, self.scores_), parts)
+            list(filled)  # raises what a thread raised
+
+
+def cut(work: NDArray[np.int64], *, parts: int) -> list[tuple[int, int]]:
+    """Ranges of rows with about the same sum of work each."""
+    total = np.append(0, np.cumsum(work))
+    marks = np.searchsorted(total, np.linspace(0, total[-1], parts + 1)[1:-1])
+    edges = [0, *(int(mark) for mark in marks), work.size]
+    return [(a, b) for a, b in pairwise(edges) if a < b]
+
+
+class SimilarItems(ItemCorrelation):
+    """Symmetric: met together by the same profiles.
+
+    ``S[i, j] = sum_u x_ui x_uj d_u**-damping / ((n_i + shrink)**source * (n_j + shrink)**target)``
+    with ``d_u`` the number of items of the profile, ``n_i`` the sum of ``x_ui**2`` over profiles.
+
+    Parameters
+    ----------
+    source, target : float
+        The powers; a target below .5 lets well-known items rank higher.
+    damping : float
+        The inverse user frequency: who touches everything says little about anything.
+    shrink : float, unit: the square of a weight
+        Added to each occurrence, so that one shared profile makes no perfect pair.
+    top : int, unit: neighbours per item
+    threads : int
+    use_numba : bool, default True
+        False takes the numpy twin, which gives the same bits.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: float = 0.5,
+        target: float = 0.5,
+        damping: float = 0.5,
+        shrink: float = 0.0,
+        top: int = 100,
+        threads: int = 1,
+        use_numba: bool = True,
+    ) -> None:
+        super().__init__(top=top, threads=threads, use_numba=use_numba)
+        self.source = source
+        self.target = target
+        self.damping = damping
+        self.shrink = shrink
+
+    def fit(self, interactions: csr_matrix) -> Self:
+        """Learn from a matrix.
+
+        Parameters
+        ----------
+        interactions : csr_matrix of shape (n_profiles, n_items), integers > 0, indices sorted
+            Cap the profiles first: the cost is the sum over profiles of their items squared.
+
+        Raises
+        ------
+        ValueError
+            If the values are not integers.
+        """
+        if not np.issubdtype(interactions.dtype, np.integer):
+            raise ValueError("interactions must be integers: sums must be exact")
+        by_item = interactions.tocsc()
+        degree = np.diff(interactions.indptr)
+        scale = np.rint(UNIT * np.maximum(degree, 1) ** -self.damping).astype(np.int64)
+        scale = np.maximum(scale, 1)
+        occurrences = np.asarray(interactions.multiply(interactions).sum(axis=0)).ravel()
+        column, row = tilt(occurrences, source=self.source, target=self.target, shrink=self.shrink)
+        work = spread(by_item, degree)
+        kernels = find_kernels() if self.use_numba else None
+        if kernels is None:
+            self._fill(
+                work, similar_rows_in_numpy(interactions, by_item, scale, column, row, work)
+            )
+        else:
+            args = (
+                by_item.indptr.astype(np.int64),
+                by_item.indices.astype(np.int32),
+                by_item.data.astype(np.int64),
+                interactions.indptr.astype(np.int64),
+                interactions.indices.astype(np.int32),
+                interactions.data.astype(np.int64),
+                scale,
+                column,
+                row,
+            )
+            self._fill(work, lambda a, b, *out: kernels.similar_rows(a, b, *args, *out))
+        return self
+
+
+class NextItems(ItemCorrelation):
+    """Directed: what comes soon after.
+
+    Each step adds ``decay**(distance - 1)`` to the pair (earlier, later) for distances up to the
+    window, and ``backward`` times that to the pair (later, earlier). The sums are divided by
+    ``(n_i + shrink)**source * (n_j + shrink)**target``; ``n`` is the number of steps at an item.
+
+    Parameters
+    ----------
+    window : int, unit: steps
+    decay : float
+    backward : float
+    source, target, shrink, top, threads, use_numba
+        As in `SimilarItems`.
+    """
+
+    def __init__(
+        self,
+        *,
+        window: int = 10,
+        decay: float = 0.9,
+        backward: float = 0.3,
+        source: float = 0.7,
+        target: float = 0.3,
+        shrink: float = 0.0,
+        top: int = 100,
+        threads: int = 1,
+        use_numba: bool = True,
+    ) -> None:
+        super().__init__(top=top, threads=threads, use_numba=use_numba)
+        if window < 1:
+            raise ValueError("window must be at least 1 step")
+        self.window = window
+        self.decay = decay
+        self.backward = backward
+        self.source = source
+        self.target = target
+        self.shrink = shrink
+
+    def fit(self, steps: Log) -> Self:
+        """Learn from sequences, in the order of the log; weights are not used."""
+        ahead = np.rint(UNIT * self.decay ** np.arange(self.window)).astype(np.int64)
+        behind = np.rint(UNIT * self.backward * self.decay ** np.arange(self.window))
+        behind = behind.astype(np.int64)
+        occurrences = np.bincount(steps.item, minlength=steps.n_items)
+        column, row = tilt(occurrences, source=self.source, target=self.target, shrink=self.shrink)
+        start = np.append(0, np.cumsum(occurrences)).astype(np.int64)
+        positions = np.argsort(steps.item, kind="stable")
+        kernels = find_kernels() if self.use_numba else None
+        if kernels is None:
+            self._fill(occurrences, next_rows_in_numpy(steps, ahead, behind, column, row))
+        else:
+            args = (start, positions, steps.profile, steps.item, ahead, behind, column, row)
+            self._fill(occurrences, lambda a, b, *out: kernels.next_rows(a, b, *args, *out))
+        return self
+
+
+def tilt(
+    occurrences: NDArray[Any], *, source: float, target: float, shrink: float
+) -> tuple[Floats, Floats]:
+    """The factors of columns and of rows that turn raw sums into scores; 0 for unseen items."""
+    seen = occurrences > 0
+    base = np.where(seen, occurrences + shrink, 1.0)
+    column = np.where(seen, base**-target, 0.0)
+    row = np.where(seen, base**-source, 0.0) / UNIT
+    return column, row
+
+
+def spread(by_item: Any, degree: NDArray[Any]) -> NDArray[np.int64]:
+    """Pair additions that each item's row costs."""
+    cost = np.append(0, np.cumsum(degree[by_item.indices]))
+    work: NDArray[np.int64] = np.diff(cost[by_item.indptr]).astype(np.int64)
+    return work
+
+
+# --- the twins in numpy and scipy ------------------------------------------------------------
+
+
+def similar_rows_in_numpy(
+    interactions: csr_matrix,
+    by_item: Any,
+    scale: NDArray[np.int64],
+    column: Floats,
+    row: Floats,
+    work: NDArray[np.int64],
+) -> Rows:
+    """Blocks of the sparse product, sized by work so that memory stays bounded."""
+    weighted = interactions.copy()
+    weighted.data = interactions.data * np.repeat(scale, np.diff(interactions.indptr))
+    by_row = by_item.T.tocsr()
+
+    def rows(
+        first: int, last: int, neighbours: NDArray[np.int32], scores: NDArray[np.float32]
+    ) -> None:
+        parts = int(work[first:last].sum()) // BLOCK + 1
+        for a, b in cut(work[first:last], parts=parts):
+            sums = by_row[first + a : first + b] @ weighted
+            write_best(sums, first + a, column, row, neighbours, scores)
+
+    return rows
+
+
+def next_rows_in_numpy(
+    steps: Log, ahead: NDArray[np.int64], behind: NDArray[np.int64], column: Floats, row: Floats
+) -> Rows:
+    """All pairs of each distance at once, summed in a sparse matrix."""
+    shape = (steps.n_items, steps.n_items)
+    total = csr_matrix(shape, dtype=np.int64)
+    for distance in range(1, min(ahead.size, len(steps) - 1) + 1):
+        together = steps.profile[:-distance] == steps.profile[distance:]
+        earlier, later = steps.item[:-distance][together], steps.item[distance:][together]
+        once = np.ones(earlier.size, np.int64)
+        forward = csr_matrix((once, (earlier, later)), shape=shape)
+        total = total + ahead[distance - 1] * forward + behind[distance - 1] * forward.T.tocsr()
+
+    def rows(
+        first: int, last: int, neighbours: NDArray[np.int32], scores: NDArray[np.float32]
+    ) -> None:
+        write_best(total[first:last], first, column, row, neighbours, scores)
+
+    return rows
+
+
+def write_best(
+    sums: csr_matrix,
+    first: int,
+    column: Floats,
+    row: Floats,
+    neighbours: NDArray[np.int32],
+    scores: NDArray[np.float32],
+) -> None:
+    """The best columns of each row of a block; the diagonal is left out."""
+    sums = sums.tocoo()
+    i, j = sums.row + first, sums.col
+    kept = (i != j) & (sums.data > 0)
+    i, j, score = i[kept], j[kept], sums.data[kept] * column[j[kept]]
+    order = np.lexsort((j, -score, i))
+    i, j, score = i[order], j[order], score[order]
+    if not i.size:
+        return
+    starts = np.flatnonzero(np.diff(i, prepend=-1))
+    place = np.arange(i.size) - np.repeat(starts, np.diff(np.append(starts, i.size)))
+    best = place < neighbours.shape[1]
+    neighbours[i[best], place[best]] = j[best]
+    scores[i[best], place[best]] = score[best] * row[i[best]]

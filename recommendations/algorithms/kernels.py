@@ -1,0 +1,268 @@
+"""The hot loops, compiled by numba. Each has a numpy twin beside its caller with the same bits.
+
+Only `correlation.py` and `ranking.py` import this, on first use: importing numba takes half a
+second, and without numba the twins do the work.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile on first call and keep the machine code on disk, where there is a place for it."""
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:  # neither NUMBA_CACHE_DIR nor the code's folder can be written
+        return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+@compiled
+def worse(score, item, other_score, other_item):  # type: ignore[no-untyped-def]
+    """Whether the first ranks below the other: lower score, or same score and later item."""
+    return score < other_score or (score == other_score and item > other_item)
+
+
+@compiled
+def sift_down(scores, items, size):  # type: ignore[no-untyped-def]
+    """Let the root of a heap whose root is the worst sink to its place."""
+    at = 0
+    while True:
+        child = 2 * at + 1
+        if child >= size:
+            return
+        if child + 1 < size and worse(
+            scores[child + 1], items[child + 1], scores[child], items[child]
+        ):
+            child += 1
+        if not worse(scores[child], items[child], scores[at], items[at]):
+            return
+        scores[at], scores[child] = scores[child], scores[at]
+        items[at], items[child] = items[child], items[at]
+        at = child
+
+
+@compiled
+def keep_best(scores, items, size, score, item):  # type: ignore[no-untyped-def]
+    """Offer one candidate to the heap of the best; the new size."""
+    if size < scores.size:
+        at = size
+        scores[at], items[at] = score, item
+        while at > 0:
+            parent = (at - 1) // 2
+            if not worse(scores[at], items[at], scores[parent], items[parent]):
+                break
+            scores[at], scores[parent] = scores[parent], scores[at]
+            items[at], items[parent] = items[parent], items[at]
+            at = parent
+        return size + 1
+    if worse(scores[0], items[0], score, item):
+        scores[0], items[0] = score, item
+        sift_down(scores, items, size)
+    return size
+
+
+@compiled
+def write_row(sums, touched, count, itself, column, row, scores, items, out_items, out_scores):  # type: ignore[no-untyped-def]
+    """The best of the touched sums, best first; leaves all sums at zero."""
+    size = 0
+    for t in range(count):
+        j = touched[t]
+        score = sums[j] * column[j]
+        sums[j] = 0
+        if j != itself:
+            size = keep_best(scores, items, size, score, j)
+    while size > 0:
+        size -= 1
+        out_items[size] = items[0]
+        out_scores[size] = scores[0] * row
+        scores[0], items[0] = scores[size], items[size]
+        sift_down(scores, items, size)
+
+
+@compiled
+def similar_rows(  # type: ignore[no-untyped-def]
+    first,
+    last,
+    item_start,
+    item_profile,
+    item_weight,
+    profile_start,
+    profile_item,
+    profile_weight,
+    profile_scale,
+    column,
+    row,
+    out_items,
+    out_scores,
+):
+    """Rows `first` to `last` of the symmetric product, best columns only."""
+    sums = np.zeros(column.size, np.int64)
+    touched = np.empty(column.size, np.int32)
+    scores = np.empty(out_items.shape[1], np.float64)
+    items = np.empty(out_items.shape[1], np.int32)
+    for i in range(first, last):
+        count = 0
+        for a in range(item_start[i], item_start[i + 1]):
+            u = item_profile[a]
+            scale = profile_scale[u] * item_weight[a]
+            for b in range(profile_start[u], profile_start[u + 1]):
+                j = profile_item[b]
+                if sums[j] == 0:
+                    touched[count] = j
+                    count += 1
+                sums[j] += scale * profile_weight[b]
+        write_row(
+            sums, touched, count, i, column, row[i], scores, items, out_items[i], out_scores[i]
+        )
+
+
+@compiled
+def next_rows(  # type: ignore[no-untyped-def]
+    first,
+    last,
+    item_start,
+    positions,
+    profile,
+    item,
+    ahead,
+    behind,
+    column,
+    row,
+    out_items,
+    out_scores,
+):
+    """Rows `first` to `last` of the directed counts, best columns only."""
+    sums = np.zeros(column.size, np.int64)
+    touched = np.empty(column.size, np.int32)
+    scores = np.empty(out_items.shape[1], np.float64)
+    items = np.empty(out_items.shape[1], np.int32)
+    for i in range(first, last):
+        count = 0
+        for a in range(item_start[i], item_start[i + 1]):
+            p = positions[a]
+            for q in range(p + 1, min(p + ahead.size, item.size - 1) + 1):
+                if profile[q] != profile[p]:
+                    break
+                j = item[q]
+                if sums[j] == 0:
+                    touched[count] = j
+                    count += 1
+                sums[j] += ahead[q - p - 1]
+            for q in range(p - 1, max(p - behind.size, 0) - 1, -1):
+                if profile[q] != profile[p]:
+                    break
+                j = item[q]
+                if behind[p - q - 1] == 0:
+                    break
+                if sums[j] == 0:
+                    touched[count] = j
+                    count += 1
+                sums[j] += behind[p - q - 1]
+        write_row(
+            sums, touched, count, i, column, row[i], scores, items, out_items[i], out_scores[i]
+        )
+
+
+@compiled
+def insert(items, scores, size, groups, item, score):  # type: ignore[no-untyped-def]
+    """Put a candidate into a list of the best, one per group, best first; the new size."""
+    group = groups[item]
+    at = -1  # the member of its group that it would replace
+    if group >= 0:
+        for r in range(size):
+            if groups[items[r]] == group:
+                at = r
+                break
+    if at >= 0:
+        if not worse(scores[at], items[at], score, item):
+            return size
+    elif size < items.size:
+        at = size
+        size += 1
+    else:
+        at = size - 1
+    while at > 0 and worse(scores[at - 1], items[at - 1], score, item):
+        scores[at], items[at] = scores[at - 1], items[at - 1]
+        at -= 1
+    scores[at], items[at] = score, item
+    return size
+
+
+@compiled
+def rank_profiles(  # type: ignore[no-untyped-def]
+    neighbours,
+    strength,
+    recent_start,
+    recent,
+    decay,
+    blocked_start,
+    blocked,
+    eligible,
+    groups,
+    sums,
+    out_items,
+    out_scores,
+    out_because,
+):
+    """The best items of each profile; leaves `sums` at zero."""
+    width = neighbours.shape[1]
+    n = out_items.shape[1]
+    shares = np.empty(n, np.float32)
+    for u in range(recent_start.size - 1):
+        begin = recent_start[u]
+        end = recent_start[u + 1]
+        items = out_items[u]
+        scores = out_scores[u]
+        because = out_because[u]
+        for b in range(blocked_start[u], blocked_start[u + 1]):
+            sums[blocked[b]] = -np.inf
+        for k in range(begin, end):
+            factor = decay[k - begin]
+            row = neighbours[recent[k]]
+            values = strength[recent[k]]
+            for c in range(width):
+                j = row[c]
+                if j < 0:
+                    break
+                sums[j] += factor * values[c]
+        size = 0
+        lowest = np.float32(0.0)
+        for k in range(begin, end):
+            row = neighbours[recent[k]]
+            for c in range(width):
+                j = row[c]
+                if j < 0:
+                    break
+                score = sums[j]
+                if score > 0:
+                    sums[j] = 0
+                    if score >= lowest and eligible[j]:
+                        if size == n and worse(score, j, scores[n - 1], items[n - 1]):
+                            continue
+                        size = insert(items, scores, size, groups, j, score)
+                        if size == n:
+                            lowest = scores[n - 1]
+        for b in range(blocked_start[u], blocked_start[u + 1]):
+            sums[blocked[b]] = 0
+        # Which of the recent items speaks loudest for each pick: the earliest of equals.
+        for r in range(size):
+            sums[items[r]] = -r - 1
+        for k in range(begin, end):
+            factor = decay[k - begin]
+            row = neighbours[recent[k]]
+            values = strength[recent[k]]
+            for c in range(width):
+                j = row[c]
+                if j < 0:
+                    break
+                if sums[j] < 0:
+                    r = int(-sums[j]) - 1
+                    share = factor * values[c]
+                    if because[r] < 0 or share > shares[r]:
+                        because[r] = k - begin
+                        shares[r] = share
+        for r in range(size):
+            sums[items[r]] = 0

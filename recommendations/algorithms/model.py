@@ -1,0 +1,205 @@
+"""The whole model: both readings of the correlation, their blend, and popularity."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommendations.algorithms.correlation import NOTHING, NextItems, SimilarItems
+from recommendations.algorithms.log import Log, last_touches, matrix, sequences
+from recommendations.algorithms.popularity import Popularity
+from recommendations.algorithms.quality import measure
+from recommendations.algorithms.ranking import HISTORY, Ragged, ragged, rank
+from recommendations.algorithms.split import Split
+
+SHOWN = 20  # length of the lists that are measured for coverage
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Every constant of a model. Where they come from: docs/algorithms.md."""
+
+    top: int = 100  # neighbours kept per item
+    history_cap: int = 500  # newest items of a profile that are learned from
+    similar_source: float = 0.5
+    similar_target: float = 0.5
+    similar_damping: float = 0.5
+    similar_shrink: float = 3.0
+    next_window: int = 10
+    next_decay: float = 0.9
+    next_backward: float = 0.3
+    next_source: float = 0.7
+    next_target: float = 0.3
+    next_shrink: float = 3.0
+    blend: float = 0.3  # weight of "similar" beside 1 of "next"
+    half_life_days: float = 60.0
+    window_days: int = 14
+    tilt: float = 0.75
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+class ItemModel:
+    """Learns a catalog's correlations from a log.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    threads : int
+    use_numba : bool
+
+    Attributes
+    ----------
+    similar_, next_ : the fitted readings
+    personal_ : tuple of (neighbours, strength)
+        The blend that profiles are served from; shapes and padding as in the readings.
+    popularity_ : the fitted `Popularity`
+    occurrences_ : ndarray of shape (n_items,), dtype int64
+    """
+
+    similar_: SimilarItems
+    next_: NextItems
+    personal_: tuple[NDArray[np.int32], NDArray[np.float32]]
+    popularity_: Popularity
+    occurrences_: NDArray[np.int64]
+
+    def __init__(
+        self, recipe: Recipe | None = None, *, threads: int = 1, use_numba: bool = True
+    ) -> None:
+        self.recipe = recipe or Recipe()
+        self.threads = threads
+        self.use_numba = use_numba
+
+    def fit(self, log: Log, *, report: Callable[[str], None] = lambda step: None) -> Self:
+        """Learn; `report` hears the name of each step as it begins."""
+        recipe = self.recipe
+        shared: dict[str, Any] = {
+            "top": recipe.top,
+            "threads": self.threads,
+            "use_numba": self.use_numba,
+        }
+        report("similar items")
+        self.similar_ = SimilarItems(
+            source=recipe.similar_source,
+            target=recipe.similar_target,
+            damping=recipe.similar_damping,
+            shrink=recipe.similar_shrink,
+            **shared,
+        ).fit(matrix(log, cap=recipe.history_cap))
+        report("next items")
+        self.next_ = NextItems(
+            window=recipe.next_window,
+            decay=recipe.next_decay,
+            backward=recipe.next_backward,
+            source=recipe.next_source,
+            target=recipe.next_target,
+            shrink=recipe.next_shrink,
+            **shared,
+        ).fit(sequences(log, cap=recipe.history_cap))
+        report("blend")
+        self.personal_ = blend(
+            (self.next_.neighbours_, self.next_.scores_, 1.0),
+            (self.similar_.neighbours_, self.similar_.scores_, recipe.blend),
+        )
+        report("popularity")
+        self.popularity_ = Popularity(
+            half_life_days=recipe.half_life_days,
+            window_days=recipe.window_days,
+            tilt=recipe.tilt,
+        ).fit(log)
+        self.occurrences_ = np.bincount(log.item, minlength=log.n_items).astype(np.int64)
+        return self
+
+
+Source = tuple[NDArray[np.int32], NDArray[np.float32], float]
+
+
+def blend(*sources: Source) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """One list per item out of several: a weighted sum, each source on its own scale.
+
+    Parameters
+    ----------
+    *sources : tuples of (neighbours, scores, weight), all of the same shape
+        A source's scale is the mean of the best score of its rows.
+
+    Returns
+    -------
+    neighbours, strength : as the sources, best first, ties by item number
+    """
+    shape = sources[0][0].shape
+    rows, items, parts = [], [], []
+    for neighbours, scores, weight in sources:
+        best = scores[:, 0][scores[:, 0] > 0]
+        if weight > 0 and best.size:
+            row, place = np.nonzero(neighbours != NOTHING)
+            rows.append(row)
+            items.append(neighbours[row, place].astype(np.int64))
+            parts.append(scores[row, place] * (weight / best.mean(dtype=np.float64)))
+    out_items = np.full(shape, NOTHING, np.int32)
+    out_strength = np.zeros(shape, np.float32)
+    if rows:
+        pair = np.concatenate(rows) * shape[0] + np.concatenate(items)
+        pairs, inverse = np.unique(pair, return_inverse=True)
+        total = np.zeros(pairs.size, np.float64)
+        np.add.at(total, inverse, np.concatenate(parts))
+        row, item = np.divmod(pairs, shape[0])
+        order = np.lexsort((item, -total, row))
+        row, item, total = row[order], item[order], total[order]
+        starts = np.searchsorted(row, np.arange(shape[0]))
+        place = np.arange(row.size) - starts[row]
+        kept = place < shape[1]
+        out_items[row[kept], place[kept]] = item[kept]
+        out_strength[row[kept], place[kept]] = total[kept]
+    return out_items, out_strength
+
+
+def histories(log: Log, profiles: NDArray[np.int32]) -> tuple[Ragged, Ragged]:
+    """The recent items of each profile, newest first, and all it ever touched."""
+    once = last_touches(log, cap=len(log) + 1)
+    bounds = once.bounds()
+    all_touched = [once.item[bounds[u] : bounds[u + 1]].tolist() for u in profiles]
+    return ragged([items[: -HISTORY - 1 : -1] for items in all_touched]), ragged(all_touched)
+
+
+def evaluate(
+    neighbours: NDArray[np.int32],
+    strength: NDArray[np.float32],
+    split: Split,
+    *,
+    use_numba: bool = True,
+) -> dict[str, float]:
+    """The figures of one matrix of neighbours on what was held back; all items are ranked.
+
+    Parameters
+    ----------
+    neighbours, strength : as `ranking.rank` takes them, in the item numbers of the split
+    split : Split, with at least one profile to ask
+
+    Returns
+    -------
+    dict
+        As `quality.measure` at 10, and recall and coverage at 20.
+    """
+    recent, touched = histories(split.train, split.profiles)
+    n_items = split.train.n_items
+    ranked = rank(
+        neighbours,
+        strength,
+        recent=recent,
+        blocked=touched,
+        eligible=np.ones(n_items, bool),
+        groups=np.full(n_items, NOTHING, np.int32),
+        n=SHOWN,
+        use_numba=use_numba,
+    )
+    occurrences = np.bincount(split.train.item, minlength=n_items).astype(np.int64)
+    wide = measure(ranked.items, split.targets, occurrences=occurrences, k=SHOWN)
+    return measure(ranked.items, split.targets, occurrences=occurrences) | {
+        "recall@20": wide["recall@20"],
+        "ndcg@20": wide["ndcg@20"],
+        "coverage@20": wide["coverage@20"],
+    }

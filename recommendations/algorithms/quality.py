@@ -1,0 +1,66 @@
+"""How good lists are, against what people did afterwards."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int32s = NDArray[np.int32]
+
+
+def hits(lists: Int32s, targets: list[NDArray[np.int32]]) -> NDArray[np.bool_]:
+    """Which places of the lists hold a target; -1 is an empty place."""
+    return np.array(
+        [np.isin(row, wanted) & (row >= 0) for row, wanted in zip(lists, targets, strict=True)]
+    ).reshape(lists.shape)
+
+
+def measure(
+    lists: Int32s,
+    targets: list[NDArray[np.int32]],
+    *,
+    occurrences: NDArray[np.int64],
+    k: int = 10,
+) -> dict[str, float]:
+    """Accuracy and breadth at `k`.
+
+    Parameters
+    ----------
+    lists : ndarray of shape (n_profiles, at least k), dtype int32
+        Best first, no item twice, padded with -1.
+    targets : list of n_profiles integer ndarrays
+        What each profile touched afterwards: at least one item each, none twice.
+    occurrences : ndarray of shape (n_items,), dtype int64
+        How often each item was met in training.
+    k : int
+
+    Returns
+    -------
+    dict
+        ``hr@k`` share of profiles with a hit; ``recall@k`` hits / targets, averaged over profiles;
+        ``ndcg@k`` with the ideal of min(targets, k) hits; ``mrr@k`` one over the place of the
+        first hit; ``coverage@k`` share of all items that stand in any list; ``novelty`` the mean
+        of -log2(share of occurrences) over the shown items, in bits, unseen items counting as one
+        occurrence.
+
+    Raises
+    ------
+    ValueError
+        If nobody is to be measured.
+    """
+    if not len(lists):
+        raise ValueError("there is no profile to measure")
+    lists = lists[:, :k]
+    hit = hits(lists, targets)
+    wanted = np.array([len(items) for items in targets])
+    gains = 1 / np.log2(np.arange(k) + 2)
+    ideal = np.append(0, np.cumsum(gains))[np.minimum(wanted, k)]
+    found = hit.any(axis=1)
+    shown = lists[lists >= 0]
+    share = np.maximum(occurrences, 1) / max(int(occurrences.sum()), 1)
+    return {
+        f"hr@{k}": float(found.mean()),
+        f"ndcg@{k}": float(((hit * gains[: lists.shape[1]]).sum(axis=1) / ideal).mean()),
+        f"recall@{k}": float((hit.sum(axis=1) / wanted).mean()),
+        f"mrr@{k}": float(np.where(found, 1 / (hit.argmax(axis=1) + 1), 0).mean()),
+        f"coverage@{k}": np.unique(shown).size / max(occurrences.size, 1),
+        "novelty": float(-np.log2(share[shown]).mean()) if shown.size else 0.0,
+    }
