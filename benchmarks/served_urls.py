@@ -1,0 +1,13 @@
+"""The project's routes, and before them an empty view."""
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+
+from engage.urls import urlpatterns as project_routes
+
+
+def empty(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(b"{}", content_type="application/json")
+
+
+urlpatterns = [path("v1/empty", empty), path("", include(project_routes))]
