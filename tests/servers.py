@@ -22,7 +22,7 @@ from engage.runner.servers import embedded_servers  # noqa: E402
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session):
-    with embedded_servers(FOLDER):
+    with embedded_servers(FOLDER, durable=False):
         result = yield
     return result
 

@@ -1,15 +1,156 @@
-"""The embedded PostgreSQL and Redis."""
+"""The embedded PostgreSQL and Redis, for as long as something needs them."""
 
+import os
+import subprocess
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from engage import env
+from engage.lib.data_dir import socket_dir
+from engage.lib.errors import EngageError
+from engage.runner import children
+from engage.runner.errors import StartFailed
+from engage.runner.locks import held, read_owner, try_lock, write_owner
+from engage.runner.stores import PostgresStore, RedisStore, Store
+
+READY_SECONDS = 60.0  # crash recovery of a busy database takes a while
+LOOK_SECONDS = 0.02
+STOP_SECONDS = 10.0
+NEED_NO_SERVERS = frozenset(
+    {"up", "demo", "help", "version", "check", "collectstatic", "makemigrations", "diffsettings"}
+    | {"evaluate_recommendations", "makemessages", "compilemessages", "startapp"}
+)
 
 
 @contextmanager
-def embedded_servers(data_dir: Path) -> Iterator[None]:
-    yield
+def embedded_servers(data_dir: Path, *, durable: bool = True) -> Iterator[None]:
+    """PostgreSQL and Redis of `data_dir`, each unless the environment names another.
+
+    Where another process of ours runs them already, that one is used.
+
+    Raises
+    ------
+    ServerMissing, StartFailed
+        With what to do.
+    """
+    stores = list_stores(data_dir, durable=durable)
+    if not stores:
+        yield
+        return
+    lock = find_owner_or_own(data_dir, stores)
+    if lock is None:
+        yield
+        return
+    with held(lock), started(stores, data_dir):
+        yield
 
 
 @contextmanager
 def servers_for_command(arguments: Sequence[str]) -> Iterator[None]:
-    yield
+    """For manage.py: the embedded servers while one command runs, if it needs any."""
+    if not needs_servers(arguments):
+        yield
+        return
+    from django.conf import settings
+
+    try:
+        servers = embedded_servers(settings.DATA_DIR)
+        servers.__enter__()
+    except EngageError as exc:
+        raise SystemExit(f"engage: {exc.message}") from exc
+    try:
+        yield
+    finally:
+        servers.__exit__(None, None, None)
+
+
+def needs_servers(arguments: Sequence[str]) -> bool:
+    if os.environ.get("ENGAGE_INSTANCE"):  # a child of the runner, which looks after them
+        return False
+    if not arguments or {"-h", "--help", "--version"} & set(arguments):
+        return False
+    return arguments[0] not in NEED_NO_SERVERS
+
+
+def list_stores(data_dir: Path, *, durable: bool = True) -> list[Store]:
+    stores: list[Store] = []
+    if not env.text("DATABASE_URL"):
+        stores.append(PostgresStore(data_dir, durable=durable))
+    if not env.text("REDIS_URL"):
+        stores.append(RedisStore(data_dir, durable=durable))
+    return stores
+
+
+def owner_file(data_dir: Path) -> Path:
+    return data_dir / "locks" / "servers"
+
+
+def find_owner_or_own(data_dir: Path, stores: Sequence[Store]) -> int | None:
+    """Our lock on the servers, or None as soon as the ones of another process answer."""
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        lock = try_lock(owner_file(data_dir))
+        if lock is not None:
+            write_owner(lock, f"process {os.getpid()}")
+            return lock
+        if all(store.answers() for store in stores):
+            return None
+        time.sleep(LOOK_SECONDS)
+    owner = read_owner(owner_file(data_dir))
+    raise StartFailed(f"The servers of {data_dir} belong to {owner} and do not answer.")
+
+
+@contextmanager
+def started(stores: Sequence[Store], data_dir: Path) -> Iterator[None]:
+    running: list[tuple[Store, subprocess.Popen[bytes]]] = []
+    try:
+        for store in stores:
+            running.append((store, start_logged(store, data_dir)))
+        for store, child in running:
+            wait_until_ready(store, child, log=log_file(data_dir, store))
+        yield
+    finally:
+        for store, child in reversed(running):
+            children.stop([child], first=store.parting, patience_seconds=STOP_SECONDS)
+        forget_sockets(data_dir)
+
+
+def start_logged(store: Store, data_dir: Path) -> "subprocess.Popen[bytes]":
+    file = log_file(data_dir, store)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with file.open("wb") as log:  # of this start only
+        try:
+            return store.start(output=log.fileno())
+        except StartFailed as exc:
+            raise StartFailed(f"{exc.message}\n{tail(file)}".strip()) from exc
+
+
+def log_file(data_dir: Path, store: Store) -> Path:
+    return data_dir / "log" / f"{store.name}.log"
+
+
+def wait_until_ready(store: Store, child: "subprocess.Popen[bytes]", *, log: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not store.answers():
+        if child.poll() is not None:
+            raise StartFailed(f"{store.name} ended while starting.\n{tail(log)}")
+        if time.monotonic() > deadline:
+            raise StartFailed(f"{store.name} does not answer.\n{tail(log)}")
+        time.sleep(LOOK_SECONDS)
+
+
+def tail(file: Path, *, lines: int = 12) -> str:
+    try:
+        return "\n".join(file.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""
+
+
+def forget_sockets(data_dir: Path) -> None:
+    """A folder of sockets outside the data folder goes when it is empty."""
+    folder = socket_dir(data_dir)
+    if not folder.is_relative_to(data_dir):
+        with suppress(OSError):
+            folder.rmdir()

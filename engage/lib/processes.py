@@ -1,0 +1,55 @@
+"""Processes of the operating system: who lives, who holds a file, who goes with its parent."""
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(sent: signal.Signals = signal.SIGKILL) -> None:
+    """The kernel sends this process `sent` when its parent ends, however that happens.
+
+    For processes that a server of ours forks (web workers, task pools). On systems other than
+    Linux nothing happens; the runner's watcher does it there.
+    """
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(sent), 0, 0, 0)
+    if os.getppid() != parent:  # it ended before the kernel was asked to tell
+        os.kill(os.getpid(), sent)
+
+
+def is_alive(pid: int) -> bool:
+    """A zombie counts as dead: nobody can wait for it but its parent."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):
+        return sys.platform != "linux"
+    return state != b"Z"
+
+
+def list_holders(path: Path) -> list[int]:
+    """Processes other than this one that have the file open; empty where there is no /proc."""
+    wanted = os.path.realpath(path)
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        if int(folder.name) != os.getpid() and holds(folder / "fd", wanted):
+            found.append(int(folder.name))
+    return found
+
+
+def holds(descriptors: Path, wanted: str) -> bool:
+    try:
+        return any(os.readlink(entry) == wanted for entry in os.scandir(descriptors))
+    except OSError:  # it ended, or it is somebody else's
+        return False
