@@ -16,9 +16,11 @@ from engage.lib import screen
 from engage.lib.admin import Ledger, Page, display, period_filter
 from engage.lib.clock import from_millis
 from engage.models import ConsentRow, DeviceRow, EventRow, InteractionRow, MessageRow
+from engage.people_admin import ProfileAdmin
 from engage.profiles.directory import find_people, name_person
 from engage.profiles.models import Profile
 
+__all__ = ["ProfileAdmin"]
 admin.site.unregister(User)
 admin.site.unregister(Group)
 

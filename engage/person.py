@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import redis
+from django.db import transaction
 from django.db.models import Q
 
 from campaigns.models import Campaign, Run
@@ -17,7 +18,6 @@ from engage.lib.errors import EngageError
 from engage.profiles import activity
 from engage.profiles.directory import name_person
 from engage.profiles.models import Consent, Device, Event, Identity, Merge, Profile
-from recommendations import serve
 
 logger = logging.getLogger(__name__)
 EVENTS_SHOWN = 50
@@ -39,9 +39,9 @@ def describe(profile: Profile, *, now: datetime) -> dict[str, Any]:
         "last_seen": screen.ago(profile.last_seen, now=now),
         "attributes": sorted(profile.attributes.items()),
         "identities": Identity.objects.filter(profile=profile).order_by("-kind", "value"),
-        "merges": Merge.objects.filter(
-            Q(winner_id=profile.pk) | Q(loser_id=profile.pk)
-        ).order_by("-merged_at")[:20],
+        "merges": Merge.objects.filter(Q(winner_id=profile.pk) | Q(loser_id=profile.pk)).order_by(
+            "-merged_at"
+        )[:20],
         "devices": list_devices(profile.pk, now=now),
         "consents": list_consents(profile.pk),
         "touches": [touch_line(touch, names, now=now) for touch in touches[:TOUCHES_SHOWN]],
@@ -64,6 +64,8 @@ def recent_touches(profile_id: int) -> tuple[Sequence[Any], str]:
 def list_recommended(
     profile_id: int, touches: Sequence[Any], *, now: datetime
 ) -> list[dict[str, Any]]:
+    from recommendations import serve
+
     who = serve.Who(profile_id=profile_id, touches=list(touches))
     try:
         [filled] = serve.recommend([who], catalog=CATALOG, n=RECOMMENDED, now=now)
@@ -141,10 +143,10 @@ def list_messages(profile_id: int) -> list[dict[str, Any]]:
     messages = list(
         Message.objects.filter(profile_id=profile_id).order_by("-created_at")[:MESSAGES_SHOWN]
     )
-    names = dict(
-        Campaign.objects.filter(pk__in={m.campaign_id for m in messages}).values_list("pk", "name")
-    )
-    runs = set(Run.objects.filter(pk__in={m.run_id for m in messages}).values_list("pk", flat=True))
+    campaigns = Campaign.objects.filter(pk__in={message.campaign_id for message in messages})
+    names = dict(campaigns.values_list("pk", "name"))
+    known = Run.objects.filter(pk__in={message.run_id for message in messages})
+    runs = set(known.values_list("pk", flat=True))
     return [
         {
             "campaign": names.get(message.campaign_id, ""),
@@ -158,3 +160,15 @@ def list_messages(profile_id: int) -> list[dict[str, Any]]:
         }
         for message in messages
     ]
+
+
+def erase(profile_id: int, *, now: datetime) -> None:
+    """Everywhere they are kept. Safe to run twice."""
+    from campaigns import erasure as of_campaigns
+    from delivery import erasure as of_delivery
+    from engage.profiles import erasure as of_profiles
+
+    with transaction.atomic():
+        of_campaigns.erase(profile_id)
+        of_delivery.erase(profile_id)
+        of_profiles.erase(profile_id, now=now)

@@ -2,22 +2,30 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
+from engage.collector.forms import NewKeyForm
 from engage.collector.models import Quarantined, SdkKey, Source
 from engage.lib import clock, screen
-from engage.lib.admin import Page, display
+from engage.lib.admin import Page, Question, button, display
+
+MOST_SHOWN = 4_000  # bytes of a quarantined body
 
 
 @admin.register(Source)
 class SourceAdmin(Page):
     list_display = ("name", "key_count", "created_at")
     search_fields = ("name",)
+    ordering = ("name",)
     fields = ("name",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).annotate(key_rows=Count("keys"))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Events name their source by number; its keys can be revoked."""
+        return False
 
     @display("Keys", ordering="key_rows")
     def key_count(self, source: Any) -> str:
@@ -26,9 +34,29 @@ class SourceAdmin(Page):
 
 @admin.register(SdkKey)
 class SdkKeyAdmin(Page):
-    list_display = ("hint", "source", "kind", "state", "created_at", "expires_at")
+    """A key is shown once, when it is made; afterwards its first letters."""
+
+    list_display = ("key", "source", "what_for", "state", "created_at")
     list_filter = ("kind", "source")
-    fields = ("source", "kind", "hint", "created_at", "expires_at", "revoked_at")
+    list_select_related = ("source",)
+    ordering = ("-created_at",)
+    actions = None
+    actions_detail = ("revoke",)
+    fields = (("key", "state"), ("source", "what_for"), ("created_at", "expires_at"), "revoked_at")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display("Key", ordering="hint")
+    def key(self, key: SdkKey) -> str:
+        return f"{key.hint}…"
+
+    @display("Kind", ordering="kind")
+    def what_for(self, key: SdkKey) -> str:
+        return key.get_kind_display()
 
     @display("State")
     def state(self, key: SdkKey) -> SafeString:
@@ -38,12 +66,74 @@ class SdkKeyAdmin(Page):
             return screen.pill("expired", "amber")
         return screen.pill("valid", "green")
 
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Make a key and show it, in this answer only: nothing may store it."""
+        if not self.has_add_permission(request):
+            return HttpResponse(status=403)
+        form = NewKeyForm(request.POST if request.method == "POST" else None)
+        back = self.url("changelist")
+        if request.method != "POST" or not form.is_valid():
+            question = Question(title="A new key", button="Make the key", form=form)
+            return self.ask(request, question, deed=str, back=back)
+        from engage.collector import access
+
+        source, kind = form.cleaned_data["source"], form.cleaned_data["kind"]
+        context = {
+            "title": "A new key",
+            "key": access.create_key(source, kind=kind),
+            "source": source,
+            "kind": SdkKey.Kind(kind).label,
+            "public": kind == SdkKey.Kind.WRITE,
+            "back": back,
+        }
+        answer = self.show(request, "admin/collector/key.html", context)
+        answer["Cache-Control"] = "no-store"
+        return answer
+
+    @button("Revoke…", icon="key_off", tone="danger")
+    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        key = self.row(request, object_id)
+
+        def deed() -> str:
+            SdkKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=clock.now())
+            return f"The key {key.hint}… is revoked."
+
+        question = Question(
+            title=f"Revoke {key.hint}…",
+            button="Revoke the key",
+            sentences=[
+                f"Whatever still uses this key of {key.source} is refused from now on. "
+                "This cannot be undone; make a new key first."
+            ],
+            danger=True,
+        )
+        return self.ask(request, question, deed=deed, back=self.url("change", key.pk))
+
 
 @admin.register(Quarantined)
 class QuarantinedAdmin(Page):
-    list_display = ("entry_id", "received_at", "why", "replayed_at")
+    list_display = ("entry_id", "source_name", "received_at", "why", "replayed_at")
     ordering = ("-created_at",)
+    actions = None
+    fields = (("entry_id", "source_name"), ("received_at", "replayed_at"), "error", "content")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display("Source")
+    def source_name(self, row: Quarantined) -> str:
+        found = Source.objects.filter(pk=row.source_id).values_list("name", flat=True).first()
+        return found or f"#{row.source_id}"
 
     @display("Why")
     def why(self, row: Quarantined) -> str:
-        return row.error.splitlines()[0][:120] if row.error else ""
+        return row.error.splitlines()[0][:120] if row.error else screen.NOTHING
+
+    @display("As it came")
+    def content(self, row: Quarantined) -> str:
+        return bytes(row.body[:MOST_SHOWN]).decode(errors="replace")

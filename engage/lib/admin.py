@@ -45,7 +45,7 @@ def display(
 
 
 def button(
-    description: str, *, icon: str, permissions: Sequence[str] = ("change",), tone: str = "default"
+    description: str, *, icon: str, permissions: Sequence[str] = ("act",), tone: str = "default"
 ) -> Callable[[Function], Function]:
     """A button of a page. It leads to a page of its own: what a GET shows, a POST does."""
     decorator = unfold.decorators.action(
@@ -76,6 +76,11 @@ class Page(unfold.admin.ModelAdmin):  # type: ignore[misc]
     warn_unsaved_form = True
     list_per_page = 50
     show_full_result_count = False
+
+    def has_act_permission(self, request: HttpRequest, object_id: object = None) -> bool:
+        """Who may change a row may press its buttons, also where nothing of it can be edited."""
+        opts = self.model._meta
+        return bool(request.user.has_perm(f"{opts.app_label}.change_{opts.model_name}"))
 
     def url(self, name: str, *args: object) -> str:
         opts = self.model._meta
