@@ -1,4 +1,4 @@
-"""A closed-loop HTTP client over raw keep-alive sockets: cheap enough not to be what is measured."""
+"""A closed-loop HTTP client over raw keep-alive sockets: too cheap to be what is measured."""
 
 import os
 import selectors
