@@ -1,35 +1,90 @@
-"""The Celery app: its queues, and the one place that says what runs when."""
+"""The Celery app: its queues, and the one place that says what runs when.
+
+A task is a bell, the rows are the truth: losing every message of the broker loses nothing, because
+the next tick finds the due work again, and a task that comes twice finds it done.
+"""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.schedules import crontab
+from celery.signals import worker_process_init
+
+from engage.lib.processes import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "engage.settings")
 
-app = Celery("engage")
+QUEUES = ("default", "plan", "send", "build")  # builds have a worker of their own: they are long
+VISIBILITY_SECONDS = (
+    900  # an unacknowledged task comes again; longer than any time limit but build's
+)
+
+
+def every(seconds: float, task: str, *, queue: str = "default") -> dict[str, Any]:
+    """Not run by the time of its third follower: forgotten, so that a sleeper finds no pile."""
+    return {
+        "task": task,
+        "schedule": seconds,
+        "options": {"queue": queue, "expires": max(3 * seconds, 5.0)},
+    }
+
+
+def nightly(hour: int, minute: int, task: str, *, queue: str = "default") -> dict[str, Any]:
+    return {
+        "task": task,
+        "schedule": crontab(hour=str(hour), minute=str(minute)),  # UTC
+        "options": {"queue": queue, "expires": 6 * 3600.0},
+    }
 
 
 class Config:
     """Late acknowledgement is safe because every task can run twice (see each docstring)."""
 
+    task_queues = {name: {"exchange": name, "routing_key": name} for name in QUEUES}
     task_default_queue = "default"
+    task_create_missing_queues = False
     task_acks_late = True
     task_reject_on_worker_lost = True
     task_ignore_result = True
+    task_store_errors_even_if_ignored = False
     task_time_limit = 300  # seconds
     task_soft_time_limit = 270
     worker_prefetch_multiplier = 1
     worker_max_tasks_per_child = 1000
-    worker_max_memory_per_child = 800_000  # KiB
+    worker_max_memory_per_child = 800_000  # KiB; a catalog of a million products is in it
+    worker_eta_task_limit = 1000
     worker_hijack_root_logger = False
-    worker_soft_shutdown_timeout = 3
+    worker_soft_shutdown_timeout = 3  # seconds; what is not done by then is done by the next start
+    worker_enable_soft_shutdown_on_idle = True
     worker_cancel_long_running_tasks_on_connection_loss = True
+    worker_send_task_events = False
     broker_connection_retry_on_startup = True
-    broker_transport_options = {"visibility_timeout": 900}
+    broker_connection_max_retries = None
+    broker_transport_options = {
+        "visibility_timeout": VISIBILITY_SECONDS,
+        "socket_timeout": 30,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+    }
+    visibility_timeout = VISIBILITY_SECONDS
+    result_backend_transport_options = {"visibility_timeout": VISIBILITY_SECONDS}
     accept_content = ["json"]
+    task_serializer = "json"
     timezone = "UTC"
+    beat_schedule = {
+        "start due runs, ring for plan and send": every(1, "campaigns.tasks.tick"),
+        "take in-app reactions": every(1, "delivery.tasks.consume_notices"),
+        "take back expired leases": every(10, "delivery.tasks.reap"),
+        "build every catalog's model": nightly(
+            3, 0, "recommendations.tasks.build_all", queue="build"
+        ),
+        "forget old dedupe ids": nightly(2, 30, "engage.profiles.tasks.clean_up"),
+    }
 
 
+app = Celery("engage")
 app.config_from_object(Config)
 app.autodiscover_tasks()
 
@@ -39,3 +94,13 @@ def use_our_broker(sender: Celery, **kwargs: object) -> None:
     from django.conf import settings
 
     sender.conf.broker_url = settings.BROKER_URL
+    sender.conf.broker_transport_options = {
+        **Config.broker_transport_options,
+        "global_keyprefix": f"{settings.REDIS_PREFIX}:broker:",
+    }
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def end_with_the_worker(**kwargs: object) -> None:
+    """A pool process whose worker was killed would wait for work for ever."""
+    die_with_parent()
