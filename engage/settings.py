@@ -52,6 +52,10 @@ STREAM_MAX_ENTRIES = env.integer("ENGAGE_STREAM_MAX_ENTRIES", 100_000, minimum=1
 INGEST_MAX_EVENTS = env.integer("ENGAGE_INGEST_MAX_EVENTS", 5_000, minimum=1)  # per transaction
 DEDUPE_DAYS = env.integer("ENGAGE_DEDUPE_DAYS", 30, minimum=1, maximum=90)
 RECENT_ITEMS = 50  # touches kept per profile, newest first
+EVENT_MONTHS = env.integer("ENGAGE_EVENT_MONTHS", 0)  # older months are dropped; 0: kept for ever
+# What the rooms above add to the export of a person, and do when one is erased; by profile id.
+PERSON_PARTS = {"messages": "delivery.reports.messages_of"}
+ERASERS = ["delivery.erasure.erase", "campaigns.erasure.erase"]
 
 # --- recommendations ------------------------------------------------------------------------
 BUILD_THREADS = env.integer("ENGAGE_BUILD_THREADS", 1, minimum=1, maximum=64)

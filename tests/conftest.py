@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from django.db import connection
 
 from engage.lib.redis import client, key
 
@@ -33,3 +34,16 @@ def _swept():
 def _sweep() -> None:
     for name in client().scan_iter(match=key("*"), count=1000):
         client().delete(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_events_left(request):
+    """Django empties the tables it manages after a test that commits; this does the events."""
+    marker = request.node.get_closest_marker("django_db")
+    commits = marker is not None and marker.kwargs.get("transaction")
+    if commits:
+        request.getfixturevalue("transactional_db")
+    yield
+    if commits:
+        with connection.cursor() as cursor:
+            cursor.execute("TRUNCATE profiles_event")

@@ -192,9 +192,11 @@ def combine(stored: Sequence[Touch], hinted: Sequence[Touch]) -> list[Touch]:
 def recent(profile_id: int | None, *, user_id: str = "", anonymous_id: str = "") -> list[Touch]:
     """What this person touched last, this very request's events included; newest first.
 
-    The hints of an anonymous id that belongs to somebody else are not theirs: two people share
-    the device.
+    Without ids, the hints of all names of the profile count. Those of an anonymous id that belongs
+    to somebody else are left out: two people share the device.
     """
+    if profile_id is not None and not user_id and not anonymous_id:
+        return recent_many([profile_id])[profile_id]
     if user_id and anonymous_id and is_foreign(anonymous_id, profile_id):
         anonymous_id = ""
     hinted = pending(user_id=user_id, anonymous_id=anonymous_id)

@@ -1,131 +1,33 @@
-"""What a person agreed to: the newest statement wins, a tie is an opt-out."""
+"""Who may be written to, and taking a withdrawal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from django.db import connection
 
-CHANNELS: Final = frozenset({"email", "push", "web_push", "sms", "webhook", "in_app"})
+from engage.lib import clock
+from engage.profiles import consent_rows, identity, store
+from engage.profiles.events import StoredEvent
+
 NEED_OPT_IN: Final = frozenset({"email", "sms"})  # silence is no consent to these
-EVENT: Final = "Consent Changed"
-STATUS: Final = {
-    True: "opted_in",
-    False: "opted_out",
-    "opted_in": "opted_in",
-    "opted_out": "opted_out",
-    "subscribed": "opted_in",
-    "unsubscribed": "opted_out",
-}
-TOPIC_LENGTH: Final = 100
-SOURCE_LENGTH: Final = 100
+OURSELVES: Final = 0  # the source of events that no client sent
 
-Key = tuple[str, str]  # channel, topic
-Strength = tuple[int, bool, str]  # ts in ms, is an opt-out, message_id
-Statement = tuple[Strength, str]  # with its source
-Statements = dict[Key, Statement]
-
-COLUMNS: Final = "profile_id, channel, topic, status, stated_ms, message_id, source"
-# Rows are compared by (time, is an opt-out, message_id), as `Strength` is.
-JOIN: Final = """
-ON CONFLICT (profile_id, channel, topic) DO UPDATE
-SET status = excluded.status, stated_ms = excluded.stated_ms,
-    message_id = excluded.message_id, source = excluded.source
-WHERE (profiles_consent.stated_ms, profiles_consent.status = 'opted_out',
-       profiles_consent.message_id)
-    < (excluded.stated_ms, excluded.status = 'opted_out', excluded.message_id)
-"""
-ADD: Final = f"""
-INSERT INTO profiles_consent ({COLUMNS})
-SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[],
-                     %s::text[])
-{JOIN}
-"""  # noqa: S608
-COPY: Final = f"""
-INSERT INTO profiles_consent ({COLUMNS})
-SELECT %s, channel, topic, status, stated_ms, message_id, source
-FROM profiles_consent WHERE profile_id = %s
-{JOIN}
-"""  # noqa: S608
-# A whole-channel opt-out beats every topic; a topic's own word beats the channel's opt-in.
+# A whole-channel opt-out beats every topic; a topic's own word beats the channel's opt-in. For a
+# merged profile the one that it became answers; one that is not there may not be written to.
 ALLOWED: Final = """
-SELECT p.id FROM unnest(%(ids)s::bigint[]) AS p (id)
-LEFT JOIN profiles_consent c ON c.profile_id = p.id AND c.channel = %(channel)s AND c.topic = ''
-LEFT JOIN profiles_consent t ON t.profile_id = p.id AND t.channel = %(channel)s
-                            AND t.topic = %(topic)s AND t.topic <> ''
-WHERE coalesce(c.status, '') <> 'opted_out' AND coalesce(t.status, '') <> 'opted_out'
+SELECT p.id FROM profiles_profile p
+LEFT JOIN profiles_consent c ON c.profile_id = coalesce(p.merged_into, p.id)
+                            AND c.channel = %(channel)s AND c.topic = ''
+LEFT JOIN profiles_consent t ON t.profile_id = coalesce(p.merged_into, p.id)
+                            AND t.channel = %(channel)s AND t.topic = %(topic)s AND t.topic <> ''
+WHERE p.id = ANY(%(ids)s)
+  AND coalesce(c.status, '') <> 'opted_out' AND coalesce(t.status, '') <> 'opted_out'
   AND (NOT %(opt_in)s OR c.status = 'opted_in' OR t.status = 'opted_in')
 """
-
-
-def state(
-    statements: Statements,
-    *,
-    channel: object,
-    status: object,
-    topic: object,
-    source: object,
-    ts_ms: int,
-    message_id: str,
-) -> None:
-    """Add one statement, unless it makes no sense."""
-    word = STATUS.get(status) if isinstance(status, bool | str) else None
-    place = channel.replace("-", "_") if isinstance(channel, str) else ""
-    named = topic if isinstance(topic, str) else ""
-    if word is None or place not in CHANNELS or len(named) > TOPIC_LENGTH:
-        return
-    strength = (ts_ms, word == "opted_out", message_id)
-    key = (place, named)
-    if key not in statements or statements[key][0] < strength:
-        origin = source if isinstance(source, str) and source else "sdk"
-        statements[key] = (strength, origin[:SOURCE_LENGTH])
-
-
-def state_event(
-    statements: Statements, properties: Mapping[str, Any], *, ts_ms: int, message_id: str
-) -> None:
-    """Add what a "Consent Changed" event says."""
-    state(
-        statements,
-        channel=properties.get("channel"),
-        status=properties.get("status"),
-        topic=properties.get("topic", ""),
-        source=properties.get("source"),
-        ts_ms=ts_ms,
-        message_id=message_id,
-    )
-
-
-def state_subscriptions(
-    statements: Statements, subscriptions: object, *, ts_ms: int, message_id: str
-) -> None:
-    """Add what `traits.subscriptions` of an identify says: {"email": true, …}."""
-    if isinstance(subscriptions, Mapping):
-        for channel, status in subscriptions.items():
-            state(
-                statements,
-                channel=channel,
-                status=status,
-                topic="",
-                source="sdk",
-                ts_ms=ts_ms,
-                message_id=message_id,
-            )
-
-
-def add(cursor: Any, statements: Mapping[int, Statements]) -> None:
-    """Join the statements into the rows of profiles, which the caller has locked."""
-    rows = [
-        (profile, channel, topic, "opted_out" if strength[1] else "opted_in", strength[0],
-         strength[2], source)
-        for profile, stated in sorted(statements.items())
-        for (channel, topic), (strength, source) in sorted(stated.items())
-    ]  # fmt: skip
-    if rows:
-        cursor.execute(ADD, [list(column) for column in zip(*rows, strict=True)])
-
-
-def copy(cursor: Any, *, loser: int, winner: int) -> None:
-    cursor.execute(COPY, [winner, loser])
+LIST: Final = """
+SELECT profile_id, channel, topic, status, stated_ms, message_id, source FROM profiles_consent
+WHERE profile_id = ANY(%s) ORDER BY channel, topic
+"""
 
 
 def allowed(profile_ids: Sequence[int], *, channel: str, topic: str = "") -> set[int]:
@@ -143,24 +45,47 @@ def allowed(profile_ids: Sequence[int], *, channel: str, topic: str = "") -> set
         return {row[0] for row in cursor.fetchall()}
 
 
+def state_opt_out(
+    profile_id: int,
+    *,
+    channel: str,
+    topic: str = "",
+    stated_ms: int,
+    message_id: str = "",
+    source: str = "unsubscribe link",
+) -> None:
+    """Take a withdrawal as an event of the person, so that it outlives every replay and merge.
+
+    Safe to run twice. A profile that is not there any more needs none.
+    """
+    names = identity.list_identities([identity.follow_redirect(profile_id)])
+    for kind, value in next(iter(names.values()), [])[:1]:
+        stated = clock.from_millis(stated_ms)
+        event = StoredEvent(
+            source_id=OURSELVES,
+            message_id=f"{message_id}:{channel}:{stated_ms}"[-100:],
+            kind="track",
+            name=consent_rows.EVENT,
+            user_id=value if kind == "user" else "",
+            anonymous_id=value if kind == "anonymous" else "",
+            ts=stated,
+            received_at=stated,
+            properties={
+                "channel": channel,
+                "status": "opted_out",
+                "topic": topic,
+                "source": source,
+            },
+        )
+        store.store_events([event], now=stated)
+
+
 def list_consents(profile_ids: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
     """The consents of each profile, as the export shows them."""
+    names = ("channel", "topic", "status", "stated_ms", "message_id", "source")
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {COLUMNS} FROM profiles_consent WHERE profile_id = ANY(%s)"  # noqa: S608
-            " ORDER BY channel, topic",
-            [list(profile_ids)],
-        )
+        cursor.execute(LIST, [list(profile_ids)])
         listed: dict[int, list[dict[str, Any]]] = {}
-        for profile, channel, topic, status, stated_ms, message_id, source in cursor.fetchall():
-            listed.setdefault(profile, []).append(
-                {
-                    "channel": channel,
-                    "topic": topic,
-                    "status": status,
-                    "stated_ms": stated_ms,
-                    "message_id": message_id,
-                    "source": source,
-                }
-            )
+        for profile_id, *row in cursor.fetchall():
+            listed.setdefault(profile_id, []).append(dict(zip(names, row, strict=True)))
     return listed

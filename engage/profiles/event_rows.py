@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
-import numpy as np
 
 from engage.lib import clock
 from engage.lib.bulk import copy_lines, escape
@@ -42,7 +41,7 @@ def write(
     numbered = [[item_numbers[item] for item in found] for found in items]
     names = [event_numbers[event.name] for event in events]
     activity.add(cursor, records_of(times, digests, owners, numbered, names))
-    history_blocks.add(cursor, columns_of(times, owners, numbered, names))
+    history_blocks.add(cursor, history_blocks.columns_of(times, owners, numbered, names))
 
 
 def lines_of(
@@ -93,19 +92,3 @@ def records_of(
                 for place, item in enumerate(found)
             )
     return records
-
-
-def columns_of(
-    times: Sequence[int],
-    owners: Sequence[int],
-    items: Sequence[Sequence[int]],
-    names: Sequence[int],
-) -> history_blocks.Columns:
-    """One row per event and product; item 0 where an event has none."""
-    counts = [len(found) or 1 for found in items]
-    return history_blocks.Columns(
-        profile=np.repeat(np.array(owners, np.int64), counts),
-        item=np.array([item for found in items for item in (found or (0,))], np.int32),
-        event=np.repeat(np.array(names, np.int32), counts),
-        ts_ms=np.repeat(np.array(times, np.int64), counts),
-    )

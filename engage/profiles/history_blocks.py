@@ -1,5 +1,6 @@
 """The hand-over to the columnar history: one row of packed columns per transaction."""
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -34,6 +35,22 @@ def unpack(payload: bytes, *, rows: int) -> Columns:
         columns.append(np.frombuffer(payload, dtype, count=rows, offset=at))
         at += rows * dtype.itemsize
     return Columns._make(columns)
+
+
+def columns_of(
+    times: Sequence[int],
+    owners: Sequence[int],
+    items: Sequence[Sequence[int]],
+    names: Sequence[int],
+) -> Columns:
+    """One row per event and product; item 0 where an event has none."""
+    counts = [len(found) or 1 for found in items]
+    return Columns(
+        profile=np.repeat(np.array(owners, np.int64), counts),
+        item=np.array([item for found in items for item in (found or (0,))], np.int32),
+        event=np.repeat(np.array(names, np.int32), counts),
+        ts_ms=np.repeat(np.array(times, np.int64), counts),
+    )
 
 
 def add(cursor: Any, columns: Columns) -> None:

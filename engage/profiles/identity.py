@@ -280,6 +280,14 @@ def find_profile_id(*, user_id: str | None = None, anonymous_id: str | None = No
     return None if row is None else int(row[0])
 
 
+def follow_redirect(profile_id: int) -> int:
+    """The profile that a merged one became; itself when it was not merged."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT merged_into FROM profiles_profile WHERE id = %s", [profile_id])
+        row = cursor.fetchone()
+    return profile_id if row is None or row[0] is None else int(row[0])
+
+
 def list_identities(profile_ids: Collection[int]) -> dict[int, list[tuple[str, str]]]:
     """(kind, value) of each profile; user ids first, the oldest first."""
     with connection.cursor() as cursor:

@@ -6,7 +6,7 @@ from the other one; a row's `profile_id` is never updated. Events keep the ids t
 
 from typing import Any, Final
 
-from engage.profiles import activity, attributes, consents, devices, history_blocks, identity
+from engage.profiles import activity, attributes, consent_rows, devices, history_blocks, identity
 from engage.profiles.identity import Names
 from engage.profiles.profile_rows import lock_profiles, read_attributes, write_attributes
 
@@ -72,7 +72,7 @@ def merge(cursor: Any, *, loser: int, winner: int, reason: str) -> None:
     joined = attributes.join(*stored[winner], attributes.statements_of(*stored[loser]))
     if joined is not None:
         write_attributes(cursor, {winner: joined})
-    consents.copy(cursor, loser=loser, winner=winner)
+    consent_rows.copy(cursor, loser=loser, winner=winner)
     devices.copy(cursor, loser=loser, winner=winner)
     if touches := activity.read(cursor, [loser]).get(loser):
         activity.add(cursor, {winner: [touches]})

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engage.profiles import attributes, consents, devices, profile_rows
+from engage.profiles import attributes, consent_rows, devices, profile_rows
 from engage.profiles.attributes import Statements as Attributes
-from engage.profiles.consents import Statements as Consents
+from engage.profiles.consent_rows import Statements as Consents
 from engage.profiles.devices import Statements as Devices
 from engage.profiles.events import StoredEvent
 
@@ -44,9 +44,9 @@ class Statements:
             self.seen[profile] = (min(span[0], ts_ms), max(span[1], ts_ms))
         if kind == "identify":
             self.add_traits(profile, properties, ts_ms=ts_ms, message_id=message_id)
-        elif name == consents.EVENT:
+        elif name == consent_rows.EVENT:
             stated = self.consents.setdefault(profile, {})
-            consents.state_event(stated, properties, ts_ms=ts_ms, message_id=message_id)
+            consent_rows.state_event(stated, properties, ts_ms=ts_ms, message_id=message_id)
         if "device" in context:
             devices.state(
                 self.devices.setdefault(profile, {}), context, ts_ms=ts_ms, message_id=message_id
@@ -59,7 +59,7 @@ class Statements:
     ) -> None:
         stated = self.attributes.setdefault(profile, {})
         self.refused += attributes.state_traits(stated, traits, ts_ms=ts_ms, message_id=message_id)
-        consents.state_subscriptions(
+        consent_rows.state_subscriptions(
             self.consents.setdefault(profile, {}),
             traits.get("subscriptions"),
             ts_ms=ts_ms,
@@ -90,7 +90,7 @@ def write(cursor: Any, said: Statements) -> None:
     profile_rows.lock_profiles(cursor, said.seen)
     profile_rows.widen_seen(cursor, said.seen)
     write_attributes(cursor, said.attributes)
-    consents.add(cursor, said.consents)
+    consent_rows.add(cursor, said.consents)
     devices.add(cursor, said.devices)
 
 
