@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from campaigns.models import Variant
-from campaigns.personalise import Addressee, Person, Personal, load_people, personalise
+from campaigns.personalise import NO_CONTENT, Addressee, Person, Personal, load_people, personalise
 from delivery import links
 from delivery.drafts import Draft, EmailContent, PushContent
 from delivery.models import Message
-from delivery.policy import ERASED, NO_ADDRESS, Drop
+from delivery.policy import Drop
 from engage.lib import clock
 from engage.profiles import devices
 
@@ -23,16 +23,18 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
     addresses = _addresses(messages, people)
     composed: dict[int, Composed] = {}
     for variant_id, places in _by_variant(messages).items():
-        variant = Variant.objects.select_related("campaign", "template").get(pk=variant_id)
+        variant = (
+            Variant.objects.select_related("campaign", "template").filter(pk=variant_id).first()
+        )
+        if variant is None:  # taken out of the campaign since it was planned
+            composed |= dict.fromkeys(places, Drop(NO_CONTENT))
+            continue
         ready = []
         for place in places:
-            message = messages[place]
-            if message.profile_id not in people:
-                composed[place] = Drop(ERASED)
-            elif not addresses[place]:
-                composed[place] = Drop(NO_ADDRESS)
-            else:
+            if addresses[place] and messages[place].profile_id in people:
                 ready.append(place)
+            else:
+                composed[place] = _unaddressed(messages[place])
         personal = personalise(
             variant.template,
             [_addressee(messages[place], people) for place in ready],
@@ -86,6 +88,14 @@ def _addressee(message: Message, people: Mapping[int, Person]) -> Addressee:
             message, url, item=item, position=position
         ),
     )
+
+
+def _unaddressed(message: Message) -> Draft:
+    """Nothing to render; the door says why: erased, merged, or simply no address."""
+    content: EmailContent | PushContent = PushContent(title="", body="")
+    if message.channel == "email":
+        content = EmailContent(subject="", html="", text="", sender="")
+    return Draft(message_id=message.id, key=message.key, address="", content=content)
 
 
 def _draft(

@@ -69,6 +69,8 @@ def personalise(
     slots: Sequence[Slot] | None = None,
 ) -> list[Personal]:
     """One result per addressee, in their order. One odd person never stops the others."""
+    if not addressees:
+        return []
     if slots is None:
         slots = list(template.slots.order_by("pk"))
     who = [serve.Who(one.person.profile_id, list(one.person.touches)) for one in addressees]

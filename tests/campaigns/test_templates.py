@@ -1,0 +1,95 @@
+import pytest
+
+from campaigns import templates
+from campaigns.errors import InvalidTemplate
+from campaigns.models import Slot, Template
+
+
+def lint(channel="email", *, slots=(), known=None, **fields):
+    defaults = {"subject": "Hi", "body": "<p>{{ unsubscribe_url }}</p>", "title": "Hi"}
+    template = Template(name="May", channel=channel, **(defaults | fields))
+    found = templates.lint(
+        template, slots=[Slot(**slot) for slot in slots], known_attributes=known
+    )
+    return [str(p) for p in found.problems], [str(p) for p in found.notices]
+
+
+def test_a_good_template_has_nothing_to_say():
+    assert lint(
+        body="{{ unsubscribe_url }}{% for p in slots.picks %}{{ p.name }}{% endfor %}",
+        slots=[{"name": "picks"}],
+    ) == ([], [])
+
+
+def test_an_unknown_variable_is_listed_with_its_line():
+    problems, _ = lint(body="<p>{{ unsubscribe_url }}</p>\n{{ profil.name }}")
+    assert problems == [
+        "body, line 2: there is no “profil.name”; a template sees profile, slots, campaign, "
+        "unsubscribe_url, preheader"
+    ]
+
+
+def test_a_slot_that_is_not_there_is_a_problem_and_one_not_shown_a_notice():
+    problems, _ = lint(subject="{{ slots.pick[0].name }}", slots=[{"name": "picks"}])
+    assert problems == ["subject, line 1: there is no slot “pick” (known: picks)"]
+    _, notices = lint(slots=[{"name": "picks"}])
+    assert notices == ["slot picks: is filled but shown nowhere"]
+
+
+def test_an_attribute_nobody_has_is_a_notice():
+    _, notices = lint(subject="Hi {{ profile.frist_name }}", known={"first_name"})
+    assert notices == [
+        "subject, line 1: no profile has “frist_name”: profile.frist_name stays empty"
+    ]
+
+
+def test_a_mail_without_a_way_out_is_noticed():
+    assert lint(body="<p>Hi</p>")[1] == [
+        "body: has no {{ unsubscribe_url }}; only the mail's header will have it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"subject": " "}, "subject: is empty"),
+        ({"subject": "{% if x %}"}, "subject, line 1: expected tag endif, found end of expression"),
+        ({"body": "<mjml><mj-body><mj-txt/></mj-body></mjml>"},
+         "body, line 1: there is no component “mj-txt”"),
+        ({"channel": "push", "title": ""}, "title: is empty"),
+        ({"channel": "in_app", "title": "", "body": ""}, "title: is empty, and so is the body"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_sent_is_a_problem(fields, problem):
+    assert lint(**fields)[0] == [problem]
+
+
+@pytest.mark.parametrize(
+    ("slot", "problem"),
+    [
+        ({"ladder": ["personal", "magic"]},
+         "slot picks, ladder: expected a list of: personal, similar_to_last, "
+         "trending_in_category, trending, best_sellers, hand_picked"),
+        ({"exclude_events": {"Order Completed": "long"}},
+         'slot picks, exclude_events: expected {"Order Completed": 365}, in days'),
+        ({"minimum": 5, "maximum": 2}, "slot picks, minimum: is above the maximum"),
+    ],
+)  # fmt: skip
+def test_a_slot_that_cannot_be_filled_is_a_problem(slot, problem):
+    assert lint(slots=[{"name": "picks", **slot}])[0] == [problem]
+
+
+def test_a_filter_that_cannot_be_read_names_its_place():
+    problems, _ = lint(slots=[{"name": "picks", "filter": {"all": [{"column": "price"}]}}])
+    assert len(problems) == 1
+    assert problems[0].startswith("slot picks, filter: all[0]")
+
+
+def test_saving_refuses_what_cannot_be_compiled(db):
+    template = Template(name="May", channel="email", subject="Hi", body="{{ x | nofilter }}")
+    with pytest.raises(InvalidTemplate, match="there is no filter “nofilter”"):
+        templates.save_template(template)
+    assert Template.objects.count() == 0
+    template.body = "<p>Hi</p>"
+    templates.save_template(template)
+    assert Template.objects.get().body == "<p>Hi</p>"
