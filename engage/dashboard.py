@@ -1,13 +1,11 @@
 """The admin's first page: is everything well, what is being sent, what comes in."""
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import redis
 from django.db import connection
 from django.db.models import Count, Q
 from django.http import HttpRequest
@@ -19,13 +17,13 @@ from engage import health
 from engage.lib import clock, screen
 from engage.lib.tables import count_rows
 
-logger = logging.getLogger(__name__)
 QUEUE_AMBER_SECONDS, QUEUE_RED_SECONDS = 10, 120
 MODEL_AMBER_SECONDS, MODEL_RED_SECONDS = 2 * 86_400, 7 * 86_400
 CATALOG_AMBER_SECONDS = 7 * 86_400
 RUNS_SHOWN = 8
 CHART_HOURS = 24
-STAGE_NAMES = {"ingest": "Event queue", "outbox": "Sending queue", "delivery": "Sending queue"}
+STAGE_NAMES = {"ingest": "Event queue", "outbox": "Sending queue"}
+STORE_NAMES = {"postgres": "PostgreSQL", "redis": "Redis"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +65,24 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def list_signs(now: datetime) -> list[Sign]:
-    try:
-        state = health.collect(now)
-    except (redis.RedisError, OSError):
-        logger.exception("health cannot be collected")
-        return [
-            Sign("Queue", "red", "Redis does not answer", "Events cannot be accepted"),
-            sends(),
-        ]
+    state = health.collect(now)
     return [
-        *(queue_sign(name, stage) for name, stage in state.get("stages", {}).items()),
-        model_sign(state.get("model_age_seconds")),
-        catalog_sign(state.get("catalogs", {})),
+        *(store_sign(name) for name, answer in state["stores"].items() if answer != "ok"),
+        *(queue_sign(name, stage) for name, stage in state["stages"].items()),
+        model_sign(state["model_age_seconds"]),
+        catalog_sign(state["catalogs"]),
         sends(),
     ]
+
+
+def store_sign(name: str) -> Sign:
+    return Sign(STORE_NAMES.get(name, name), "red", "does not answer", "see its log")
 
 
 def queue_sign(name: str, stage: Mapping[str, Any]) -> Sign:
     title = STAGE_NAMES.get(name, name.replace("_", " ").capitalize())
     if stage.get("error"):
-        return Sign(title, "red", "does not answer", str(stage["error"]))
+        return Sign(title, "red", "does not answer")
     oldest, depth = stage.get("oldest_seconds"), stage.get("depth") or 0
     if not depth or oldest is None:
         return Sign(title, "green", "empty", "nothing waits")

@@ -73,17 +73,8 @@ class ProfileAdmin(Page):
     ) -> HttpResponse:
         profile = self.row(request, object_id)
         context = person.describe(profile, now=clock.now())
-        return self.show(
-            request,
-            "admin/profiles/person.html",
-            context
-            | {
-                "title": context["name"],
-                "original": profile,
-                "may_erase": self.has_delete_permission(request, profile),
-                "erase_url": self.url("erase", profile.pk),
-            },
-        )
+        context["title"] = context["name"]
+        return self.show_row(request, profile, "admin/profiles/person.html", context)
 
     @button("Erase…", icon="person_off", permissions=("delete",), tone="danger")
     def erase(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -92,6 +92,9 @@ class SdkKeyAdmin(Page):
         answer["Cache-Control"] = "no-store"
         return answer
 
+    def legal_buttons(self, row: SdkKey) -> tuple[str, ...]:
+        return () if row.revoked_at else ("revoke",)
+
     @button("Revoke…", icon="key_off", tone="danger")
     def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
         key = self.row(request, object_id)

@@ -107,6 +107,29 @@ class Page(unfold.admin.ModelAdmin):  # type: ignore[misc]
             shell | {"opts": self.model._meta, "model_admin": self} | dict(context),
         )
 
+    def show_row(
+        self, request: HttpRequest, row: Model, template: str, context: Mapping[str, Any]
+    ) -> HttpResponse:
+        """A page of our own for one row, with the row's buttons."""
+        buttons = self._get_actions_navigation(
+            self.actions_detail, self.get_actions_detail(request, row.pk), row.pk
+        )
+        return self.show(
+            request, template, {"original": row, "actions_detail": buttons, **context}
+        )
+
+    def legal_buttons(self, row: Any) -> Sequence[str]:
+        """The buttons that make sense for a row as it is now."""
+        return tuple(self.actions_detail)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        row = self.get_object(request, str(object_id))
+        opts = self.model._meta
+        legal = self.legal_buttons(row) if row is not None else ()
+        names = {f"{opts.app_label}_{opts.model_name}_{name}" for name in legal}
+        permitted = super().get_actions_detail(request, object_id)
+        return [action for action in permitted if action.action_name in names]
+
     def ask(
         self,
         request: HttpRequest,
