@@ -121,17 +121,17 @@ def is_reserved(value: str) -> bool:
 def names_of(events: Sequence[StoredEvent], times: Sequence[int]) -> Names:
     """What the events say of who is who."""
     names = Names()
-    users, anonymous = names.user_times, names.anonymous_times
     for event, ts_ms in zip(events, times, strict=True):
-        user_id, anonymous_id = event.user_id, event.anonymous_id
-        if user_id:
-            users[user_id] = ts_ms
-            if anonymous_id:
-                claim(names, anonymous_id, Claim(ts_ms, event.message_id, user_id))
-            if event.kind == "alias" and event.previous_id:
-                add_alias(names, Alias(ts_ms, event.message_id, event.previous_id, user_id))
-        if anonymous_id:
-            anonymous[anonymous_id] = ts_ms
+        if not event.user_id:
+            if not event.anonymous_id:
+                raise ValueError(f"event {event.message_id!r} names nobody")
+            names.anonymous_times[event.anonymous_id] = ts_ms
+            continue
+        names.user_times[event.user_id] = ts_ms
+        if event.anonymous_id:
+            claim(names, event.anonymous_id, Claim(ts_ms, event.message_id, event.user_id))
+        if event.kind == "alias" and event.previous_id:
+            add_alias(names, Alias(ts_ms, event.message_id, event.previous_id, event.user_id))
     return names
 
 
@@ -141,6 +141,7 @@ def claim(names: Names, anonymous_id: str, claim: Claim) -> None:
         return
     if not is_reserved(claim.user_id) and not is_reserved(anonymous_id):
         names.claims[anonymous_id] = claim
+        names.anonymous_times.setdefault(anonymous_id, claim.ts_ms)
 
 
 def add_alias(names: Names, alias: Alias) -> None:
@@ -151,7 +152,6 @@ def add_alias(names: Names, alias: Alias) -> None:
     if is_reserved(alias.previous_id) or is_reserved(alias.user_id):
         return
     claim(names, alias.previous_id, Claim(alias.ts_ms, alias.message_id, alias.user_id))
-    names.anonymous_times.setdefault(alias.previous_id, alias.ts_ms)
     names.aliases.append(alias)
 
 
