@@ -2,8 +2,12 @@
 
 import os
 
-from django.core.handlers.wsgi import WSGIHandler
+from django.core.wsgi import get_wsgi_application
+
+from engage.lib.processes import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "engage.settings")
+if os.environ.get("ENGAGE_INSTANCE"):  # a web worker of the runner, whose server may be killed
+    die_with_parent()
 
-application = WSGIHandler
+application = get_wsgi_application()
