@@ -1,5 +1,6 @@
 """Every setting. All come from the environment; `docs/operations.md` has the table."""
 
+import os
 from pathlib import Path
 
 from engage import env
@@ -10,6 +11,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # --- the place ------------------------------------------------------------------------------
 DATA_DIR = env.folder("ENGAGE_DATA_DIR", BASE_DIR / "var")  # everything an installation keeps
 SOCKET_DIR = socket_dir(DATA_DIR)  # of the embedded servers
+HOST = env.text("ENGAGE_HOST", "127.0.0.1")  # the web server listens there
 PORT = env.integer("ENGAGE_PORT", 8000, minimum=1, maximum=65535)
 PUBLIC_URL = env.text("ENGAGE_PUBLIC_URL", f"http://localhost:{PORT}").rstrip("/")  # in links
 DEBUG = env.flag("ENGAGE_DEBUG")
@@ -17,6 +19,10 @@ ALLOWED_HOSTS = env.names("ENGAGE_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.names("ENGAGE_TRUSTED_ORIGINS", "")
 SECRET_KEY = env.secret_key("SECRET_KEY", keep_in=DATA_DIR / "secret_key")
 SECRET_KEY_FALLBACKS = env.names("SECRET_KEY_FALLBACKS", "")  # former keys: old links still work
+CORES = os.cpu_count() or 1
+WEB_WORKERS = env.integer("ENGAGE_WEB_WORKERS", min(CORES, 8), minimum=1, maximum=64)
+WEB_THREADS = env.integer("ENGAGE_WEB_THREADS", 4, minimum=1, maximum=64)  # in each of them
+WORKER_PROCESSES = env.integer("ENGAGE_WORKER_PROCESSES", max(CORES, 2), minimum=1, maximum=64)
 INSTANCE_NONCE = env.text(
     "ENGAGE_INSTANCE"
 )  # set by the runner for each start; probes look for it

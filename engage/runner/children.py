@@ -61,11 +61,19 @@ def launch_line(
 def stop(
     children: Sequence[subprocess.Popen[bytes]], *, first: signal.Signals, patience_seconds: float
 ) -> None:
-    """Ask all at once, wait for all together, then end what is left of their groups."""
     for child in children:
-        if child.poll() is None:
-            with suppress(ProcessLookupError):
-                child.send_signal(first)
+        ask_to_end(child, first)
+    wait_and_end(children, patience_seconds=patience_seconds)
+
+
+def ask_to_end(child: subprocess.Popen[bytes], sent: signal.Signals) -> None:
+    if child.poll() is None:
+        with suppress(ProcessLookupError):
+            child.send_signal(sent)
+
+
+def wait_and_end(children: Sequence[subprocess.Popen[bytes]], *, patience_seconds: float) -> None:
+    """Wait for all together, then end what is left of their groups."""
     deadline = time.monotonic() + patience_seconds
     for child in children:
         with suppress(subprocess.TimeoutExpired):

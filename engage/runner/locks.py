@@ -43,7 +43,7 @@ def write_owner(descriptor: int, words: str) -> None:
     os.pwrite(descriptor, words.encode(), 0)
 
 
-def lock_of_family(path: Path, *, patience_seconds: float = 10.0) -> int:
+def lock_of_family(path: Path, *, patience_seconds: float) -> int:
     """The lock that a server and all its processes hold; waits until the former family is gone.
 
     After `kill -9` of a PostgreSQL its sessions may still be writing; starting beside them is what

@@ -19,6 +19,7 @@ from engage.runner.locks import held, lock_of_family
 PORT = 5432  # only names the socket: nothing listens on a network
 SUPERUSER = "postgres"
 ROLE = DATABASE = "engage"
+PATIENCE_SECONDS = 30.0  # for an earlier start to end; a busy database writes a lot then
 
 
 class Store(Protocol):
@@ -27,7 +28,9 @@ class Store(Protocol):
     name: ClassVar[str]
     parting: ClassVar[signal.Signals]  # asks it to stop, at once but in order
 
-    def start(self, *, output: int) -> "subprocess.Popen[bytes]":
+    def start(
+        self, *, output: int, patience_seconds: float = PATIENCE_SECONDS
+    ) -> "subprocess.Popen[bytes]":
         """Start it; the files are made when there are none. Raises StartFailed, ServerMissing."""
 
     def answers(self) -> bool:
@@ -46,14 +49,18 @@ class PostgresStore:
     def folder(self) -> Path:
         return self.data_dir / "postgres"
 
-    def start(self, *, output: int) -> "subprocess.Popen[bytes]":
+    def start(
+        self, *, output: int, patience_seconds: float = PATIENCE_SECONDS
+    ) -> "subprocess.Popen[bytes]":
         sockets = make_socket_dir(self.data_dir)
-        lock = lock_of_family(self.data_dir / "locks" / "postgres")
+        lock = lock_of_family(
+            self.data_dir / "locks" / "postgres", patience_seconds=patience_seconds
+        )
         with held(lock):
             programs = binaries.find_postgres(major=self.major())
             identity = find_identity(programs.server)
             if not self.folder.exists():
-                self.create(programs, identity=identity, output=output)
+                self.create(programs, identity=identity)
             give_to(identity, self.folder)
             # The family lock says that nobody is there; a number in a stale file may by now be
             # somebody else's, and PostgreSQL would refuse to start because of it.
@@ -73,6 +80,7 @@ class PostgresStore:
             "port": str(PORT),
             "unix_socket_directories": quoted(sockets),
             "unix_socket_permissions": "0700",
+            "log_checkpoints": "off",
             "fsync": "on" if self.durable else "off",
         }
         return [part for name, value in fixed.items() for part in ("-c", f"{name}={value}")]
@@ -84,24 +92,30 @@ class PostgresStore:
         except FileNotFoundError:
             return None
 
-    def create(
-        self, programs: binaries.Postgres, *, identity: children.Identity, output: int
-    ) -> None:
+    def create(self, programs: binaries.Postgres, *, identity: children.Identity) -> None:
         """All or nothing: a start that was killed here leaves only a folder that is made anew."""
         draft = self.data_dir / "postgres.new"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700, parents=True)
         give_to(identity, draft)
-        made = children.start(
-            [programs.initdb, "-D", draft, *init_options(programs.major, durable=self.durable)],
-            parting=signal.SIGKILL,
-            identity=identity,
-            output=output,
-        )
+        words = self.data_dir / "postgres.new.log"
+        with words.open("wb") as file:
+            made = children.start(
+                [
+                    programs.initdb,
+                    "-D",
+                    draft,
+                    *init_options(programs.major, durable=self.durable),
+                ],
+                parting=signal.SIGKILL,
+                identity=identity,
+                output=file.fileno(),
+            )
         if made.wait() != 0:
-            raise StartFailed("PostgreSQL could not make its files; its words are above.")
-        with (draft / "postgresql.conf").open("a") as file:
-            file.write(TUNING.format(**memory_settings()))
+            raise StartFailed(f"PostgreSQL could not make its files:\n{words.read_text().strip()}")
+        words.unlink()
+        with (draft / "postgresql.conf").open("a") as settings:
+            settings.write(TUNING.format(**memory_settings()))
         draft.rename(self.folder)
 
     def answers(self) -> bool:
@@ -136,11 +150,13 @@ class RedisStore:
     name: ClassVar[str] = "redis"
     parting: ClassVar[signal.Signals] = signal.SIGTERM
 
-    def start(self, *, output: int) -> "subprocess.Popen[bytes]":
+    def start(
+        self, *, output: int, patience_seconds: float = PATIENCE_SECONDS
+    ) -> "subprocess.Popen[bytes]":
         folder = self.data_dir / "redis"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         make_socket_dir(self.data_dir)
-        lock = lock_of_family(self.data_dir / "locks" / "redis")
+        lock = lock_of_family(self.data_dir / "locks" / "redis", patience_seconds=patience_seconds)
         with held(lock):
             remove(self.socket)
             return children.start(

@@ -1,0 +1,35 @@
+"""`manage.py up`: everything in one terminal."""
+
+from contextlib import closing
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+
+from engage.lib.errors import EngageError
+from engage.runner.supervisor import Supervisor
+
+MIGRATION_LOCK = 0x456E67616765  # several hosts may start on one database at once
+
+
+class Command(BaseCommand):
+    help = "Runs everything: web, ingest, workers, beat, and PostgreSQL and Redis unless set."
+    requires_system_checks = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        supervisor = Supervisor(
+            data_dir=settings.DATA_DIR, host=settings.HOST, wanted_port=settings.PORT
+        )
+        try:
+            supervisor.run(migrate=migrate)
+        except EngageError as exc:
+            raise CommandError(exc.message) from exc
+
+
+def migrate() -> None:
+    with closing(connection):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+        call_command("migrate", interactive=False, verbosity=0)
