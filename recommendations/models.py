@@ -1,6 +1,7 @@
 """The registry of builds, and the lists a marketer picks by hand."""
 
 from django.db import models
+from django.utils import timezone
 
 
 class Build(models.Model):
@@ -19,10 +20,11 @@ class Build(models.Model):
     parameters = models.JSONField(default=dict)
     data = models.JSONField(default=dict)  # interactions, profiles, products, first and last time
     quality = models.JSONField(default=dict)  # metric → value on the held-back events
+    popular = models.JSONField(default=dict)  # list → item ids: what is served without an artifact
     timings = models.JSONField(default=dict)  # step → seconds, and peak memory in MB
     artifact = models.CharField(max_length=200, blank=True)  # folder below DATA_DIR/artifacts
     checksum = models.CharField(max_length=64, blank=True)  # of the manifest
-    started_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
     published_at = models.DateTimeField(null=True, blank=True)
 

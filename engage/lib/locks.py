@@ -1,4 +1,7 @@
-"""Advisory locks of PostgreSQL, by name. They end with the transaction that took them."""
+"""Advisory locks of PostgreSQL, by name. They end with the transaction that took them.
+
+Those of a session outlive transactions: for work that takes longer than one should.
+"""
 
 import hashlib
 from typing import Any
@@ -23,3 +26,13 @@ def try_hold(cursor: Any, name: str) -> bool:
     """Take the name alone, if nobody has it now."""
     cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number(name)])
     return bool(cursor.fetchone()[0])
+
+
+def try_hold_session(cursor: Any, name: str) -> bool:
+    """Take the name until it is released or the connection ends, if nobody has it now."""
+    cursor.execute("SELECT pg_try_advisory_lock(%s)", [number(name)])
+    return bool(cursor.fetchone()[0])
+
+
+def release_session(cursor: Any, name: str) -> None:
+    cursor.execute("SELECT pg_advisory_unlock(%s)", [number(name)])

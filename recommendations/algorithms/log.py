@@ -146,24 +146,23 @@ def last_touches(log: Log, *, cap: int) -> Log:
     return newest(once, cap=cap)
 
 
-def matrix(log: Log, *, cap: int) -> csr_matrix:
-    """Profiles × items; the value is the largest weight of the pair.
+def matrix(log: Log, *, cap: int, weighted: bool = False) -> csr_matrix:
+    """Profiles × items; 1, or the largest weight of the pair.
 
     Parameters
     ----------
     log : Log
     cap : int, unit: items per profile
         The newest are kept.
+    weighted : bool
 
     Returns
     -------
     csr_matrix of shape (n_profiles, n_items), dtype int64, indices sorted
     """
     once = last_touches(log, cap=cap)
-    found = csr_matrix(
-        (once.weight.astype(np.int64), once.item, once.bounds()),
-        shape=(log.n_profiles, log.n_items),
-    )
+    values = once.weight.astype(np.int64) if weighted else np.ones(len(once), np.int64)
+    found = csr_matrix((values, once.item, once.bounds()), shape=(log.n_profiles, log.n_items))
     found.sort_indices()
     return found
 

@@ -1,7 +1,6 @@
 """The whole model: both readings of the correlation, their blend, and popularity."""
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -27,17 +26,18 @@ class Recipe:
     similar_source: float = 0.5
     similar_target: float = 0.5
     similar_damping: float = 0.5
-    similar_shrink: float = 3.0
+    similar_shrink: float = 10.0
     next_window: int = 10
     next_decay: float = 0.9
     next_backward: float = 0.3
     next_source: float = 0.7
     next_target: float = 0.3
-    next_shrink: float = 3.0
-    blend: float = 0.3  # weight of "similar" beside 1 of "next"
+    next_shrink: float = 10.0
+    blend: float = 0.2  # weight of "similar" beside 1 of "next"
     half_life_days: float = 60.0
     window_days: int = 14
-    tilt: float = 0.75
+    tilt: float = 0.75  # of the trending list
+    personal_tilt: float = 0.5  # power of the trend on the lists people are served from
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -50,6 +50,8 @@ class ItemModel:
     ----------
     recipe : Recipe
     threads : int
+    sale_weight : int
+        Events of this weight and more are sales.
     use_numba : bool
 
     Attributes
@@ -68,21 +70,26 @@ class ItemModel:
     occurrences_: NDArray[np.int64]
 
     def __init__(
-        self, recipe: Recipe | None = None, *, threads: int = 1, use_numba: bool = True
+        self,
+        recipe: Recipe | None = None,
+        *,
+        threads: int = 1,
+        sale_weight: int = 5,
+        use_numba: bool = True,
     ) -> None:
         self.recipe = recipe or Recipe()
+        self.sale_weight = sale_weight
         self.threads = threads
         self.use_numba = use_numba
 
-    def fit(self, log: Log, *, report: Callable[[str], None] = lambda step: None) -> Self:
-        """Learn; `report` hears the name of each step as it begins."""
+    def fit(self, log: Log) -> Self:
+        """Learn from all events of the log."""
         recipe = self.recipe
         shared: dict[str, Any] = {
             "top": recipe.top,
             "threads": self.threads,
             "use_numba": self.use_numba,
         }
-        report("similar items")
         self.similar_ = SimilarItems(
             source=recipe.similar_source,
             target=recipe.similar_target,
@@ -90,7 +97,6 @@ class ItemModel:
             shrink=recipe.similar_shrink,
             **shared,
         ).fit(matrix(log, cap=recipe.history_cap))
-        report("next items")
         self.next_ = NextItems(
             window=recipe.next_window,
             decay=recipe.next_decay,
@@ -100,17 +106,17 @@ class ItemModel:
             shrink=recipe.next_shrink,
             **shared,
         ).fit(sequences(log, cap=recipe.history_cap))
-        report("blend")
-        self.personal_ = blend(
-            (self.next_.neighbours_, self.next_.scores_, 1.0),
-            (self.similar_.neighbours_, self.similar_.scores_, recipe.blend),
-        )
-        report("popularity")
         self.popularity_ = Popularity(
             half_life_days=recipe.half_life_days,
             window_days=recipe.window_days,
             tilt=recipe.tilt,
+            sale_weight=self.sale_weight,
         ).fit(log)
+        self.personal_ = blend(
+            (self.next_.neighbours_, self.next_.scores_, 1.0),
+            (self.similar_.neighbours_, self.similar_.scores_, recipe.blend),
+            boost=self.popularity_.rise_**recipe.personal_tilt,
+        )
         self.occurrences_ = np.bincount(log.item, minlength=log.n_items).astype(np.int64)
         return self
 
@@ -118,13 +124,17 @@ class ItemModel:
 Source = tuple[NDArray[np.int32], NDArray[np.float32], float]
 
 
-def blend(*sources: Source) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def blend(
+    *sources: Source, boost: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """One list per item out of several: a weighted sum, each source on its own scale.
 
     Parameters
     ----------
     *sources : tuples of (neighbours, scores, weight), all of the same shape
         A source's scale is the mean of the best score of its rows.
+    boost : ndarray of shape (n_items,), optional
+        Multiplied into the score of each neighbour.
 
     Returns
     -------
@@ -147,6 +157,8 @@ def blend(*sources: Source) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         total = np.zeros(pairs.size, np.float64)
         np.add.at(total, inverse, np.concatenate(parts))
         row, item = np.divmod(pairs, shape[0])
+        if boost is not None:
+            total *= boost[item]
         order = np.lexsort((item, -total, row))
         row, item, total = row[order], item[order], total[order]
         starts = np.searchsorted(row, np.arange(shape[0]))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from recommendations.algorithms.log import Log
 
 DAY_MS = 86_400_000
+Scores = NDArray[np.float64] | NDArray[np.int64]
 UNIT = 1 << 16  # integers stand for fractions of this
 
 
@@ -36,13 +37,16 @@ class Popularity:
     sales_ : ndarray of shape (n_items,), dtype int64
         Decayed number of sales. Where a log has no sale at all (a news app), decayed weight.
     has_sales_ : bool
+    rise_ : ndarray of shape (n_items,), dtype float64
+        ``(recent share + floor) / (all-time share + floor)``, where "recent" is the weight inside
+        the window: how much larger an item is now than it was over all time.
     trend_ : ndarray of shape (n_items,), dtype float64
-        ``recent * ((recent share + floor) / (all-time share + floor))**tilt``, where "recent" is
-        the weight inside the window; 0 for items not touched recently.
+        ``recent * rise**tilt``; 0 for items not touched recently.
     """
 
     sales_: NDArray[np.int64]
     has_sales_: bool
+    rise_: NDArray[np.float64]
     trend_: NDArray[np.float64]
 
     def __init__(
@@ -75,14 +79,11 @@ class Popularity:
         recently = age < self.window_days
         recent = count(log.item[recently], log.weight[recently].astype(np.int64), log.n_items)
         ever = count(log.item, log.weight.astype(np.int64), log.n_items)
-        self.trend_ = recent * self._rise(recent, ever)
-        return self
-
-    def _rise(self, recent: NDArray[np.int64], ever: NDArray[np.int64]) -> NDArray[np.float64]:
-        """How much larger the recent share of each item is than its share of all time."""
         recent_share = recent / max(int(recent.sum()), 1)
         share = ever / max(int(ever.sum()), 1)
-        return np.asarray(((recent_share + self.floor) / (share + self.floor)) ** self.tilt)
+        self.rise_ = (recent_share + self.floor) / (share + self.floor)
+        self.trend_ = recent * self.rise_**self.tilt
+        return self
 
 
 def count(items: NDArray[np.int32], weights: NDArray[np.int64], n_items: int) -> NDArray[np.int64]:
@@ -92,7 +93,7 @@ def count(items: NDArray[np.int32], weights: NDArray[np.int64], n_items: int) ->
     return sums
 
 
-def best_first(scores: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.int32]:
+def best_first(scores: Scores) -> NDArray[np.int32]:
     """Items with a score above 0, best first; ties go to the smaller number."""
     found = np.flatnonzero(scores > 0)
     return found[np.lexsort((found, -scores[found]))].astype(np.int32)

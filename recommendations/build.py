@@ -1,0 +1,290 @@
+"""One training: read, learn, measure on what was held back, compare, publish or refuse.
+
+One build runs at a time. It may be killed at any moment: the live artifact stays, and the next
+build closes the books of the killed one.
+"""
+
+import dataclasses
+import logging
+import math
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+from django.conf import settings
+from django.db import connection
+from numpy.typing import NDArray
+
+from catalog.models import Catalog
+from engage.lib import locks
+from engage.lib.errors import NotFound
+from recommendations import artifact, interactions, registry
+from recommendations.algorithms.log import Log
+from recommendations.algorithms.model import ItemModel, Recipe, evaluate
+from recommendations.algorithms.popularity import Popularity, Scores, best_first
+from recommendations.algorithms.split import Split, hold_out
+from recommendations.artifact import Artifact
+from recommendations.errors import BuildRunning, DamagedArtifact
+from recommendations.interactions import SALE_WEIGHT, Interactions
+from recommendations.models import Build
+
+logger = logging.getLogger(__name__)
+LOCK: Final = "recommendations: build"
+KILLED: Final = "The process that ran it ended before the build was done."
+GATE: Final = "ndcg@10"
+BREADTH: Final = "coverage@20"
+MOST_LOST: Final = 0.01  # share of the live build's accuracy
+LEAST_BREADTH: Final = 0.5  # of the live build's coverage
+LEAST_DATA: Final = 0.5  # of the interactions that the live build learned from
+REMEMBERED: Final = 500  # products per list that serve without an artifact
+Progress = Callable[[str, float], None]  # name of the step, share of the work done
+
+
+STEPS: Final = ("read", "measure", "compare", "learn", "write")
+
+
+@dataclass(slots=True)
+class Timer:
+    """Seconds of each step, and who hears about them."""
+
+    progress: Progress | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        self.tell(name)
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - started, 3)
+
+    def tell(self, name: str) -> None:
+        if self.progress:
+            self.progress(name, len(self.seconds) / len(STEPS))
+
+    def total(self) -> float:
+        return round(sum(self.seconds.values()), 3)
+
+    def figures(self) -> dict[str, float]:
+        return self.seconds | {"total": self.total(), "peak_memory_mb": peak_memory_mb()}
+
+
+def run(
+    catalog: str,
+    *,
+    now: datetime,
+    progress: Progress | None = None,
+    recipe: Recipe | None = None,
+    force: bool = False,
+) -> Build:
+    """Build a catalog's model; the row says what became of it and why. `force` skips the gate.
+
+    Raises
+    ------
+    NotFound
+        If there is no such catalog.
+    BuildRunning
+        If another build runs, of whatever catalog.
+    """
+    if not Catalog.objects.filter(name=catalog).exists():
+        raise NotFound(f"There is no catalog {catalog!r}.")
+    with connection.cursor() as cursor:
+        if not locks.try_hold_session(cursor, LOCK):
+            raise BuildRunning("Another build is running; try again when it is done.")
+        try:
+            build = open_build(catalog, recipe=recipe or Recipe(), now=now)
+            keep_books(build, timer=Timer(progress), force=force)
+        finally:
+            locks.release_session(cursor, LOCK)
+    registry.drop_old(catalog)
+    return build
+
+
+def open_build(catalog: str, *, recipe: Recipe, now: datetime) -> Build:
+    """A new row. The caller holds the lock, so what is still marked as running was killed."""
+    artifact.remove_partial(registry.artifacts_dir())
+    running = Build.objects.filter(state=Build.State.RUNNING)
+    running.update(state=Build.State.FAILED, reason=KILLED, finished_at=now)
+    return Build.objects.create(catalog=catalog, parameters=recipe.as_dict(), started_at=now)
+
+
+def keep_books(build: Build, *, timer: Timer, force: bool) -> None:
+    """Learn, and write down how it went even when it breaks."""
+    try:
+        reason = learn(build, timer=timer)
+    except Exception as exc:
+        build.state, build.reason = Build.State.FAILED, f"{type(exc).__name__}: {exc}"[:1_000]
+        raise
+    else:
+        if build.state == Build.State.RUNNING and reason and not force:
+            build.state, build.reason = Build.State.REFUSED, reason
+        elif build.state == Build.State.RUNNING:
+            build.reason = f"Published by force. {reason}" if reason else ""
+    finally:
+        build.timings = timer.figures()
+        build.finished_at = build.started_at + timedelta(seconds=timer.total())
+        build.save()
+    if build.state == Build.State.RUNNING:
+        registry.publish(build, now=build.finished_at)
+    timer.tell("done")
+    logger.info("build ended", extra={"build_id": build.pk, "state": build.state})
+
+
+def learn(build: Build, *, timer: Timer) -> str:
+    """Fill the row and write the artifact; why the build must not go live, or nothing."""
+    recipe = recipe_of(build)
+    with timer.step("read"):
+        data = interactions.read(build.catalog)
+        build.data = data.facts()
+    if not len(data.log):
+        build.state = Build.State.FAILED
+        build.reason = f"No event yet is about a product of catalog {build.catalog!r}."
+        return ""
+    build.popular = remember(data)
+    build.save(update_fields=["popular", "data"])
+    with timer.step("measure"):
+        split = hold_out(data.log)
+        build.quality = measure(split, recipe)
+    with timer.step("compare"):
+        live = Build.objects.filter(catalog=build.catalog, state=Build.State.LIVE).first()
+        figures = measure_live(live, split, data.item_ids, recipe=recipe, same=build.quality)
+        build.quality |= {f"live_{name}": value for name, value in figures.items()}
+    with timer.step("learn"):
+        model = fit(recipe, data.log)
+    with timer.step("write"):
+        build.artifact = f"{build.catalog}-{build.pk}"
+        build.checksum = write(build, model, data)
+    return judge(build, live)
+
+
+def recipe_of(build: Build) -> Recipe:
+    """The recipe a build was made by; constants it did not know yet have today's value."""
+    known = {name.name for name in dataclasses.fields(Recipe)}
+    return Recipe(**{name: value for name, value in build.parameters.items() if name in known})
+
+
+def fit(recipe: Recipe, log: Log) -> ItemModel:
+    return ItemModel(recipe, threads=settings.BUILD_THREADS, sale_weight=SALE_WEIGHT).fit(log)
+
+
+def remember(data: Interactions) -> dict[str, list[str]]:
+    """The lists that serve when there is no artifact to serve from."""
+    found = Popularity(sale_weight=SALE_WEIGHT).fit(data.log)
+    scores: dict[str, Scores] = {"sales": found.sales_, "trend": found.trend_}
+    return {
+        name: [data.item_ids[number] for number in best_first(values)[:REMEMBERED]]
+        for name, values in scores.items()
+    }
+
+
+def measure(split: Split, recipe: Recipe) -> dict[str, Any]:
+    """Figures on the held-back events; without anybody to ask only how it was tried."""
+    facts = {"protocol": split.protocol, "profiles": int(split.profiles.size)}
+    if not split.profiles.size:
+        return facts
+    return facts | evaluate(*fit(recipe, split.train).personal_, split)
+
+
+def measure_live(
+    live: Build | None,
+    split: Split,
+    item_ids: list[str],
+    *,
+    recipe: Recipe,
+    same: Mapping[str, Any],
+) -> dict[str, float]:
+    """The live build's figures on the same events; nothing when it cannot be asked.
+
+    When it learned before the held-back events happened, its artifact answers as it is. When it
+    has seen them it would only recite: then its recipe learns anew from what the new one had.
+    """
+    if live is None or GATE not in same:
+        return {}
+    if (live.data.get("last_ms") or math.inf) < split.cut_ms:
+        try:
+            loaded = artifact.load(
+                registry.folder_of(live), checksum=live.checksum, build_id=live.pk
+            )
+        except DamagedArtifact:
+            return {}
+        figures = evaluate(*renumber(loaded, item_ids), split)
+    elif recipe_of(live) == recipe:
+        figures = {name: value for name, value in same.items() if isinstance(value, float)}
+    else:
+        figures = measure(split, recipe_of(live))
+    return {name: figures[name] for name in (GATE, BREADTH)}
+
+
+def renumber(
+    loaded: Artifact, item_ids: list[str]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """An artifact's neighbours in the numbers of other item ids; without products that went."""
+    number = {item_id: n for n, item_id in enumerate(item_ids)}
+    new = np.array([number.get(item_id, -1) for item_id in loaded.item_ids], np.int32)
+    neighbours, strength = loaded.reading("personal")
+    items = np.full((len(item_ids), neighbours.shape[1]), -1, np.int32)
+    scores = np.zeros(items.shape, np.float32)
+    moved = np.where(neighbours >= 0, np.append(new, -1)[neighbours], -1)
+    order = np.argsort(moved < 0, axis=1, kind="stable")  # gaps to the end, the rest as it was
+    kept = np.flatnonzero(new >= 0)
+    items[new[kept]] = np.take_along_axis(moved, order, 1)[kept]
+    scores[new[kept]] = np.where(
+        items[new[kept]] >= 0, np.take_along_axis(strength, order, 1)[kept], 0
+    )
+    return items, scores
+
+
+def write(build: Build, model: ItemModel, data: Interactions) -> str:
+    """Write the artifact and prove that it can be read back; its checksum."""
+    personal_items, personal_scores = model.personal_
+    arrays: dict[str, NDArray[Any]] = {
+        "personal_items": personal_items,
+        "personal_scores": personal_scores,
+        "similar_items": model.similar_.neighbours_,
+        "similar_scores": model.similar_.scores_,
+        "next_items": model.next_.neighbours_,
+        "next_scores": model.next_.scores_,
+        "sales": model.popularity_.sales_,
+        "trend": model.popularity_.trend_,
+    }
+    # Nothing of this very build: the same input gives the same bytes, checksum included.
+    facts = {"parameters": build.parameters, "has_sales": model.popularity_.has_sales_}
+    folder = registry.folder_of(build)
+    shutil.rmtree(folder, ignore_errors=True)  # of a database that was replaced
+    checksum = artifact.write(folder, arrays, item_ids=data.item_ids, facts=facts)
+    artifact.load(folder, checksum=checksum, build_id=build.pk)
+    return checksum
+
+
+def judge(build: Build, live: Build | None) -> str:
+    """Why the build must not go live, in a sentence; empty when it may."""
+    if live is None:
+        return ""
+    had, has = live.data.get("interactions", 0), build.data["interactions"]
+    if has < had * LEAST_DATA:
+        return (
+            f"It learned from {has:,} interactions, the live build {live.pk} from {had:,}: "
+            "check that the events and the catalog are complete."
+        )
+    new, old = build.quality.get(GATE), build.quality.get(f"live_{GATE}")
+    if new is not None and old is not None and new < old * (1 - MOST_LOST):
+        return (
+            f"Its NDCG@10 of {new:.4f} is more than {MOST_LOST:.0%} below the {old:.4f} "
+            f"of the live build {live.pk} on the same held-back events."
+        )
+    new, old = build.quality.get(BREADTH), build.quality.get(f"live_{BREADTH}")
+    if new is not None and old is not None and new < old * LEAST_BREADTH:
+        return f"Its lists cover {new:.1%} of the products, those of build {live.pk} {old:.1%}."
+    return ""
+
+
+def peak_memory_mb() -> float:
+    """The most this process ever had in memory."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)

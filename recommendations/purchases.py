@@ -1,0 +1,32 @@
+"""What people did with products longer ago than their recent touches reach."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import connection
+
+from engage.profiles import extract
+
+# One range of the primary key per profile.
+FIND: Final = """
+SELECT e.profile_id, e.name, e.properties
+FROM profiles_event e JOIN unnest(%s::text[], %s::timestamptz[]) AS w (name, since)
+  ON e.name = w.name AND e.ts >= w.since
+WHERE e.profile_id = ANY(%s) AND e.ts >= %s
+"""
+
+
+def list_items(
+    profile_ids: Sequence[int], *, events: Mapping[str, int], now: datetime
+) -> dict[int, set[str]]:
+    """The items of each profile's events of the given names, each within its number of days."""
+    since = {name: now - timedelta(days=days) for name, days in events.items()}
+    found: dict[int, set[str]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            FIND, [list(since), list(since.values()), list(profile_ids), min(since.values())]
+        )
+        for profile_id, name, properties in cursor:
+            found.setdefault(profile_id, set()).update(extract.items(name, properties))
+    return found

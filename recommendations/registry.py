@@ -1,0 +1,175 @@
+"""Which build of a catalog is live, and the way back.
+
+Each process keeps the live artifact of a catalog mapped and asks at most once a second whether
+another build took its place. A damaged artifact is passed over: the newest good one below it is
+served, and where there is none, the popularity that its row remembers.
+"""
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from django.conf import settings
+from django.db import transaction
+
+from recommendations import artifact
+from recommendations.artifact import Artifact
+from recommendations.errors import DamagedArtifact, NothingToRollBack
+from recommendations.models import Build
+
+logger = logging.getLogger(__name__)
+CHECK_SECONDS: Final = 1.0
+SERVABLE: Final = (Build.State.LIVE, Build.State.REPLACED)
+
+
+@dataclass(slots=True)
+class Held:
+    """What this process serves for a catalog; `key` says from which rows it was chosen."""
+
+    key: tuple[tuple[int, str], ...] = ()
+    artifact: Artifact | None = None
+    checked: float = float("-inf")  # on the clock that is passed in
+
+
+held: dict[str, Held] = {}
+lock = threading.Lock()
+
+
+def folder_of(build: Build) -> Path:
+    return artifacts_dir() / build.artifact
+
+
+def artifacts_dir() -> Path:
+    return Path(settings.DATA_DIR) / "artifacts"
+
+
+def live(catalog: str, *, clock: Callable[[], float] = time.monotonic) -> Artifact | None:
+    """The artifact to serve now; None when there is no good one."""
+    mine = held.setdefault(catalog, Held())
+    if clock() - mine.checked < CHECK_SECONDS:
+        return mine.artifact
+    with lock:
+        if clock() - mine.checked >= CHECK_SECONDS:
+            refresh(catalog, mine)
+            mine.checked = clock()
+    return mine.artifact
+
+
+def forget() -> None:
+    """Ask again at the next call: after publishing in this process, and between tests."""
+    held.clear()
+
+
+def refresh(catalog: str, mine: Held) -> None:
+    """Choose anew when the candidates changed; otherwise keep what is mapped."""
+    rows = list_servable(catalog)
+    key = tuple((row.pk, row.checksum) for row in rows)
+    if key != mine.key:
+        mine.key = key
+        mine.artifact = first_good(rows, now_held=mine.artifact)
+
+
+def list_servable(catalog: str) -> list[Build]:
+    """The live build, then those below it that it or they replaced, newest first."""
+    rows = Build.objects.filter(catalog=catalog, state__in=SERVABLE).exclude(artifact="")
+    # Only builds older than the live one: what was rolled back from must not come back by itself.
+    current = rows.filter(state=Build.State.LIVE).first()
+    if current is None:
+        return []
+    older = rows.filter(state=Build.State.REPLACED, pk__lt=current.pk).order_by("-pk")
+    return [current, *older[: settings.KEEP_BUILDS]]
+
+
+def first_good(rows: list[Build], *, now_held: Artifact | None) -> Artifact | None:
+    for row in rows:
+        if now_held is not None and now_held.build_id == row.pk:
+            return now_held  # its pages were proved when they were mapped
+        try:
+            return artifact.load(folder_of(row), checksum=row.checksum, build_id=row.pk)
+        except DamagedArtifact as exc:
+            logger.error("artifact damaged", extra={"build_id": row.pk, "detail": exc.detail})
+    return None
+
+
+def remembered(catalog: str) -> dict[str, list[str]]:
+    """The lists of the newest build that has any, kept in its row: "sales" and "trend"."""
+    lists = (
+        Build.objects.filter(catalog=catalog)
+        .exclude(popular={})
+        .order_by("-pk")
+        .values_list("popular", flat=True)
+        .first()
+    )
+    return lists or {}
+
+
+def publish(build: Build, *, now: datetime) -> None:
+    """Make the build live. In the caller's transaction or its own."""
+    with transaction.atomic():
+        rows = Build.objects.select_for_update().filter(catalog=build.catalog)
+        rows.filter(state=Build.State.LIVE).exclude(pk=build.pk).update(state=Build.State.REPLACED)
+        build.state, build.published_at = Build.State.LIVE, now
+        build.save(update_fields=["state", "published_at"])
+    forget()
+
+
+def roll_back(catalog: str, *, now: datetime | None = None) -> Build:
+    """Serve the build before the live one again; the one that was live counts as refused.
+
+    Raises
+    ------
+    NothingToRollBack
+        If there is no earlier build whose artifact is whole.
+    """
+    with transaction.atomic():
+        rows = list(list_servable(catalog))
+        Build.objects.select_for_update().filter(pk__in=[row.pk for row in rows]).count()
+        for earlier in rows[1:]:
+            if is_whole(earlier):
+                current = rows[0]
+                current.state = Build.State.REFUSED
+                current.reason = f"Rolled back to build {earlier.pk}."
+                current.save(update_fields=["state", "reason"])
+                earlier.state = Build.State.LIVE
+                earlier.save(update_fields=["state"])
+                forget()
+                return earlier
+    raise NothingToRollBack(f"Catalog {catalog!r} has no earlier build to go back to.")
+
+
+def is_whole(build: Build) -> bool:
+    try:
+        artifact.load(folder_of(build), checksum=build.checksum, build_id=build.pk)
+    except DamagedArtifact:
+        return False
+    return True
+
+
+def drop_old(catalog: str) -> None:
+    """Remove artifacts beyond `KEEP_BUILDS`; the live one always stays."""
+    rows = Build.objects.filter(catalog=catalog).exclude(artifact="").order_by("-pk")
+    for row in rows[settings.KEEP_BUILDS :]:
+        if row.state != Build.State.LIVE:
+            # The row first: a row without a folder is harmless, a folder without a row is found.
+            folder = folder_of(row)
+            row.artifact = ""
+            row.save(update_fields=["artifact"])
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def model_ages(now: datetime) -> dict[str, float | None]:
+    """Seconds since the data of the live build was read, per catalog that has ever been built."""
+    catalogs = Build.objects.order_by().values_list("catalog", flat=True).distinct()
+    started = dict(
+        Build.objects.filter(state=Build.State.LIVE).values_list("catalog", "started_at")
+    )
+    return {
+        name: (now - started[name]).total_seconds() if name in started else None
+        for name in sorted(catalogs)
+    }

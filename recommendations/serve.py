@@ -1,0 +1,352 @@
+"""Recommendations for one person or ten thousand, at this moment.
+
+A *rung* is a step of the ladder: each fills what the ones before it left open. What may be shown
+is decided first, from the catalog as it is now; nobody gets a product twice, nor two variants of
+one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import numpy as np
+from django.conf import settings
+
+from catalog.filters import Filter
+from engage.lib import clock
+from engage.lib.errors import InvalidInput
+from engage.profiles.activity import Touch
+from recommendations import hand_picked, purchases, shelf
+from recommendations.algorithms.ranking import HISTORY, ragged, rank
+from recommendations.interactions import DEFAULT_WEIGHT, PURCHASE, WEIGHTS
+from recommendations.shelf import Choice, Shelf
+
+DEFAULT_LADDER: Final = (
+    "personal",
+    "similar_to_last",
+    "trending_in_category",
+    "trending",
+    "best_sellers",
+    "hand_picked",
+)
+# A strategy is the first rung; "similar" and "next" ask for the neighbours of one product.
+STRATEGIES: Final = (*DEFAULT_LADDER, "similar", "next")
+# Bought things are not offered again, returned or not: who sent something back did not want it.
+DEFAULT_EXCLUDE_EVENTS: Final[Mapping[str, int]] = {PURCHASE: 365}
+DAY_MS: Final = 86_400_000
+FAVOURITE_FADING: Final = 0.8  # of a touch's say in the favourite category, per step back
+WORDS: Final[Mapping[str, str]] = {
+    "Product Viewed": "because you viewed {}",
+    "Product Clicked": "because you viewed {}",
+    "Product Added": "because you added {} to your basket",
+    "Product Added to Wishlist": "because you put {} on your wish list",
+    PURCHASE: "because you bought {}",
+}
+OTHER_WORDS: Final = "because of your interest in {}"
+
+
+class Who(NamedTuple):
+    """A person: profile and touches (`activity.recent`), newest first; nobody known: None, []."""
+
+    profile_id: int | None
+    touches: list[Touch]
+
+
+class Pick(NamedTuple):
+    item: str
+    row: int  # place in the catalog's snapshot, for `card`
+    score: float  # comparable inside one rung of one answer
+    rank: int  # from 1
+    rung: str
+    source: str  # what the score comes from: personal, similar, next, trend, sales, hand_picked
+    reason: str
+
+
+class Filled(NamedTuple):
+    picks: list[Pick]
+    short: bool  # fewer than were asked for
+
+
+@dataclass(slots=True, eq=False)
+class Person:
+    """One person while the ladder is climbed; everything in rows of the snapshot."""
+
+    recent: list[int]  # newest first, each once
+    events: list[str]  # what was done with each of them
+    banned: set[int]  # never shown, variants included
+    seen: set[int]  # not recommended back by what was learned from them
+    picks: list[Pick]
+    rows: set[int] = field(default_factory=set)  # shown now, variants included
+
+
+def recommend(
+    who: Sequence[Who],
+    *,
+    catalog: str = "default",
+    n: int = 10,
+    strategy: str = "personal",
+    ladder: Sequence[str] = DEFAULT_LADDER,
+    filter: Filter | None = None,
+    exclude_events: Mapping[str, int] | None = None,
+    exclude_items: Sequence[set[str]] | None = None,
+    item: str = "",
+    repeats: bool = False,
+    now: datetime,
+) -> list[Filled]:
+    """The best `n` products for each person, in the order of `who`.
+
+    `strategy` is where the ladder is entered; `item` is the product whose neighbours "similar" and
+    "next" give (default: the last one touched). `exclude_events` maps events to days: what the
+    person did them with is left out (default: purchases of a year). `exclude_items` has one set
+    per person. What a person touched lately is not recommended back by what was learned from it,
+    unless `repeats`. Only products in stock, unless the filter speaks of stock.
+
+    Raises
+    ------
+    InvalidInput
+        For an unknown rung or strategy, or a number below 1.
+    """
+    rungs = climb(strategy, ladder)
+    if n < 1:
+        raise InvalidInput(f"n is {n}, expected at least 1.")
+    here = shelf.current(catalog)
+    choice = here.choice(filter)
+    excluded = DEFAULT_EXCLUDE_EVENTS if exclude_events is None else exclude_events
+    people = [meet(one, here, excluded, now=now) for one in who]
+    ban_older(people, who, here, excluded, now=now)
+    for person, items in zip(people, exclude_items or (), strict=False):
+        person.banned |= here.widen({here.products.index.get(i, -1) for i in items} - {-1})
+    seed = here.products.index.get(item)
+    if seed is not None:
+        for person in people:
+            person.banned |= here.widen({seed})
+    for rung in rungs:
+        open_now = [person for person in people if len(person.picks) < n]
+        if open_now:
+            RUNGS[rung](Climb(rung, here, choice, open_now, n, repeats, seed, catalog))
+    return [Filled(person.picks, len(person.picks) < n) for person in people]
+
+
+def climb(strategy: str, ladder: Sequence[str]) -> list[str]:
+    """The rungs to take: from the strategy on where the ladder has it, else the strategy first."""
+    unknown = [name for name in (strategy, *ladder) if name not in RUNGS]
+    if unknown:
+        raise InvalidInput(f"{unknown[0]!r} is not known; expected one of {', '.join(RUNGS)}.")
+    rungs = list(dict.fromkeys(ladder))
+    if strategy == "personal":
+        return rungs
+    if strategy in rungs:
+        return rungs[rungs.index(strategy) :]
+    return [strategy, *(rung for rung in rungs if rung != "personal")]
+
+
+# --- who they are ----------------------------------------------------------------------------
+
+
+def meet(one: Who, here: Shelf, exclude_events: Mapping[str, int], *, now: datetime) -> Person:
+    """Read a person's touches once."""
+    now_ms = clock.to_millis(now)
+    since = {event: now_ms - days * DAY_MS for event, days in exclude_events.items()}
+    index = here.products.index
+    recent: dict[int, str] = {}
+    banned: set[int] = set()
+    for touch in one.touches:
+        row = index.get(touch.item)
+        if row is None:
+            continue
+        event = touch.event
+        if event in since and touch.ts_ms >= since[event]:
+            banned.add(row)
+        if row not in recent and WEIGHTS.get(event, DEFAULT_WEIGHT) > 0:
+            recent[row] = event
+    rows = list(recent)
+    return Person(rows, list(recent.values()), here.widen(banned), here.widen(set(rows)), [])
+
+
+def ban_older(
+    people: Sequence[Person],
+    who: Sequence[Who],
+    here: Shelf,
+    exclude_events: Mapping[str, int],
+    *,
+    now: datetime,
+) -> None:
+    """Touches reach only so far back: for those with more, the stored events are asked."""
+    full = {
+        one.profile_id: person
+        for one, person in zip(who, people, strict=True)
+        if one.profile_id is not None and len(one.touches) >= settings.RECENT_ITEMS
+    }
+    if full and exclude_events:
+        index = here.products.index
+        for profile_id, items in purchases.list_items(
+            list(full), events=exclude_events, now=now
+        ).items():
+            rows = {index[item] for item in items if item in index}
+            full[profile_id].banned |= here.widen(rows)
+
+
+# --- the rungs -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Climb:
+    """What a rung works on: the people who still need products."""
+
+    rung: str
+    here: Shelf
+    choice: Choice
+    people: list[Person]
+    n: int
+    repeats: bool
+    seed: int | None
+    catalog: str
+
+    def add(self, person: Person, row: int, score: float, *, source: str, reason: str) -> None:
+        here = self.here
+        person.picks.append(
+            Pick(
+                here.products.ids[row],
+                row,
+                score,
+                len(person.picks) + 1,
+                self.rung,
+                source,
+                reason,
+            )
+        )
+        group = here.group_of_row[row]
+        if group < 0:
+            person.rows.add(row)
+        else:
+            person.rows.update(here.members[int(group)])
+
+
+def fill_personal(this: Climb) -> None:
+    fill_from_neighbours(this, "personal", depth=HISTORY)
+
+
+def fill_similar_to_last(this: Climb) -> None:
+    fill_from_neighbours(this, "similar", depth=1)
+
+
+def fill_next(this: Climb) -> None:
+    fill_from_neighbours(this, "next", depth=1)
+
+
+def fill_from_neighbours(this: Climb, reading: str, *, depth: int) -> None:
+    """Rank the neighbours of recent products, for all people in one call of the kernel."""
+    here = this.here
+    if here.model is None:
+        return
+    number_of = here.number_of
+    asked: list[tuple[Person, list[int]]] = []  # with the places in `recent` that the model knows
+    recent: list[list[int]] = []
+    for person in this.people:
+        rows = person.recent if this.seed is None else [this.seed]
+        numbers = number_of[rows].tolist() if rows else []
+        known = [place for place, number in enumerate(numbers) if number >= 0][:depth]
+        if known:
+            asked.append((person, known))
+            recent.append([numbers[place] for place in known])
+    if not asked:
+        return
+    ranked = rank(
+        *here.model.reading(reading),
+        recent=ragged(recent),
+        blocked=ragged([block(person, this) for person, _ in asked]),
+        eligible=this.choice.numbers,
+        groups=here.groups,
+        n=this.n,
+    )
+    row_of = here.row_of
+    rows = np.where(ranked.items >= 0, row_of[ranked.items], -1).tolist()
+    scores, because = ranked.scores.tolist(), ranked.because.tolist()
+    for u, (person, known) in enumerate(asked):
+        for row, score, place in zip(rows[u], scores[u], because[u], strict=True):
+            if row < 0 or len(person.picks) == this.n:
+                break
+            reason = explain(this, person, known[place])
+            this.add(person, row, score, source=reading, reason=reason)
+
+
+def block(person: Person, this: Climb) -> list[int]:
+    """The numbers that the kernel must not rank for this person."""
+    rows = person.banned | person.rows
+    if not this.repeats and this.seed is None:
+        rows = rows | person.seen
+    numbers: list[int] = this.here.number_of[list(rows)].tolist() if rows else []
+    return [number for number in numbers if number >= 0]
+
+
+def explain(this: Climb, person: Person, place: int) -> str:
+    if this.seed is not None:
+        return f"goes with {this.here.name(this.seed)}"
+    words = WORDS.get(person.events[place], OTHER_WORDS)
+    return words.format(this.here.name(person.recent[place]))
+
+
+def fill_trending_in_category(this: Climb) -> None:
+    for person in this.people:
+        favourite = find_favourite(person, this.here)
+        if favourite is not None:
+            reason = f"popular in {this.here.categories[favourite]} this fortnight"
+            order = this.choice.trending_in(favourite)
+            fill_from_order(this, person, order, source="trend", reason=reason)
+
+
+def find_favourite(person: Person, here: Shelf) -> int | None:
+    """The category the recent touches speak for most; of equals the one touched last."""
+    say: dict[int, float] = {}
+    for place, row in enumerate(person.recent):
+        category = int(here.category_of_row[row])
+        if category >= 0:
+            say[category] = say.get(category, 0.0) + FAVOURITE_FADING**place
+    return max(say, key=say.__getitem__) if say else None
+
+
+def fill_trending(this: Climb) -> None:
+    for person in this.people:
+        order = this.choice.orders["trend"]
+        fill_from_order(this, person, order, source="trend", reason="popular this fortnight")
+
+
+def fill_best_sellers(this: Climb) -> None:
+    model = this.here.model
+    # A site that sells nothing has favourites, not best sellers.
+    reason = "best seller" if model is None or model.facts.get("has_sales", True) else "popular"
+    for person in this.people:
+        order = this.choice.orders["sales"]
+        fill_from_order(this, person, order, source="sales", reason=reason)
+
+
+def fill_hand_picked(this: Climb) -> None:
+    index = this.here.products.index
+    rows = [index[item] for item in hand_picked.items_of(this.catalog) if item in index]
+    chosen = np.array([row for row in rows if this.choice.rows[row]], np.int32)
+    order = (chosen, 1.0 / np.arange(1, chosen.size + 1))
+    for person in this.people:
+        fill_from_order(this, person, order, source="hand_picked", reason="picked by hand")
+
+
+def fill_from_order(
+    this: Climb, person: Person, order: shelf.Order, *, source: str, reason: str
+) -> None:
+    for row, score in shelf.walk(order):
+        if len(person.picks) == this.n:
+            break
+        if row not in person.banned and row not in person.rows:
+            this.add(person, row, score, source=source, reason=reason)
+
+
+RUNGS: Final[Mapping[str, Callable[[Climb], None]]] = {
+    "personal": fill_personal,
+    "similar_to_last": fill_similar_to_last,
+    "trending_in_category": fill_trending_in_category,
+    "trending": fill_trending,
+    "best_sellers": fill_best_sellers,
+    "hand_picked": fill_hand_picked,
+    "similar": fill_similar_to_last,
+    "next": fill_next,
+}
