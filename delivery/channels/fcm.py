@@ -1,0 +1,250 @@
+"""Push by Firebase Cloud Messaging, HTTP v1: one request per message, many at once."""
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+from django.conf import settings
+from google.auth import crypt, jwt
+
+from delivery.drafts import Accepted, Draft, Outcome, PushContent, Refused, TryLater, Unknown
+from delivery.errors import ChannelNotConfigured, ChannelUnavailable
+from engage.lib import clock
+from engage.lib.http import Door, NoAnswer, Request, Response, retry_after_seconds
+
+logger = logging.getLogger(__name__)
+
+SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
+GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+LARGEST_PAYLOAD = 4_096  # bytes of notification and data
+ASSERTION_SECONDS = 3_600
+REFRESH_AT = 5 / 6  # of a token's life
+QUOTA_SECONDS = 60.0  # to wait after 429 when the answer does not say
+NOT_SENT_YET = TryLater("no_time")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    project: str
+    email: str
+    token_url: str
+    signer: Any
+
+
+def read_account(path: str) -> Account:
+    """The service account of ENGAGE_FCM_CREDENTIALS_FILE. Raises ChannelNotConfigured."""
+    wanted = "expected the JSON file of a service account, from the Firebase console"
+    if not path:
+        raise ChannelNotConfigured(f"ENGAGE_FCM_CREDENTIALS_FILE is not set: {wanted}")
+    try:
+        facts = json.loads(Path(path).read_text())
+        account = Account(
+            project=facts["project_id"],
+            email=facts["client_email"],
+            token_url=facts["token_uri"],
+            signer=crypt.RSASigner.from_service_account_info(facts),  # type: ignore[no-untyped-call]
+        )
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise ChannelNotConfigured(
+            f"ENGAGE_FCM_CREDENTIALS_FILE cannot be used ({type(exc).__name__}): {wanted}"
+        ) from exc
+    if not account.token_url.startswith("https://"):
+        raise ChannelNotConfigured(f"the account's token_uri is not https: {wanted}")
+    return account
+
+
+class FcmChannel:
+    batch_size = 50
+
+    def __init__(self) -> None:
+        self.account = read_account(settings.FCM_CREDENTIALS_FILE)
+        if not settings.FCM_URL.startswith("https://"):
+            raise ChannelNotConfigured("ENGAGE_FCM_URL must begin with https://")
+        self.url = f"{settings.FCM_URL}/v1/projects/{self.account.project}/messages:send"
+        self.door = Door()
+        self.token = ""
+        self.token_until = 0.0  # monotonic
+
+    def send(self, drafts: Sequence[Draft]) -> list[Outcome]:
+        """Raises ChannelUnavailable when there is no access token to be had."""
+        deadline = time.monotonic() + settings.PROVIDER_TIMEOUT_SECONDS
+        outcomes: list[Outcome] = [_check(draft) or NOT_SENT_YET for draft in drafts]
+        wanted = [n for n, outcome in enumerate(outcomes) if outcome is NOT_SENT_YET]
+        refused = self._round(drafts, wanted, outcomes, deadline)
+        if refused and time.monotonic() < deadline:
+            # A token may be refused before its time, for instance after a change of keys.
+            self.token = ""
+            with suppress(ChannelUnavailable):  # the first round's answers stand
+                self._round(drafts, refused, outcomes, deadline)
+        return outcomes
+
+    def _round(
+        self,
+        drafts: Sequence[Draft],
+        wanted: Sequence[int],
+        outcomes: list[Outcome],
+        deadline: float,
+    ) -> list[int]:
+        """Ask for the wanted drafts; which of them were refused because of our token."""
+        if not wanted:
+            return []
+        answers = self._ask([drafts[n] for n in wanted], deadline)
+        for n, answer in zip(wanted, answers, strict=True):
+            outcomes[n] = judge(answer)
+        return [
+            n
+            for n, answer in zip(wanted, answers, strict=True)
+            if isinstance(answer, Response) and is_token_refused(answer)
+        ]
+
+    def _ask(self, drafts: Sequence[Draft], deadline: float) -> list[Response | NoAnswer]:
+        headers = [
+            f"Authorization: Bearer {self._access_token(deadline)}",
+            "Content-Type: application/json",
+        ]
+        requests = [Request(url=self.url, headers=headers, body=encode(draft)) for draft in drafts]
+        left = max(deadline - time.monotonic(), 0.1)
+        return self.door.fetch(requests, timeout_seconds=left)
+
+    def _access_token(self, deadline: float) -> str:
+        if not self.token or time.monotonic() >= self.token_until:
+            answer = self._log_in(max(deadline - time.monotonic(), 0.1))
+            if not isinstance(answer, Response):
+                raise ChannelUnavailable(f"no access token: {answer.reason}")
+            try:
+                granted = json.loads(answer.body)
+                token, seconds = str(granted["access_token"]), float(granted["expires_in"])
+            except (ValueError, KeyError, TypeError) as exc:
+                raise ChannelUnavailable(
+                    f"no access token: the token endpoint answered {answer.status}",
+                    retry_after_seconds=retry_after_seconds(answer, now=clock.now()),
+                ) from exc
+            self.token, self.token_until = token, time.monotonic() + seconds * REFRESH_AT
+        return self.token
+
+    def _log_in(self, timeout_seconds: float) -> Response | NoAnswer:
+        issued = int(time.time())
+        claims = {
+            "iss": self.account.email,
+            "scope": SCOPE,
+            "aud": self.account.token_url,
+            "iat": issued,
+            "exp": issued + ASSERTION_SECONDS,
+        }
+        assertion = jwt.encode(self.account.signer, claims).decode()  # type: ignore[no-untyped-call]
+        request = Request(
+            url=self.account.token_url,
+            headers=["Content-Type: application/x-www-form-urlencoded"],
+            body=urlencode({"grant_type": GRANT, "assertion": assertion}).encode(),
+        )
+        return self.door.fetch([request], timeout_seconds=timeout_seconds)[0]
+
+
+def payload(draft: Draft, content: PushContent) -> dict[str, dict[str, str]]:
+    """What counts against the limit. `key` is the same on every try: a device can drop repeats."""
+    notification = {"title": content.title, "body": content.body, "image": content.image}
+    data = {**content.data, "message_id": str(draft.message_id), "key": str(draft.key)}
+    if content.link:
+        data["link"] = content.link
+    return {
+        "notification": {name: text for name, text in notification.items() if text},
+        "data": data,
+    }
+
+
+def encode(draft: Draft) -> bytes:
+    """The request's body. A second push of the same key replaces the first on the screen."""
+    content = draft.content
+    assert isinstance(content, PushContent)  # noqa: S101 - checked by `_check`
+    key = draft.key.hex
+    android: dict[str, Any] = {"notification": {"tag": key}}
+    if content.ttl_seconds is not None:
+        android["ttl"] = f"{max(content.ttl_seconds, 0)}s"
+    web: dict[str, Any] = {"notification": {"tag": key}}
+    if content.link.startswith("https://"):
+        web["fcm_options"] = {"link": content.link}
+    return msgspec.json.encode(
+        {
+            "message": {
+                "token": draft.address,
+                **payload(draft, content),
+                "android": android,
+                "apns": {"headers": {"apns-collapse-id": key}},
+                "webpush": web,
+            }
+        }
+    )
+
+
+def _check(draft: Draft) -> Refused | None:
+    if not isinstance(draft.content, PushContent) or not draft.address:
+        return Refused("invalid_address")
+    if len(msgspec.json.encode(payload(draft, draft.content))) > LARGEST_PAYLOAD:
+        return Refused("payload_too_large")
+    return None
+
+
+def judge(answer: Response | NoAnswer) -> Outcome:
+    """Google's word for what happened; the HTTP status only where there is none."""
+    if isinstance(answer, NoAnswer):
+        return Unknown(answer.reason) if answer.sent else TryLater(answer.reason, everybody=True)
+    content = _read(answer.body)
+    if answer.status == 200:
+        name = content.get("name")
+        return Accepted(name) if isinstance(name, str) else Unknown("malformed_answer")
+    return _judge_refusal(answer, _details(content))
+
+
+def _judge_refusal(answer: Response, details: list[dict[str, Any]]) -> Outcome:
+    code = next((str(one["errorCode"]) for one in details if "errorCode" in one), "")
+    reason = code.lower() or f"http_{answer.status}"
+    wait = retry_after_seconds(answer, now=clock.now())
+    match code:
+        case "UNREGISTERED":
+            return Refused(reason, gone=True)
+        case "INVALID_ARGUMENT":
+            return Refused(reason, gone=_blames_token(details))
+        case "SENDER_ID_MISMATCH":  # the token is of another project: ours or its mistake
+            logger.warning("push refused", extra={"reason": reason})
+            return Refused(reason)
+        case "THIRD_PARTY_AUTH_ERROR":  # our credential at Apple or the browser's service
+            logger.warning("push refused", extra={"reason": reason})
+            return TryLater(reason, wait)
+        case "QUOTA_EXCEEDED":
+            return TryLater(reason, wait or QUOTA_SECONDS, everybody=True)
+    if answer.status in {400, 413} and not code:
+        return Refused(reason)
+    return TryLater(reason, wait, everybody=True)  # 429, 5xx, and what is wrong with the account
+
+
+def is_token_refused(answer: Response) -> bool:
+    return answer.status == 401 and not any("errorCode" in d for d in _details(_read(answer.body)))
+
+
+def _blames_token(details: list[dict[str, Any]]) -> bool:
+    return any(
+        isinstance(violation, dict) and violation.get("field") == "message.token"
+        for one in details
+        for violation in one.get("fieldViolations") or ()
+    )
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _details(content: dict[str, Any]) -> list[dict[str, Any]]:
+    error = content.get("error")
+    details = error.get("details") if isinstance(error, dict) else None
+    return [one for one in details or () if isinstance(one, dict)]

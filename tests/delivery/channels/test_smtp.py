@@ -1,0 +1,191 @@
+from email import message_from_bytes, policy
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from delivery.channels.smtp import SmtpChannel, parse_url
+from delivery.drafts import Accepted, Refused, TryLater, Unknown
+from delivery.errors import ChannelNotConfigured, ChannelUnavailable
+from tests.delivery.channels.drafts import mail_draft
+from tests.providers.certificates import make_certificates
+from tests.providers.smtp import SmtpSink
+
+
+def received(sink):
+    [(_, raw)] = sink.seen
+    return message_from_bytes(raw, policy=policy.default)
+
+
+def test_a_mail_arrives_as_it_was_written(mail, sink):
+    draft = mail_draft(
+        "Ann@shop.example", subject="Schöne Grüße €", html="<p>Hé 🎁</p>", text="Hé\n.\nbye",
+        sender="Käse, the shop <news@shop.example>".replace(",", ""),
+        unsubscribe_url="https://shop.example/u/abc",
+    )  # fmt: skip
+    [outcome] = mail.send([draft])
+    assert isinstance(outcome, Accepted)
+    assert outcome.provider_id == "2.0.0 Ok: queued as 1"
+    got = received(sink)
+    assert (got["subject"], got["to"], got["from"]) == (
+        "Schöne Grüße €", "Ann@shop.example", "Käse the shop <news@shop.example>",
+    )  # fmt: skip
+    assert got["message-id"] == f"<{draft.key}@shop.example>"
+    assert got["list-unsubscribe"] == "<https://shop.example/u/abc>"
+    assert got["list-unsubscribe-post"] == "List-Unsubscribe=One-Click"
+    assert got.get_body(("html",)).get_content() == "<p>Hé 🎁</p>"
+    assert got.get_body(("plain",)).get_content() == "Hé\n.\nbye"
+
+
+def test_a_second_try_has_the_same_message_id(mail, sink):
+    draft = mail_draft()
+    mail.send([draft])
+    mail.send([draft])
+    ids = {message_from_bytes(raw)["message-id"] for _, raw in sink.seen}
+    assert ids == {f"<{draft.key}@shop.example>"}
+
+
+HOSTILE = st.text(max_size=60).map(lambda text: f"x\r\nBcc: eve@evil.example\r\n{text}")
+
+
+@hypothesis_settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(HOSTILE)
+def test_no_value_makes_a_header_or_a_recipient_of_its_own(mail, sink, hostile):
+    sink.seen.clear()
+    draft = mail_draft(
+        subject=hostile,
+        sender=f'"{hostile}" <news@shop.example>',
+        headers={"X-Campaign": hostile},
+        unsubscribe_url=f"https://shop.example/u/{hostile}",
+        text=hostile,
+    )
+    [outcome] = mail.send([draft])
+    if isinstance(outcome, Refused):  # a sender that cannot be read any more
+        assert outcome.reason == "invalid_sender"
+        return
+    got = received(sink)
+    assert [recipient for recipient, _ in sink.seen] == ["ann@shop.example"]
+    assert got["bcc"] is None
+    assert {name.lower() for name in got} == {
+        "from", "to", "subject", "date", "message-id", "list-unsubscribe",
+        "list-unsubscribe-post", "x-campaign", "mime-version", "content-type",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "", "ann", "@shop.example", "ann@", "a b@shop.example",
+        "ann@shop.example\r\nRCPT TO:<eve@evil.example>",
+        "ann@shop.example> <eve@evil.example", "ann@@shop.example", "änn@shop.example",
+        "ann..x@shop.example", "<ann@shop.example>", f"{'a' * 65}@shop.example",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_refused(mail, sink, address):
+    assert mail.send([mail_draft(address)]) == [Refused("invalid_address")]
+    assert sink.connections == 0
+
+
+def test_a_domain_with_other_letters_goes_in_its_ascii_form(mail, sink):
+    [outcome] = mail.send([mail_draft("ann@bücher.example")])
+    assert isinstance(outcome, Accepted)
+    assert sink.seen[0][0] == "ann@xn--bcher-kva.example"
+
+
+def test_headers_that_are_ours_cannot_be_set(mail, sink):
+    for name in ("Bcc", "to", "Message-ID", "Content-Type", "X Y", "X:Y", ""):
+        assert mail.send([mail_draft(headers={name: "v"})]) == [Refused("invalid_header")]
+    assert sink.seen == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        ("rcpt:550 5.1.1 nobody", Refused("smtp 550 5.1.1", gone=True)),
+        ("rcpt:550 5.7.1 blocked for spam", Refused("smtp 550 5.7.1")),
+        ("rcpt:550 no", Refused("smtp 550")),
+        ("rcpt:450 4.2.0 greylisted", TryLater("smtp 450 4.2.0")),
+        ("data:552 5.3.4 too big", Refused("smtp 552 5.3.4")),
+        ("data:554 5.1.1 odd", Refused("smtp 554 5.1.1")),
+        ("data:451 4.3.0 try again", TryLater("smtp 451 4.3.0")),
+        ("data:421 4.3.2 shutting down", TryLater("smtp 421 4.3.2", everybody=True)),
+    ],
+)
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_replies_are_classed_by_their_code(mail, sink, reply, outcome, pipelining):
+    sink.pipelining = pipelining
+    sink.faults.play(reply, match="bad")
+    drafts = [mail_draft("bad@shop.example"), mail_draft("ann@shop.example")]
+    first, second = mail.send(drafts)
+    assert first == outcome
+    assert isinstance(second, Accepted)
+    assert [recipient for recipient, _ in sink.seen] == ["ann@shop.example"]
+
+
+def test_batches_share_one_connection(mail, sink):
+    for _ in range(3):
+        mail.send([mail_draft(), mail_draft()])
+    assert sink.connections == 1
+
+
+def test_a_kept_connection_that_the_server_closed_is_replaced_without_a_second_mail(mail, sink):
+    mail.send([mail_draft()])
+    mail._hang_up()
+    [outcome] = mail.send([mail_draft()])
+    assert isinstance(outcome, Accepted)
+    assert (len(sink.seen), sink.connections) == (2, 2)
+
+
+def test_a_connection_lost_with_the_last_dot_under_way_is_unknown(mail, sink):
+    sink.faults.play("reset", match="ann", times=1)
+    [outcome] = mail.send([mail_draft()])
+    assert outcome == Unknown("no_answer")  # the last dot was on its way: nobody can know
+    assert sink.seen == []
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # it begins with TLS
+@pytest.mark.parametrize("implicit", [True, False])
+def test_mail_goes_encrypted_and_with_a_password(tmp_path, settings, implicit):
+    ca_file, server_file = make_certificates(tmp_path)
+    sink = SmtpSink(
+        tmp_path / "l", server_file=server_file, implicit_tls=implicit, login=("user", "p@ss")
+    )
+    with sink.running():
+        scheme, query = ("smtps", "") if implicit else ("smtp", "?starttls=1")
+        settings.SMTP_URL = f"{scheme}://user:p%40ss@localhost:{sink.port}{query}"
+        with pytest.raises(ChannelUnavailable, match="SSLCertVerificationError"):
+            SmtpChannel().send([mail_draft()])
+        settings.CA_FILE = str(ca_file)
+        channel = SmtpChannel()
+        [outcome] = channel.send([mail_draft()])
+        channel.close()
+        assert isinstance(outcome, Accepted)
+        settings.SMTP_URL = settings.SMTP_URL.replace("p%40ss", "wrong")
+        with pytest.raises(ChannelUnavailable, match="SMTPAuthenticationError"):
+            SmtpChannel().send([mail_draft()])
+
+
+def test_starttls_is_required_not_merely_tried(sink, settings):
+    settings.SMTP_URL += "?starttls=1"
+    with pytest.raises(ChannelUnavailable, match="SMTPNotSupportedError"):
+        SmtpChannel().send([mail_draft()])
+    assert sink.seen == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "mail.example", "http://mail.example", "smtp://", "smtp://h:port", "smtp://h?tls=1",
+     "smtp://h/path", "smtp://h?starttls=yes"],
+)  # fmt: skip
+def test_a_wrong_url_says_what_to_write(url):
+    with pytest.raises(ChannelNotConfigured, match="expected smtp://user:password@host:587"):
+        parse_url(url)
+
+
+def test_ports_follow_the_scheme():
+    assert [parse_url(u).port for u in ("smtp://h", "smtp://h?starttls=1", "smtps://h")] == [
+        25, 587, 465,
+    ]  # fmt: skip

@@ -1,0 +1,155 @@
+"""A local SMTP server that keeps everything and delivers nothing.
+
+    python -m tests.providers.smtp --port 0 --ledger FILE [--captured FOLDER] [--faults FILE]
+
+Faults (see `faults.py`), matched by recipient: "rcpt:550 5.1.1 No such user", "data:452 …",
+"reset" (before it is kept), "accept_then_reset", "silent" (kept, never answered); all may be slow.
+"""
+
+import argparse
+import asyncio
+import ssl
+from email import message_from_bytes, policy
+from pathlib import Path
+
+from aiosmtpd.smtp import SMTP, AuthResult
+
+from tests.providers.captured import Captured
+from tests.providers.faults import Fault, Faults
+from tests.providers.ledger import Ledger
+from tests.providers.serving import as_process, in_thread
+
+
+class SmtpSink:
+    """aiosmtpd's handler, and the server around it."""
+
+    def __init__(
+        self,
+        ledger: Path,
+        *,
+        port: int = 0,
+        captured: Path | None = None,
+        faults: Faults | None = None,
+        server_file: Path | None = None,  # key and certificate: offers STARTTLS
+        implicit_tls: bool = False,
+        login: tuple[str, str] | None = None,
+        pipelining: bool = True,
+    ) -> None:
+        self.ledger = Ledger(ledger)
+        self.port = port
+        self.captured = Captured(captured, title="Captured e-mail") if captured else None
+        self.faults = faults or Faults()
+        self.tls = _server_context(server_file) if server_file else None
+        self.implicit_tls = implicit_tls
+        self.login = login
+        self.pipelining = pipelining
+        self.connections = 0
+        self.seen: list[tuple[str, bytes]] = []  # (recipient, raw message)
+
+    async def start(self) -> None:
+        self.server = await asyncio.get_running_loop().create_server(
+            self._session,
+            "127.0.0.1",
+            self.port,
+            ssl=self.tls if self.implicit_tls else None,
+        )
+        self.port = self.server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        self.server.close()
+        self.ledger.close()
+
+    def running(self):
+        return in_thread(self.start, self.stop)
+
+    def _session(self) -> SMTP:
+        self.connections += 1
+        return SMTP(
+            self,
+            enable_SMTPUTF8=False,
+            data_size_limit=10_000_000,
+            tls_context=None if self.implicit_tls else self.tls,
+            require_starttls=bool(self.tls) and not self.implicit_tls,
+            auth_required=self.login is not None,
+            auth_require_tls=bool(self.tls) and not self.implicit_tls,
+            authenticator=self._authenticate,
+        )
+
+    def _authenticate(self, server, session, envelope, mechanism, data) -> AuthResult:
+        given = (data.login.decode(), data.password.decode())
+        return AuthResult(success=given == self.login, handled=False)
+
+    async def handle_EHLO(self, server, session, envelope, hostname, responses):
+        session.host_name = hostname
+        return responses[:-1] + ["250-PIPELINING"] * self.pipelining + responses[-1:]
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        fault = self.faults.take(address)
+        envelope.fault = fault
+        if fault and fault.action.startswith("rcpt:"):
+            await asyncio.sleep(fault.seconds)
+            return fault.action.removeprefix("rcpt:")
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 Ok"
+
+    async def handle_DATA(self, server, session, envelope):
+        fault: Fault | None = getattr(envelope, "fault", None)
+        action = fault.action if fault else ""
+        if action == "reset":
+            server.transport.abort()
+            return "421 never seen"
+        if action.startswith("data:"):
+            return action.removeprefix("data:")
+        self._keep(envelope.content, envelope.rcpt_tos[0])
+        if fault:
+            await asyncio.sleep(fault.seconds)
+        if action == "silent":
+            await asyncio.sleep(3_600)
+        if action == "accept_then_reset":
+            server.transport.abort()
+        return f"250 2.0.0 Ok: queued as {len(self.seen)}"
+
+    def _keep(self, raw: bytes, recipient: str) -> None:
+        mail = message_from_bytes(raw, policy=policy.default)
+        self.ledger.write(
+            key=str(mail["message-id"]).strip("<>").split("@")[0],
+            to=recipient,
+            subject=str(mail["subject"]),
+        )
+        self.seen.append((recipient, raw))
+        if self.captured:
+            self.captured.add_mail(raw, recipient=recipient)
+
+
+def _server_context(server_file: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server_file)
+    return context
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--ledger", type=Path, required=True)
+    parser.add_argument("--captured", type=Path)
+    parser.add_argument("--faults", type=Path)
+    options = parser.parse_args()
+    sink = SmtpSink(
+        options.ledger,
+        port=options.port,
+        captured=options.captured,
+        faults=Faults(path=options.faults),
+    )
+    as_process(
+        sink.start,
+        sink.stop,
+        facts=lambda: {
+            "port": sink.port,
+            "url": f"smtp://127.0.0.1:{sink.port}",
+            "captured": str(sink.captured.index) if sink.captured else "",
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
