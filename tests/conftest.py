@@ -19,6 +19,14 @@ def forget_links():
     forget_kept()
 
 
+@pytest.fixture(autouse=True)
+def forget_snapshots():
+    """Catalogs vanish with each test; so must what the process has read of them."""
+    from catalog import snapshot
+
+    snapshot.forget()
+
+
 @pytest.fixture
 def redis_keys():
     """Our keys in Redis, empty before and after."""
