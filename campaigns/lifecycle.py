@@ -9,6 +9,7 @@ from campaigns import runs, schedule, templates
 from campaigns.errors import IllegalMove, InvalidRule, NotReady, Problem
 from campaigns.models import Campaign, Run, Variant
 from campaigns.segments import rules
+from catalog.models import Catalog
 
 State = Campaign.State
 
@@ -113,8 +114,14 @@ def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
                 f"its template is for {variant.template.channel}, not {campaign.channel}",
             )
             continue
-        for problem in templates.lint(variant.template).problems:
+        for problem in [*templates.lint(variant.template).problems, *_catalogs(variant)]:
             yield Problem(f"template {variant.template}: {problem.path}", problem.message)
+
+
+def _catalogs(variant: Variant) -> Iterator[Problem]:
+    """Slots whose catalog does not exist."""
+    for slot in variant.template.slots.exclude(catalog__in=Catalog.objects.values("name")):
+        yield Problem(f"slot {slot.name}, catalog", f"there is no catalog “{slot.catalog}”")
 
 
 def _check_moment(campaign: Campaign, now: datetime) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """The places in a template that recommendations fill, for a batch of people at once."""
 
 import json
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any
 from campaigns.errors import Problem
 from campaigns.models import Slot
 from catalog import filters, snapshot
-from engage.lib.errors import InvalidInput
+from catalog.errors import InvalidFilter, UnknownCatalog
 from recommendations import serve
 
 RUNGS = (
@@ -21,6 +22,9 @@ RUNGS = (
     "best_sellers",
     "hand_picked",
 )
+logger = logging.getLogger(__name__)
+
+Shown = tuple[dict[str, Any], dict[str, Any]]  # a product as templates see it, and for the ledger
 SLOT_SHORT = "slot_short"  # why a message was dropped
 
 
@@ -40,20 +44,8 @@ def fill(slots: Sequence[Slot], *, who: Sequence[serve.Who], now: datetime) -> l
     items: list[list[dict[str, Any]]] = [[] for _ in who]
     drops = [""] * len(who)
     for slot in slots:
-        filled = serve.recommend(
-            who,
-            catalog=slot.catalog,
-            n=slot.maximum,
-            ladder=tuple(slot.ladder) or serve.DEFAULT_LADDER,
-            filter=_parsed(json.dumps(slot.filter, sort_keys=True)),
-            exclude_events=slot.exclude_events or None,
-            exclude_items=shown,
-            now=now,
-        )
-        products = snapshot.current(slot.catalog)
-        for number, one in enumerate(filled):
-            picks = _cards(one.picks, products)
-            if len(picks) < max(slot.minimum, 1):
+        for number, picks in enumerate(_recommend(slot, who, shown, now=now)):
+            if len(picks) < slot.minimum:
                 picks = []
                 if slot.on_short == Slot.Short.DROP_MESSAGE:
                     drops[number] = SLOT_SHORT
@@ -63,11 +55,31 @@ def fill(slots: Sequence[Slot], *, who: Sequence[serve.Who], now: datetime) -> l
     return [Filling(*parts) for parts in zip(cards, items, drops, strict=True)]
 
 
-def _cards(
-    picks: Sequence[serve.Pick], products: snapshot.Snapshot
-) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def _recommend(
+    slot: Slot, who: Sequence[serve.Who], shown: Sequence[set[str]], *, now: datetime
+) -> list[list[Shown]]:
+    try:
+        filled = serve.recommend(
+            who,
+            catalog=slot.catalog,
+            n=slot.maximum,
+            ladder=tuple(slot.ladder) or serve.DEFAULT_LADDER,
+            filter=_parsed(json.dumps(slot.filter, sort_keys=True)),
+            exclude_events=slot.exclude_events or None,  # None: the usual, what was bought
+            exclude_items=shown,
+            now=now,
+        )
+        products = snapshot.current(slot.catalog)
+    except UnknownCatalog:
+        # Deleted after the launch, which checks it: the slot is short for everybody.
+        logger.warning("slot without its catalog", extra={"slot": slot.pk})
+        return [[] for _ in who]
+    return [_cards(one.picks, products) for one in filled]
+
+
+def _cards(picks: Sequence[serve.Pick], products: snapshot.Snapshot) -> list[Shown]:
     """Card and ledger record of each pick that the catalog still has."""
-    found: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    found: list[Shown] = []
     for pick in picks:
         index = products.index.get(pick.item)
         if index is None:  # deleted between the pick and now
@@ -88,8 +100,10 @@ def check(slot: Slot) -> Iterator[Problem]:
     place = f"slot {slot.name}"
     try:
         filters.parse(slot.filter or {})
-    except InvalidInput as exc:
-        yield Problem(f"{place}, filter", exc.message)
+    except InvalidFilter as exc:
+        yield from (
+            Problem(f"{place}, {problem.path}", problem.message) for problem in exc.problems
+        )
     if not _list_of(slot.ladder, RUNGS):
         yield Problem(f"{place}, ladder", f"expected a list of: {', '.join(RUNGS)}")
     if not isinstance(slot.exclude_events, Mapping) or not all(

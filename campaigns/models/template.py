@@ -52,6 +52,7 @@ class Slot(models.Model):
     )  # rungs in order; empty: the default ladder
     filter = models.JSONField(default=dict, blank=True)  # in the language of catalog/filters.py
     # Leave out what the person did one of these with: {"Order Completed": 365} (event → days).
+    # Empty: the usual, what they bought in a year.
     exclude_events = models.JSONField(default=dict, blank=True)
     on_short = models.CharField(max_length=12, choices=Short.choices, default=Short.DROP_BLOCK)
 

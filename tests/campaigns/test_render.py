@@ -40,7 +40,8 @@ def test_no_value_gives_a_header_another_line():
 def test_a_push_is_plain_text():
     template = Template(
         channel="push", title="{{ slots.picks[0].name }}", body="{{ profile.first_name }}",
-        link="{{ slots.picks[0].link }}", image_url="https://s.example/{{ slots.picks[0].id }}.jpg",
+        link="{{ slots.picks[0].link }}",
+        image_url="https://s.example/{{ slots.picks[0].id }}.jpg",
     )  # fmt: skip
     content = render(template, variables(first_name="Ana"))
     assert (content.title, content.body) == ("Cup & Co", "Ana")

@@ -53,7 +53,8 @@ def test_a_mail_without_a_way_out_is_noticed():
     ("fields", "problem"),
     [
         ({"subject": " "}, "subject: is empty"),
-        ({"subject": "{% if x %}"}, "subject, line 1: expected tag endif, found end of expression"),
+        ({"subject": "{% if x %}"},
+         "subject, line 1: expected tag endif, found end of expression"),
         ({"body": "<mjml><mj-body><mj-txt/></mj-body></mjml>"},
          "body, line 1: there is no component “mj-txt”"),
         ({"channel": "push", "title": ""}, "title: is empty"),
@@ -82,7 +83,7 @@ def test_a_slot_that_cannot_be_filled_is_a_problem(slot, problem):
 def test_a_filter_that_cannot_be_read_names_its_place():
     problems, _ = lint(slots=[{"name": "picks", "filter": {"all": [{"column": "price"}]}}])
     assert len(problems) == 1
-    assert problems[0].startswith("slot picks, filter: all[0]")
+    assert problems[0].startswith("slot picks, filter.all[0].op: expected one of")
 
 
 def test_saving_refuses_what_cannot_be_compiled(db):

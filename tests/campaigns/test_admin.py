@@ -1,0 +1,343 @@
+"""The marketer's forms and buttons: a sentence for every mistake, and nothing changed by it."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from campaigns.models import Campaign, Run, Segment, Slot, Template
+from delivery.models import Message
+from tests.factories import (
+    NOON,
+    make_campaign,
+    make_catalog,
+    make_profile,
+    make_run,
+    make_segment,
+    make_slot,
+    make_template,
+)
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_keys")]
+
+
+@pytest.fixture
+def marketer(client: Client) -> Client:
+    from django.contrib.auth.models import Group
+
+    person = User.objects.create_user("maria", password="correct horse battery", is_staff=True)
+    person.groups.add(Group.objects.get(name="Marketer"))
+    client.force_login(person)
+    return client
+
+
+def url_of(name: str, *args: object) -> str:
+    return reverse(f"admin:campaigns_{name}", args=args)
+
+
+def text_of(answer) -> str:
+    return answer.content.decode()
+
+
+# --- segments -------------------------------------------------------------------------------
+
+
+def test_segment_is_saved(marketer: Client) -> None:
+    rule = {"did": "Product Viewed", "at_least": 3, "within_days": 14}
+    answer = marketer.post(url_of("segment_add"), {"name": "Keen", "rule": json.dumps(rule)})
+    assert answer.status_code == 302
+    assert Segment.objects.get().rule == rule
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ("", "This field is required."),
+        ('{"all": [', "This is not JSON: line 1, column 10"),
+        ('{"attribute": "a", "op": "~", "value": 1}', "op"),
+        ('{"all": [{"did": 7}]}', "all[0].did"),
+        ('{"attribute": "a", "op": "=", "value": "\\u0000"}', "cannot be stored"),
+        ("[" * 5_000, "nested too deeply"),
+        ("7", "expected an object"),
+    ],
+)
+def test_wrong_rule_gets_a_sentence_and_is_not_saved(
+    marketer: Client, rule: str, sentence: str
+) -> None:
+    answer = marketer.post(url_of("segment_add"), {"name": "Keen", "rule": rule})
+    assert answer.status_code == 200
+    assert sentence in text_of(answer).replace("&#x27;", "'").replace("&quot;", '"')
+    assert not Segment.objects.exists()
+
+
+def test_checking_a_rule_says_its_sentence_and_its_count(marketer: Client) -> None:
+    make_profile(email="a@mail.example", opted_in=("email",), country="DE")
+    make_profile(country="DE")
+    make_profile(country="FR")
+    rule = json.dumps({"attribute": "country", "op": "=", "value": "DE"})
+    text = text_of(marketer.post(url_of("segment_check"), {"rule": rule}))
+    assert "People whose country is DE." in text
+    assert '<div class="value" id="people-count">2</div>' in text
+    assert not Segment.objects.exists()
+
+
+@pytest.mark.parametrize("rule", ["", "{", '{"all": 1}', "null", "[" * 9_999])
+def test_checking_a_wrong_rule_names_the_problem(marketer: Client, rule: str) -> None:
+    answer = marketer.post(url_of("segment_check"), {"rule": rule})
+    assert answer.status_code == 200
+    assert "pill-red" in text_of(answer)
+
+
+def test_check_is_not_done_by_get(marketer: Client) -> None:
+    assert marketer.get(url_of("segment_check")).status_code == 405
+
+
+# --- templates ------------------------------------------------------------------------------
+
+
+def template_form(**changes: object) -> dict[str, object]:
+    form: dict[str, object] = {
+        "name": "Picks",
+        "channel": "email",
+        "subject": "Hello",
+        "body": "<p>{% for item in slots.picks %}{{ item.name }}{% endfor %}</p>",
+        "slots-TOTAL_FORMS": "1",
+        "slots-INITIAL_FORMS": "0",
+        "slots-MIN_NUM_FORMS": "0",
+        "slots-MAX_NUM_FORMS": "1000",
+        "slots-0-name": "picks",
+        "slots-0-catalog": "default",
+        "slots-0-minimum": "1",
+        "slots-0-maximum": "4",
+        "slots-0-on_short": "drop_block",
+        "slots-0-ladder": "personal, best_sellers",
+        "slots-0-filter": '{"column": "price", "op": "<=", "value": 20}',
+        "slots-0-exclude_events": "Order Completed: 365",
+    }
+    return form | changes
+
+
+def test_template_is_saved_with_its_slot(marketer: Client) -> None:
+    answer = marketer.post(url_of("template_add"), template_form())
+    assert answer.status_code == 302
+    slot = Slot.objects.get(template__name="Picks")
+    assert slot.ladder == ["personal", "best_sellers"]
+    assert slot.filter == {"column": "price", "op": "<=", "value": 20}
+    assert slot.exclude_events == {"Order Completed": 365}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"body": "<p>\n{{ slots.picks | }}</p>"}, "Line 2:"),
+        ({"body": "<p>{% for x in slots.other %}{% endfor %}</p>"}, "there is no slot “other”"),
+        ({"subject": ""}, "Is empty."),
+        ({"body": "<mjml><mj-body><mj-nope></mj-nope></mj-body></mjml>"}, "mj-nope"),
+        ({"slots-0-ladder": "magic"}, "“magic” is not one of"),
+        ({"slots-0-filter": "{"}, "This is not JSON"),
+        ({"slots-0-filter": '{"column": 7}'}, "filter"),
+        ({"slots-0-exclude_events": "Order Completed"}, "Line 1: expected an event and days"),
+        ({"slots-0-minimum": "5"}, "maximum"),
+        ({"slots-0-maximum": "500"}, "less than or equal to 50"),
+        ({"slots-0-name": "My picks"}, "Use a-z, 0-9 and _."),
+        ({"slots-TOTAL_FORMS": "x"}, "ManagementForm"),
+        ({"channel": "pigeon"}, "not one of the available choices"),
+    ],
+)
+def test_wrong_template_gets_a_sentence_and_is_not_saved(
+    marketer: Client, change: dict[str, object], sentence: str
+) -> None:
+    answer = marketer.post(url_of("template_add"), template_form(**change))
+    assert answer.status_code == 200
+    assert sentence in text_of(answer)
+    assert not Template.objects.exists()
+
+
+def test_preview_fills_the_template_for_a_person(marketer: Client) -> None:
+    make_catalog(products=3)
+    make_profile(user_id="ada", first_name="Ada <b>")
+    template = make_template(body="<p>{{ profile.first_name }}</p>")
+    make_slot(template=template)
+    answer = marketer.get(url_of("template_look", template.pk), {"person": "ada"})
+    assert answer.status_code == 200
+    text = text_of(answer)
+    assert "<iframe sandbox " in text
+    assert "Ada <b>" not in text
+    assert not Message.objects.exists()
+
+
+def test_preview_as_nobody_says_so(marketer: Client) -> None:
+    template = make_template()
+    answer = marketer.get(url_of("template_look", template.pk), {"person": "nobody\x00"})
+    assert answer.status_code == 200
+    answer = marketer.get(url_of("template_look", template.pk), {"person": "nobody"})
+    assert "Nobody has this number, id or address." in text_of(answer)
+
+
+# --- campaigns ------------------------------------------------------------------------------
+
+
+def campaign_form(template: Template, **changes: object) -> dict[str, object]:
+    form: dict[str, object] = {
+        "name": "Weekly",
+        "channel": "email",
+        "sender": "Shop <news@shop.example>",
+        "schedule": "now",
+        "time_zone": "UTC",
+        "max_lateness": "1",
+        "expires_after": "24",
+        "control_percent": "10",
+        "priority": "50",
+        "per_day": "1",
+        "lifetime": "3",
+        "variants-TOTAL_FORMS": "1",
+        "variants-INITIAL_FORMS": "0",
+        "variants-MIN_NUM_FORMS": "0",
+        "variants-MAX_NUM_FORMS": "1000",
+        "variants-0-name": "a",
+        "variants-0-template": str(template.pk),
+        "variants-0-weight": "1",
+    }
+    return form | changes
+
+
+def test_campaign_is_saved_as_a_draft(marketer: Client) -> None:
+    answer = marketer.post(url_of("campaign_add"), campaign_form(make_template()))
+    assert answer.status_code == 302
+    campaign = Campaign.objects.get()
+    assert (campaign.state, campaign.expires_after) == ("draft", timedelta(hours=24))
+    assert campaign.variants.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"sender": "nobody"}, "Write an address"),
+        ({"sender": "A\r\nBcc: x <a@b.example>"}, "One line only."),
+        ({"schedule": "at"}, "Is missing."),
+        ({"schedule": "recurring", "starts_at_0": "2026-12-01", "starts_at_1": "09:00",
+          "recurrence": "FREQ=SOMETIMES"}, "no recurrence rule"),
+        ({"schedule": "recurring", "starts_at_0": "2026-12-01", "starts_at_1": "09:00",
+          "recurrence": "FREQ=MINUTELY"}, "at most once an hour"),
+        ({"schedule": "launch"}, "Only in-app messages"),
+        ({"time_zone": "Mars/Olympus"}, "not one of the available choices"),
+        ({"control_percent": "101"}, "less than or equal to 100"),
+        ({"expires_after": "0"}, "greater than or equal to 0.25"),
+        ({"channel": "push"}, "This template is for E-mail, the campaign is for Push."),
+        ({"variants-0-weight": "0"}, "greater than or equal to 1"),
+        ({"starts_at_0": "soon", "starts_at_1": ""}, "valid date"),
+    ],
+)  # fmt: skip
+def test_wrong_campaign_gets_a_sentence_and_is_not_saved(
+    marketer: Client, change: dict[str, object], sentence: str
+) -> None:
+    answer = marketer.post(url_of("campaign_add"), campaign_form(make_template(), **change))
+    assert answer.status_code == 200
+    assert sentence in text_of(answer)
+    assert not Campaign.objects.exists()
+
+
+def test_launch_asks_first_with_the_number_of_people(marketer: Client) -> None:
+    for number in range(4):
+        make_profile(email=f"p{number}@mail.example", opted_in=("email",))
+    make_profile(email="quiet@mail.example")
+    campaign = make_campaign(segment=make_segment(rule={}), control_percent=25)
+    text = text_of(marketer.get(url_of("campaign_launch", campaign.pk)))
+    assert "about 3 people" in text
+    assert not Run.objects.exists()
+
+
+def test_launch_twice_makes_one_run_and_leads_to_it(marketer: Client) -> None:
+    make_profile(email="p@mail.example", opted_in=("email",))
+    campaign = make_campaign()
+    first = marketer.post(url_of("campaign_launch", campaign.pk))
+    second = marketer.post(url_of("campaign_launch", campaign.pk))
+    run = Run.objects.get()
+    assert first.headers["Location"] == url_of("run_change", run.pk)
+    assert second.headers["Location"] == url_of("run_change", run.pk)
+
+
+def test_campaign_that_is_not_ready_is_not_launched(marketer: Client) -> None:
+    campaign = make_campaign(sender="")
+    answer = marketer.post(url_of("campaign_launch", campaign.pk), follow=True)
+    assert "sender: is missing" in text_of(answer)
+    campaign.refresh_from_db()
+    assert campaign.state == "draft"
+    assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("button", "before", "after"),
+    [("pause", "active", "paused"), ("resume", "paused", "active"),
+     ("cancel", "active", "cancelled"), ("cancel", "draft", "cancelled")],
+)  # fmt: skip
+def test_buttons_move_the_campaign(marketer: Client, button: str, before: str, after: str) -> None:
+    campaign = make_campaign(state=before)
+    assert marketer.get(url_of(f"campaign_{button}", campaign.pk)).status_code == 200
+    campaign.refresh_from_db()
+    assert campaign.state == before
+    marketer.post(url_of(f"campaign_{button}", campaign.pk))
+    campaign.refresh_from_db()
+    assert campaign.state == after
+
+
+@pytest.mark.parametrize("button", ["pause", "resume", "cancel"])
+def test_illegal_move_is_told_and_changes_nothing(marketer: Client, button: str) -> None:
+    campaign = make_campaign(state="finished")
+    answer = marketer.post(url_of(f"campaign_{button}", campaign.pk), follow=True)
+    assert "is finished and cannot be" in text_of(answer)
+    campaign.refresh_from_db()
+    assert campaign.state == "finished"
+
+
+def test_duplicate_is_a_draft(marketer: Client) -> None:
+    campaign = make_campaign(name="Weekly", state="finished")
+    marketer.post(url_of("campaign_copy", campaign.pk))
+    copy = Campaign.objects.exclude(pk=campaign.pk).get()
+    assert (copy.name, copy.state) == ("Copy of Weekly", "draft")
+
+
+def test_test_message_goes_to_a_known_person(marketer: Client) -> None:
+    profile = make_profile(user_id="ada", email="ada@mail.example", opted_in=("email",))
+    campaign = make_campaign()
+    marketer.post(url_of("campaign_send_test", campaign.pk), {"person": "ada"})
+    assert Message.objects.get().profile_id == profile.pk
+    answer = marketer.post(url_of("campaign_send_test", campaign.pk), {"person": "nobody"})
+    assert "Nobody has this number" in text_of(answer)
+    assert Message.objects.count() == 1
+
+
+def test_launched_campaign_cannot_be_edited(marketer: Client) -> None:
+    campaign = make_campaign(name="Weekly", state="active")
+    template = campaign.variants.get().template
+    form = campaign_form(template, name="Renamed", control_percent="90")
+    marketer.post(url_of("campaign_change", campaign.pk), form)
+    campaign.refresh_from_db()
+    assert (campaign.name, campaign.control_percent) == ("Renamed", 0)
+
+
+def test_unknown_campaign_is_not_found(marketer: Client) -> None:
+    for button in ("launch", "pause", "resume", "cancel", "copy", "send_test"):
+        assert marketer.post(url_of(f"campaign_{button}", 4711)).status_code == 404
+    assert marketer.post(url_of("campaign_launch", "x")).status_code == 404
+
+
+# --- runs -----------------------------------------------------------------------------------
+
+
+def test_missed_run_waits_for_a_button(marketer: Client) -> None:
+    run = make_run(state="missed")
+    assert "Send it although it is late" in text_of(marketer.get(url_of("run_change", run.pk)))
+    marketer.post(url_of("run_start", run.pk))
+    run.refresh_from_db()
+    assert run.state == "planning"
+
+
+def test_spreadsheet_takes_no_name_for_a_formula(marketer: Client) -> None:
+    run = make_run(campaign=make_campaign(name="=1+1"), at=NOON)
+    lines = text_of(marketer.get(url_of("run_download", run.pk))).splitlines()
+    assert lines[0] == "section,name,figure,value"
+    assert "run,'=1+1,planned,0" in lines

@@ -1,0 +1,162 @@
+"""Messages into drafts, with the real recommender over a small catalog."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from campaigns.compose import compose
+from campaigns.fanout import new_message
+from campaigns.models import Variant
+from catalog import snapshot
+from delivery import links
+from delivery.policy import Drop
+from recommendations.models import HandPicked
+from tests.factories import (
+    make_campaign,
+    make_catalog,
+    make_profile,
+    make_slot,
+    make_template,
+)
+
+pytestmark = pytest.mark.django_db
+BODY = (
+    "<p>Hi {{ profile.first_name }}</p>{% for p in slots.picks %}"
+    '<a href="{{ p.link }}">{{ p.name }}</a>{% endfor %}'
+    '<a href="https://shop.example/p2">two</a><a href="{{ unsubscribe_url }}">leave</a>'
+)
+
+
+@pytest.fixture(autouse=True)
+def shop():
+    snapshot.forget()
+    links.forget_kept()
+    make_catalog(products=3)
+    HandPicked.objects.create(catalog="default", item_ids=["p1", "p2", "p3"])
+    yield
+    snapshot.forget()
+
+
+def make_mail(*, body=BODY, subject="For {{ profile.first_name }}", slot=True, **fields):
+    template = make_template(body=body, subject=subject)
+    if slot:
+        make_slot(template=template, ladder=["hand_picked"], maximum=2, **fields)
+    return make_campaign(template=template)
+
+
+def message_for(campaign, profile, now, **fields):
+    return new_message(
+        campaign, campaign.variants.first(), profile_id=profile.pk, now=now, **fields
+    )
+
+
+def clicks_in(html):
+    tokens = re.findall(r'href="[^"]*/t/c/([^"]+)"', html)
+    return [(click.item, click.position) for click in map(links.read_click, tokens)]
+
+
+def test_a_mail_is_filled_tracked_and_ready_to_send(now):
+    campaign = make_mail()
+    message = message_for(campaign, make_profile(email=" ana@x.example ", first_name="Ana"), now)
+    [draft] = compose([message], now=now)
+    assert (draft.message_id, draft.key, draft.address) == (
+        message.id,
+        message.key,
+        "ana@x.example",
+    )
+    assert draft.content.subject == "For Ana"
+    assert draft.content.sender == "Shop <shop@shop.example>"
+    assert draft.content.unsubscribe_url == links.unsubscribe_url(message)
+    assert f'href="{links.unsubscribe_url(message)}"' in draft.content.html
+    assert "Product p1" in draft.content.html
+    assert "Product p1" in draft.content.text
+    assert clicks_in(draft.content.html) == [("p1", 1), ("p2", 2), ("p2", 2)]
+    assert links.open_url(message) in draft.content.html
+    assert [(one["slot"], one["item"], one["rank"]) for one in draft.items] == [
+        ("picks", "p1", 1),
+        ("picks", "p2", 2),
+    ]
+
+
+def test_drafts_come_in_the_order_of_their_messages(now):
+    one, other = make_mail(subject="one"), make_mail(subject="other")
+    profiles = [make_profile(email=f"{n}@x.example") for n in range(4)]
+    messages = [message_for((one, other)[n % 2], profiles[n], now) for n in range(4)]
+    drafts = compose(messages, now=now)
+    assert [draft.message_id for draft in drafts] == [message.id for message in messages]
+    assert [draft.content.subject for draft in drafts] == ["one", "other", "one", "other"]
+
+
+def test_without_an_address_the_door_gets_an_empty_draft_and_says_why(now):
+    campaign = make_mail()
+    for profile in (make_profile(), make_profile(email=7), make_profile(email="")):
+        [draft] = compose([message_for(campaign, profile, now)], now=now)
+        assert (draft.address, draft.content.html) == ("", "")
+
+
+def test_one_person_a_template_breaks_on_does_not_stop_the_others(now):
+    campaign = make_mail(subject="{{ 6 | divided_by: profile.children }}", slot=False)
+    children = [2, 0, 3]
+    messages = [
+        message_for(campaign, make_profile(email=f"{n}@x.example", children=n), now)
+        for n in children
+    ]
+    first, broken, last = compose(messages, now=now)
+    assert (first.content.subject, last.content.subject) == ("3", "2")
+    assert broken == Drop("template_error")
+
+
+def test_a_short_slot_drops_the_message_where_it_says_so(now):
+    campaign = make_mail(
+        minimum=2, on_short="drop_message", filter={"column": "price", "op": ">", "value": 2}
+    )
+    message = message_for(campaign, make_profile(email="a@x.example"), now)
+    assert compose([message], now=now) == [Drop("slot_short")]
+
+
+def test_a_mail_that_says_nothing_is_not_sent(now):
+    campaign = make_mail(subject="{{ profile.nothing }}")
+    message = message_for(campaign, make_profile(email="a@x.example"), now)
+    assert compose([message], now=now) == [Drop("no_content")]
+
+
+def test_a_wording_taken_out_meanwhile_is_not_sent(now):
+    campaign = make_mail()
+    message = message_for(campaign, make_profile(email="a@x.example"), now)
+    Variant.objects.all().delete()
+    assert compose([message], now=now) == [Drop("no_content")]
+
+
+def test_a_push_goes_to_its_device_with_a_tracked_link(now):
+    template = make_template(
+        channel="push", title="{{ slots.picks[0].name }}", body="x",
+        link="{{ slots.picks[0].link }}", image_url="{{ slots.picks[0].image_url }}",
+    )  # fmt: skip
+    make_slot(template=template, ladder=["hand_picked"], maximum=1)
+    campaign = make_campaign(channel="push", template=template)
+    person = make_profile(push_token="tok")
+    device = f"d{person.pk}"
+    [draft, gone] = compose(
+        [
+            message_for(campaign, person, now, address_id=device),
+            message_for(campaign, person, now, address_id="another"),
+        ],
+        now=now,
+    )
+    assert (draft.address, gone.address) == ("tok", "")
+    assert draft.content.title == "Product p1"
+    assert draft.content.image == "https://shop.example/p1.jpg"
+    click = links.read_click(draft.content.link.rsplit("/", 1)[1])
+    assert (click.profile_id, click.item, click.position) == (person.pk, "p1", 1)
+    assert draft.content.ttl_seconds == timedelta(hours=24).total_seconds()
+
+
+def test_an_own_link_of_a_push_is_tracked_too(now):
+    campaign = make_campaign(
+        channel="push", template=make_template(channel="push", link="https://shop.example/sale")
+    )
+    person = make_profile(push_token="tok")
+    [draft] = compose([message_for(campaign, person, now, address_id=f"d{person.pk}")], now=now)
+    click = links.read_click(draft.content.link.rsplit("/", 1)[1])
+    assert links.find_target(click.link) == "https://shop.example/sale"
