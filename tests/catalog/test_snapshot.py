@@ -233,9 +233,12 @@ def test_ages_count_live_products(now):
     assert snapshot.ages(now) == {"default": {"age_seconds": 300.0, "products": 2}}
 
 
+PLACE = ("NAME", "USER", "PASSWORD", "HOST", "PORT")
 OTHER_PROCESS = """
 import json, sys
 import django
+from django.conf import settings
+settings.DATABASES["default"].update(json.loads(sys.argv[1]))
 django.setup()
 from catalog import snapshot
 snapshot.CHECK_SECONDS = 0.0
@@ -247,14 +250,14 @@ for line in sys.stdin:
 
 @pytest.mark.django_db(transaction=True)
 def test_another_process_sees_a_change():
-    url = "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**connection.settings_dict)
+    place = {part: connection.settings_dict[part] for part in PLACE}
     catalog = make_catalog(products=2)
     other = subprocess.Popen(
-        [sys.executable, "-c", OTHER_PROCESS],
+        [sys.executable, "-c", OTHER_PROCESS, json.dumps(place)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "engage.settings"},
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "engage.settings"},
     )
     try:
         first = ask(other)
