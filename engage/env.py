@@ -24,7 +24,7 @@ def text(name: str, default: str = "") -> str:
             return Path(path).read_text().strip()
         except OSError as exc:
             raise SettingError(f"{name}_FILE", f"cannot be read: {exc}") from exc
-    return os.environ.get(name, default)
+    return os.environ.get(name) or default  # an empty variable is like none
 
 
 def choice(name: str, default: str, *, options: tuple[str, ...]) -> str:
