@@ -5,6 +5,7 @@ from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
+from engage.collector import access
 from engage.collector.forms import NewKeyForm
 from engage.collector.models import Quarantined, SdkKey, Source
 from engage.lib import clock, screen
@@ -77,8 +78,6 @@ class SdkKeyAdmin(Page):
         if request.method != "POST" or not form.is_valid():
             question = Question(title="A new key", button="Make the key", form=form)
             return self.ask(request, question, deed=str, back=back)
-        from engage.collector import access
-
         source, kind = form.cleaned_data["source"], form.cleaned_data["kind"]
         context = {
             "title": "A new key",
@@ -101,7 +100,11 @@ class SdkKeyAdmin(Page):
 
         def deed() -> str:
             SdkKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=clock.now())
-            return f"The key {key.hint}… is revoked."
+            access.forget_keys()
+            seconds = round(access.REMEMBER_SECONDS)
+            return (
+                f"The key {key.hint}… is revoked; in {seconds} seconds nobody takes it any more."
+            )
 
         question = Question(
             title=f"Revoke {key.hint}…",

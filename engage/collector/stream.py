@@ -1,0 +1,220 @@
+"""The queue between the doors and ingest: a Redis stream, one entry for each body.
+
+An entry leaves the stream only after its events are in PostgreSQL: the stream is never trimmed.
+Where it is too deep, the doors refuse.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import redis
+from django.conf import settings
+
+from engage.collector.errors import QueueFull
+from engage.lib.errors import Unavailable
+from engage.lib.redis import Commands, Part, client, key
+
+GROUP: Final = "ingest"
+Note = Callable[[Commands], None]
+
+
+class Entry(NamedTuple):
+    """One body that was acknowledged."""
+
+    id: str
+    source_id: int
+    received_ms: int
+    form: str  # format and kind: "segment/batch"
+    body: bytes
+    seed: str = ""  # message ids of events without one are made from it
+    deliveries: int = 1  # how often a consumer began with it, this time included
+
+
+def name() -> str:
+    return key("events")
+
+
+# --- the doors' side -------------------------------------------------------------------------
+
+
+class Depth:
+    """How deep the stream was when this process last looked, which every `add` does."""
+
+    known = 0
+
+
+def add(
+    *,
+    source_id: int,
+    received_ms: int,
+    form: str,
+    body: bytes,
+    seed: str = "",
+    note: Note | None = None,
+) -> None:
+    """Put a body into the stream; it is on the disk when this returns.
+
+    `note` may add commands of its own to the same round trip. Safe to run twice: events are stored
+    once by their message ids.
+
+    Raises
+    ------
+    QueueFull
+        The stream has STREAM_MAX_ENTRIES, or Redis its memory full; nothing was added.
+    Unavailable
+        Redis is away, or cannot write; the events may come again.
+    """
+    stream = name()
+    refuse_when_full(stream)
+    commands = Commands()
+    fields: tuple[Part, ...] = ("s", source_id, "t", received_ms, "f", form, "b", body)
+    if seed:
+        fields += ("m", seed)
+    commands.add("XADD", stream, "*", *fields)
+    commands.add("XLEN", stream)
+    if note is not None:
+        note(commands)
+    added, Depth.known, *_ = execute(commands)
+    if isinstance(added, redis.ResponseError):
+        Depth.known = 0
+        raise refusal_of(added) from added
+
+
+def refuse_when_full(stream: str) -> None:
+    """Several processes may pass at once: the bound is exceeded by a few entries, no more."""
+    if Depth.known < settings.STREAM_MAX_ENTRIES:
+        return
+    commands = Commands()
+    commands.add("XLEN", stream)
+    [Depth.known] = execute(commands)
+    if Depth.known >= settings.STREAM_MAX_ENTRIES:
+        raise QueueFull("Too many events wait to be stored. Send again later.")
+
+
+def execute(commands: Commands) -> list[Any]:
+    try:
+        return commands.execute()
+    except (redis.ConnectionError, redis.TimeoutError) as exc:
+        raise Unavailable("The queue is away. Send again later.") from exc
+
+
+def refusal_of(error: redis.ResponseError) -> QueueFull | Unavailable:
+    if isinstance(error, redis.exceptions.OutOfMemoryError):
+        return QueueFull("The queue's memory is full. Send again later.")
+    return Unavailable("The queue cannot be written to. Send again later.", detail=str(error))
+
+
+# --- ingest's side ---------------------------------------------------------------------------
+
+
+def read_new(consumer: str, *, count: int, block_ms: int | None = None) -> list[Entry]:
+    """Entries that no consumer has begun with. Redis notes that this one did, before it does."""
+    try:
+        answer: Any = client().xreadgroup(
+            GROUP, consumer, {name(): ">"}, count=count, block=block_ms
+        )
+    except redis.ResponseError as exc:
+        if "NOGROUP" not in str(exc):
+            raise
+        make_group()
+        return []
+    return [entry_of(raw_id, fields) for _, found in answer or () for raw_id, fields in found]
+
+
+def make_group() -> None:
+    """From the first entry on: what was added before any consumer lived is not left out."""
+    try:
+        client().xgroup_create(name(), GROUP, id="0", mkstream=True)
+    except redis.ResponseError as exc:
+        if "BUSYGROUP" not in str(exc):
+            raise
+
+
+def take_over(
+    consumer: str, *, own_idle_ms: Callable[[int], int], idle_ms: int
+) -> Iterator[Entry]:
+    """Entries somebody began with and did not finish, one at a time; each counts as begun again.
+
+    Own ones after `own_idle_ms(deliveries)`, those of other consumers after `idle_ms`. One at a
+    time, because a crash shall count for the entry that caused it and for no other.
+    """
+    for pending in list_pending():
+        owner = pending["consumer"].decode()
+        deliveries = pending["times_delivered"]
+        wait = own_idle_ms(deliveries) if owner == consumer else idle_ms
+        if pending["time_since_delivered"] < wait:
+            continue
+        claimed: Any = client().xclaim(
+            name(), GROUP, consumer, wait, [pending["message_id"]], retrycount=deliveries + 1
+        )
+        for raw_id, fields in claimed:
+            if fields is not None:
+                yield entry_of(raw_id, fields)._replace(deliveries=deliveries + 1)
+
+
+def list_pending() -> list[dict[str, Any]]:
+    try:
+        found: Any = client().xpending_range(name(), GROUP, "-", "+", 1000)
+    except redis.ResponseError as exc:
+        if "NOGROUP" not in str(exc):
+            raise
+        return []
+    return list(found)
+
+
+def hold(consumer: str, entries: Sequence[Entry]) -> None:
+    """The consumer still works on them: others leave them alone. It is no new delivery."""
+    if entries:
+        client().xclaim(name(), GROUP, consumer, 0, [entry.id for entry in entries], justid=True)
+
+
+def remove(entries: Sequence[Entry]) -> None:
+    """Their events are stored: take them out of the stream."""
+    if not entries:
+        return
+    ids = [entry.id for entry in entries]
+    pipe = client().pipeline(transaction=True)
+    pipe.xack(name(), GROUP, *ids)
+    pipe.xdel(name(), *ids)
+    pipe.execute()
+
+
+def entry_of(raw_id: bytes, fields: dict[bytes, bytes]) -> Entry:
+    return Entry(
+        id=raw_id.decode(),
+        source_id=int(fields[b"s"]),
+        received_ms=int(fields[b"t"]),
+        form=fields[b"f"].decode(),
+        body=fields[b"b"],
+        seed=fields.get(b"m", b"").decode(),
+    )
+
+
+# --- health ----------------------------------------------------------------------------------
+
+
+def health() -> dict[str, float]:
+    """How many entries wait and how old the oldest is."""
+    pipe = client().pipeline(transaction=False)
+    pipe.xlen(name())
+    pipe.xrange(name(), count=1)
+    depth, oldest = pipe.execute()
+    if not oldest:
+        return {"oldest_seconds": 0.0, "depth": depth}
+    added_ms = int(oldest[0][0].split(b"-")[0])
+    return {"oldest_seconds": max(0.0, round(time.time() - added_ms / 1000, 3)), "depth": depth}
+
+
+def is_durable() -> bool | None:
+    """Whether what Redis acknowledged survives a power cut; None where it will not say."""
+    try:
+        said: Any = client().config_get("append*")
+    except redis.ResponseError:
+        return None
+    found = {as_text(name): as_text(value) for name, value in said.items()}
+    return found.get("appendonly") == "yes" and found.get("appendfsync") == "always"
+
+
+def as_text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
