@@ -52,10 +52,25 @@ class Artifact:
     item_ids: list[str]
     arrays: Mapping[str, NDArray[Any]]
     facts: Mapping[str, Any]  # whatever the build wrote beside the arrays
+    folder: Path
+    stamp: tuple[tuple[int, int, int], ...]  # of each file, when it was proved
 
     def reading(self, name: str) -> Readings:
         """Neighbours and strengths: "personal", "similar" or "next"."""
         return self.arrays[f"{name}_items"], self.arrays[f"{name}_scores"]
+
+    def is_unchanged(self) -> bool:
+        """Whether the mapped files are still those that were proved; costs no reading."""
+        try:
+            return stamp_of(self.folder) == self.stamp
+        except OSError:
+            return False
+
+
+def stamp_of(folder: Path) -> tuple[tuple[int, int, int], ...]:
+    """What changes when a file is written, cut or replaced."""
+    found = (os.stat(folder / f"{name}.npy") for name in ARRAYS)
+    return tuple((one.st_ino, one.st_size, one.st_mtime_ns) for one in found)
 
 
 def write(
@@ -142,6 +157,7 @@ def load(folder: Path, *, checksum: str, build_id: int) -> Artifact:
         If anything is missing, shorter, longer or different.
     """
     try:
+        stamp = stamp_of(folder)  # first: what is written meanwhile must not pass for proved
         files, facts = read_manifest(folder, checksum)
         arrays = {name: map_array(folder / f"{name}.npy", files[name]) for name in ARRAYS}
         check_shapes(arrays)
@@ -151,7 +167,7 @@ def load(folder: Path, *, checksum: str, build_id: int) -> Artifact:
             f"The artifact in {folder.name} is damaged and is not served.",
             detail=f"{type(exc).__name__}: {exc}",
         ) from exc
-    return Artifact(build_id, item_ids, arrays, facts)
+    return Artifact(build_id, item_ids, arrays, facts, folder, stamp)
 
 
 def read_manifest(folder: Path, checksum: str) -> tuple[dict[str, Any], dict[str, Any]]:

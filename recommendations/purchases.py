@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
 from django.db import connection
 
 from engage.profiles import extract
 
 # One range of the primary key per profile.
 FIND: Final = """
-SELECT e.profile_id, e.name, e.properties
+SELECT e.profile_id, e.name, e.properties::text
 FROM profiles_event e JOIN unnest(%s::text[], %s::timestamptz[]) AS w (name, since)
   ON e.name = w.name AND e.ts >= w.since
 WHERE e.profile_id = ANY(%s) AND e.ts >= %s
@@ -28,5 +29,6 @@ def list_items(
             FIND, [list(since), list(since.values()), list(profile_ids), min(since.values())]
         )
         for profile_id, name, properties in cursor:
-            found.setdefault(profile_id, set()).update(extract.items(name, properties))
+            items = extract.items(name, msgspec.json.decode(properties))
+            found.setdefault(profile_id, set()).update(items)
     return found

@@ -70,7 +70,7 @@ def refresh(catalog: str, mine: Held) -> None:
     """Choose anew when the candidates changed; otherwise keep what is mapped."""
     rows = list_servable(catalog)
     key = tuple((row.pk, row.checksum) for row in rows)
-    if key != mine.key:
+    if key != mine.key or (mine.artifact is not None and not mine.artifact.is_unchanged()):
         mine.key = key
         mine.artifact = first_good(rows, now_held=mine.artifact)
 
@@ -88,7 +88,7 @@ def list_servable(catalog: str) -> list[Build]:
 
 def first_good(rows: list[Build], *, now_held: Artifact | None) -> Artifact | None:
     for row in rows:
-        if now_held is not None and now_held.build_id == row.pk:
+        if now_held is not None and now_held.build_id == row.pk and now_held.is_unchanged():
             return now_held  # its pages were proved when they were mapped
         try:
             return artifact.load(folder_of(row), checksum=row.checksum, build_id=row.pk)

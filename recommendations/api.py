@@ -1,0 +1,107 @@
+"""Recommendations for other systems. Mounted with server-key auth by `engage/urls.py`."""
+
+import json
+from typing import Any, Final
+
+from django.http import HttpRequest
+from ninja import Router
+
+from catalog import filters, snapshot
+from catalog.filters import Filter
+from engage.lib import clock
+from engage.lib.errors import InvalidInput
+from engage.profiles import activity, identity
+from recommendations import registry, serve
+
+router = Router(tags=["recommendations"])
+MOST: Final = 100
+FILTER_MAX_CHARACTERS: Final = 10_000
+
+
+@router.get("/recommendations", summary="Recommend products to a person")
+def get_recommendations(
+    request: HttpRequest,
+    userId: str = "",
+    anonymousId: str = "",
+    strategy: str = "personal",
+    n: int = 10,
+    filter: str = "",
+    catalog: str = "default",
+    itemId: str = "",
+) -> dict[str, Any]:
+    """The best products for a person now, each with what it is shown for.
+
+    Somebody unknown, or nobody named, gets what is popular. `strategy` is the first rung of the
+    ladder; `similar` and `next` are the neighbours of `itemId`. `filter` is JSON in the language
+    of the catalog's filters. `short` says that fewer than `n` were found.
+    """
+    check(userId=userId, anonymousId=anonymousId, catalog=catalog, itemId=itemId)
+    if not 1 <= n <= MOST:
+        raise InvalidInput(f"n is {n}, expected 1 to {MOST}.")
+    products = snapshot.current(catalog)
+    if itemId and itemId not in products.index:
+        raise InvalidInput(f"itemId {itemId[:80]!r} is not a product of catalog {catalog!r}.")
+    filled = serve.recommend(
+        [meet(user_id=userId, anonymous_id=anonymousId)],
+        catalog=catalog,
+        n=n,
+        strategy=strategy,
+        filter=parse_filter(filter, products),
+        item=itemId,
+        now=clock.now(),
+    )[0]
+    model = registry.live(catalog)
+    return {
+        "items": list_items(filled.picks, snapshot.current(catalog)),
+        "strategy": strategy,
+        "build": model and model.build_id,
+        "short": filled.short,
+    }
+
+
+def check(**parameters: str) -> None:
+    for name, value in parameters.items():
+        if "\x00" in value or len(value) > 255:
+            raise InvalidInput(f"{name} has a NUL character or more than 255 characters.")
+
+
+def meet(*, user_id: str, anonymous_id: str) -> serve.Who:
+    """The person behind the ids, with what they did a moment ago."""
+    if not user_id and not anonymous_id:
+        return serve.Who(None, [])
+    profile_id = identity.find_profile_id(
+        user_id=user_id or None, anonymous_id=anonymous_id or None
+    )
+    touches = activity.recent(profile_id, user_id=user_id, anonymous_id=anonymous_id)
+    return serve.Who(profile_id, touches)
+
+
+def parse_filter(text: str, products: snapshot.Snapshot) -> Filter | None:
+    if not text:
+        return None
+    if len(text) > FILTER_MAX_CHARACTERS:
+        raise InvalidInput(f"filter is longer than {FILTER_MAX_CHARACTERS:,} characters.")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidInput(f"filter is not JSON: {exc}") from exc
+    return filters.parse(data, types=products.types) if data else None
+
+
+def list_items(picks: list[serve.Pick], products: snapshot.Snapshot) -> list[dict[str, Any]]:
+    """Cards with what each was picked for; a product deleted in this very moment is left out."""
+    found = []
+    for pick in picks:
+        row = products.index.get(pick.item)
+        if row is not None:
+            found.append(
+                products.card(row)
+                | {
+                    "score": round(pick.score, 6),
+                    "rank": pick.rank,
+                    "rung": pick.rung,
+                    "source": pick.source,
+                    "reason": pick.reason,
+                }
+            )
+    return found

@@ -1,0 +1,26 @@
+"""Bells for builds; the queue "build" has one worker, and a lock keeps a second build out."""
+
+from celery import shared_task
+
+from catalog.models import Catalog
+from engage.lib import clock
+from recommendations import build as builds
+from recommendations.errors import BuildRunning
+
+HOURS = 3600
+
+
+@shared_task(queue="build", time_limit=6 * HOURS, soft_time_limit=6 * HOURS - 60)  # type: ignore[untyped-decorator]
+def build(catalog: str) -> None:
+    """Safe to run twice: the second finds the lock taken, or builds the same bits again."""
+    try:
+        builds.run(catalog, now=clock.now())
+    except BuildRunning:
+        return  # the next tick or click asks again
+
+
+@shared_task(queue="build")  # type: ignore[untyped-decorator]
+def build_all() -> None:
+    """Safe to run twice."""
+    for name in Catalog.objects.order_by("name").values_list("name", flat=True):
+        build.delay(name)

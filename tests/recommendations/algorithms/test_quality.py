@@ -1,0 +1,43 @@
+import math
+
+import numpy as np
+import pytest
+
+from recommendations.algorithms.quality import measure
+
+OCCURRENCES = np.array([4, 2, 1, 1, 0])
+
+
+def figures(lists, targets, k=2):
+    rows = [np.array(items, np.int32) for items in targets]
+    return measure(np.array(lists, np.int32), rows, occurrences=OCCURRENCES, k=k)
+
+
+def test_by_hand():
+    found = figures([[0, 1], [2, 3]], [[1], [2, 4, 0]])
+    second = 1 / math.log2(3)
+    assert found == pytest.approx(
+        {
+            "hr@2": 1.0,
+            "ndcg@2": (second + 1 / (1 + second)) / 2,
+            "recall@2": (1 + 1 / 3) / 2,
+            "mrr@2": (1 / 2 + 1) / 2,
+            "coverage@2": 4 / 5,
+            "novelty": (1 + 2 + 3 + 3) / 4,
+        }
+    )
+
+
+def test_no_hit_is_zero_and_empty_places_hit_nothing():
+    found = figures([[-1, -1]], [[3]])
+    assert (found["hr@2"], found["ndcg@2"], found["mrr@2"], found["coverage@2"]) == (0, 0, 0, 0)
+    assert found["novelty"] == 0
+
+
+def test_perfect_list_has_ndcg_one():
+    assert figures([[0, 1]], [[0, 1, 2]])["ndcg@2"] == 1.0
+
+
+def test_nobody_to_measure_is_an_error():
+    with pytest.raises(ValueError, match="no profile"):
+        figures(np.zeros((0, 2)), [])

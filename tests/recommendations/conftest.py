@@ -1,0 +1,14 @@
+import pytest
+
+from recommendations import hand_picked, shelf
+
+
+@pytest.fixture(autouse=True)
+def own_place(settings, tmp_path):
+    """A data folder of its own, and nothing remembered from the test before."""
+    settings.DATA_DIR = tmp_path
+    shelf.forget()
+    hand_picked.forget()
+    yield tmp_path
+    shelf.forget()
+    hand_picked.forget()
