@@ -161,6 +161,7 @@ def load(folder: Path, *, checksum: str, build_id: int) -> Artifact:
         files, facts = read_manifest(folder, checksum)
         arrays = {name: map_array(folder / f"{name}.npy", files[name]) for name in ARRAYS}
         check_shapes(arrays)
+        check_neighbours(arrays)
         item_ids = decode_ids(arrays["item_text"], arrays["item_start"])
     except (OSError, KeyError, TypeError, ValueError, OverflowError) as exc:
         raise DamagedArtifact(
@@ -217,6 +218,14 @@ def check_shapes(arrays: Mapping[str, NDArray[Any]]) -> None:
         wanted = tuple(sizes[word] for word in shape)
         if arrays[name].shape != wanted or arrays[name].dtype.str != dtype:
             raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}")
+
+
+def check_neighbours(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """The compiled loops trust these numbers."""
+    for name in ("personal_items", "similar_items", "next_items"):
+        numbers = arrays[name]
+        if numbers.size and not (-1 <= int(numbers.min()) and int(numbers.max()) < len(numbers)):
+            raise ValueError(f"{name} names items that do not exist")
 
 
 def decode_ids(text: NDArray[np.uint8], start: NDArray[np.int64]) -> list[str]:
