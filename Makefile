@@ -1,0 +1,45 @@
+# make demo | test | lint | bench | up      each installs what is missing first
+
+PYTHON ?= python3
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo up test lint bench installed installed-dev
+.DEFAULT_GOAL := demo
+
+demo: installed
+	@$(PY) manage.py demo $(ARGS)
+
+up: installed
+	@$(PY) manage.py up $(ARGS)
+
+test: installed-dev
+	@$(PY) -m pytest $(ARGS)
+
+lint: installed-dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) manage.py makemigrations --check --dry-run
+
+bench: installed-dev
+	@$(PY) -m benchmarks $(ARGS)
+
+# Installed anew only when the list changed: its checksum is kept beside the packages.
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Engage needs Python 3.11 or newer: make $@ PYTHON=python3.11"; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv .venv \
+	  || { echo "Python cannot make .venv; on Debian: apt install python3-venv"; exit 1; }
+	@sum="$$(cat $(1) | cksum)"; \
+	  if [ "$$sum" != "$$(cat .venv/$(2) 2>/dev/null)" ]; then \
+	    echo "Installing $(lastword $(1)) into .venv (a few minutes the first time)"; \
+	    $(PIP) install -r $(lastword $(1)) && echo "$$sum" > .venv/$(2); \
+	  fi
+endef
+
+installed:
+	$(call install,requirements.txt,installed)
+
+installed-dev:
+	$(call install,requirements.txt requirements-dev.txt,installed-dev)
