@@ -1,188 +1,106 @@
-"""The answer when an app opens: its events are taken, then its in-app messages given, filled.
+"""The door for apps that open: their events are taken first, then their messages given."""
 
-No ORM here but the look at the live campaigns every few seconds.
-"""
-
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+import logging
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from campaigns import in_app, launch_facts
-from campaigns.in_app import Live, LiveCampaign, Standing
-from campaigns.launch_facts import Found
-from campaigns.personalise import Addressee, Person, Personal, personalise
-from campaigns.segments.match import EventFact, Facts
-from delivery import inapp
+import msgspec
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from redis.exceptions import ConnectionError as RedisAway
+from redis.exceptions import TimeoutError as RedisSlow
+
+from campaigns import launch_body
+from campaigns.in_app_messages import Happened, messages_for
+from campaigns.launch_body import LAUNCHED, LaunchBody
+from engage.collector import accept, access, filing, times
+from engage.collector.formats.event import Event, fault, word
+from engage.lib import api, clock
 from engage.lib.clock import from_millis, to_millis
-from engage.lib.ids import uuid7
 
-MOST_MESSAGES = 10  # of one answer, by priority
-SEEN = "Notification Viewed"
-# What an event of this very request may change of what the cache remembers.
-TELLING = frozenset({SEEN, "Consent Changed"})
-CARD = ("id", "name", "price", "currency", "image_url", "url", "link", "rank", "reason")
+logger = logging.getLogger(__name__)
+encode = msgspec.json.Encoder().encode
+
+AWAY = (OperationalError, InterfaceError, RedisAway, RedisSlow)
+BATCH_FORM = "segment/batch"
 
 
-def messages_for(
-    *,
-    user_id: str,
-    anonymous_id: str,
-    events: Sequence[Mapping[str, Any]],
-    seen: Sequence[str] | None,
-    now: datetime,
-) -> dict[str, Any]:
-    """The in-app messages of one person, and the ids the app should forget.
+@api.for_machines
+def view(request: HttpRequest) -> HttpResponse:
+    """POST /v1/app-launch: 200 with the messages and a result per event."""
+    if request.method != "POST":
+        raise api.MethodNotAllowed("Launch by POST.")
+    body = api.read_body(request, limit=settings.BATCH_MAX_BYTES)
+    launch = launch_body.parse(body)
+    who = access.open_to(request, body_key=launch.write_key)
+    now = clock.now()
+    taken = accept.accept_parsed(launch.batch, launch.body, who, now=now, form=BATCH_FORM)
+    if not taken.accepted and not launch.asked:
+        [refused] = taken.rejected  # the launch itself: nobody can be answered
+        return api.refusal(refused.code, refused.message)
+    answer = answer_for(launch, now=now)
+    answer |= {"accepted": taken.accepted, "rejected": taken.rejected}
+    return HttpResponse(encode(answer), content_type=api.JSON)
 
-    `events` are those of this request, already accepted; they count although nobody stored them.
+
+def answer_for(launch: LaunchBody, *, now: datetime) -> dict[str, Any]:
+    """The messages of the person who opened the app; none when they cannot be known.
+
+    The events are on the disk already, so a store that is away costs the messages only: an error
+    would make the app send everything again.
     """
-    live = in_app.cache.get()
-    if not live.campaigns:
-        return {"messages": [], "stale": _stale(live, seen)}
-    found = launch_facts.find(user_id=user_id, anonymous_id=anonymous_id, live=live, now=now)
-    if any(event.get("type") != "track" or event.get("event") in TELLING for event in events):
-        launch_facts.forget(user_id=user_id, anonymous_id=anonymous_id)
-    facts = _facts(found, events, now=now)
-    standing = _standing(found, events, person=user_id or anonymous_id, now=now)
-    chosen = [
-        one
-        for one in live.campaigns
-        if in_app.is_eligible(one, standing=standing, facts=facts, now=now)
-    ]
-    person = Person(found.known.profile_id, facts.attributes, found.touches)
-    messages = []
-    for campaign in chosen:
-        message = _message(campaign, person=person, standing=standing, now=now)
-        if message is not None:
-            messages.append(message)
-        if len(messages) == MOST_MESSAGES:
-            break
-    return {"messages": messages, "stale": _stale(live, seen)}
-
-
-def _facts(found: Found, events: Sequence[Mapping[str, Any]], *, now: datetime) -> Facts:
-    """Stored, hinted and this request's: each event once, by its message id."""
-    attributes = dict(found.known.attributes)
-    by_id: dict[str, EventFact] = {}
-    for stored in found.known.events:
-        by_id[stored.message_id] = EventFact(
-            stored.name, from_millis(stored.ts_ms), stored.properties, stored.message_id
+    user_id, anonymous_id = person_of(launch)
+    if not user_id and not anonymous_id:
+        return {"messages": [], "stale": []}
+    try:
+        return messages_for(
+            user_id=user_id,
+            anonymous_id=anonymous_id,
+            events=happened(launch, user_id, anonymous_id, now=now),
+            seen=launch.seen,
+            now=now,
         )
-    hinted: dict[str, list[Any]] = defaultdict(list)
-    for touch in found.hinted:
-        hinted[touch.message_id].append(touch)
-    fresh: list[EventFact] = []
-    for event in events:
-        if event.get("type") == "identify" and isinstance(event.get("traits"), Mapping):
-            attributes.update(event["traits"])
-        elif event.get("type", "track") == "track" and isinstance(event.get("event"), str):
-            properties = event.get("properties")
-            fact = EventFact(
-                event["event"], now, properties if isinstance(properties, Mapping) else {}
+    except AWAY as exc:
+        logger.warning("launch answered without messages", extra={"error": type(exc).__name__})
+        return {"messages": [], "stale": []}
+
+
+def person_of(launch: LaunchBody) -> tuple[str, str]:
+    """Whom the body names; if it names nobody that could be kept, who did the last event."""
+    own = Event("track", LAUNCHED, launch.user_id, launch.anonymous_id)
+    if fault(own) is not None:
+        if not launch.batch.events:
+            return "", ""
+        own = launch.batch.events[-1]
+    return word(own.user_id), word(own.anonymous_id)
+
+
+def happened(
+    launch: LaunchBody, user_id: str, anonymous_id: str, *, now: datetime
+) -> Sequence[Happened]:
+    """The events of this person; a queue may hold those of somebody who logged out since."""
+    received_ms, sent_at = to_millis(now), times.parse(launch.batch.sent_at)
+    found = []
+    for event in launch.batch.events:
+        if _is_of(event, user_id, anonymous_id):
+            millis = filing.time_of(event, sent_at=sent_at, received_ms=received_ms)
+            kind = event.type or ""
+            found.append(
+                Happened(
+                    kind=kind,
+                    name=word(event.event) if kind == "track" else kind,
+                    at=now if millis is None else from_millis(millis),
+                    properties=filing.properties_of(event, kind),
+                    traits=filing.traits_of(event) if kind == "identify" else {},
+                    message_id=word(event.message_id),
+                )
             )
-            message_id = event.get("messageId")
-            if isinstance(message_id, str) and message_id:
-                by_id.setdefault(message_id, fact)
-            else:
-                fresh.append(fact)
-    for message_id, touches in hinted.items():
-        products = [{"product_id": touch.item} for touch in touches]
-        at = from_millis(touches[0].ts_ms)
-        by_id.setdefault(
-            message_id, EventFact(touches[0].event, at, {"products": products}, message_id)
-        )
-    return Facts(attributes, [*by_id.values(), *fresh])
+    return found
 
 
-def _standing(
-    found: Found, events: Sequence[Mapping[str, Any]], *, person: str, now: datetime
-) -> Standing:
-    seen: dict[int, list[datetime]] = defaultdict(list)
-    for campaign_id, moments in launch_facts.impressions_of(found.known).items():
-        seen[campaign_id] = [from_millis(ms) for ms in moments]
-    opted_out = set(found.known.opted_out)
-    for event in events:
-        properties = event.get("properties")
-        if not isinstance(properties, Mapping):
-            continue
-        if event.get("event") == SEEN:
-            token = inapp.read_token(str(properties.get("token") or ""))
-            if token is not None:
-                seen[token.campaign_id].append(now)
-        elif event.get("event") == "Consent Changed" and properties.get("channel") == "in_app":
-            topic = str(properties.get("topic") or "")
-            (opted_out.add if properties.get("status") == "opted_out" else opted_out.discard)(
-                topic
-            )
-    known = found.known.profile_id
-    return Standing(
-        person=person if known is None else known,
-        opted_out=frozenset(opted_out),
-        impressions=seen,
-    )
-
-
-def _message(
-    live: LiveCampaign, *, person: Person, standing: Standing, now: datetime
-) -> dict[str, Any] | None:
-    """One message in the shape apps know; None when a slot or the template gives nothing."""
-    campaign = live.campaign
-    variant = in_app.variant_for(live, standing=standing)
-    [personal] = personalise(
-        variant.template,
-        [Addressee(person)],
-        campaign={"id": campaign.pk, "name": campaign.name},
-        slots=live.slots[variant.template_id],
-        now=now,
-    )
-    if personal.drop:
-        return None
-    expires_at = now + campaign.expires_after
-    if campaign.ends_at is not None:
-        expires_at = min(expires_at, campaign.ends_at)
-    return {
-        "id": live.id,
-        "variant": variant.name,
-        "priority": campaign.priority,
-        "expires_at": expires_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "content_type": personal.content.content_type,
-        "content": _content(personal),
-        "trigger": {"event": "App Launched", "where": []},
-        "limits": {
-            "per_session": 1,
-            "per_day": campaign.per_day,
-            "lifetime": campaign.lifetime,
-        },
-        "token": inapp.make_token(
-            campaign_id=campaign.pk,
-            variant_id=variant.pk,
-            message_id=uuid7(to_millis(now)),
-            profile_id=person.profile_id or 0,  # 0: nobody has stored this person yet
-            items=[(item["item"], item["rank"]) for item in personal.items],
-        ),
-    }
-
-
-def _content(personal: Personal) -> dict[str, Any]:
-    content = personal.content
-    button = {
-        "id": "cta",
-        "text": content.button,
-        "action": {"type": "url" if content.link else "close", "url": content.link, "kv": {}},
-    }
-    return {
-        "title": {"text": content.title},
-        "body": {"text": content.body},
-        "media": {"url": content.image_url, "type": "image"} if content.image_url else None,
-        "buttons": [button] if content.button else [],
-        "link": content.link,
-        "items": [{name: card[name] for name in CARD if name in card} for card in personal.cards],
-    }
-
-
-def _stale(live: Live, seen: Sequence[str] | None) -> list[str]:
-    """Of the ids the app holds, those that are over; without them, what was stopped lately."""
-    if seen is None:
-        return list(live.stale)
-    current = {one.id for one in live.campaigns}
-    return [one for one in seen if one not in current]
+def _is_of(event: Event, user_id: str, anonymous_id: str) -> bool:
+    if event.user_id:
+        return bool(event.user_id == user_id)
+    return bool(event.anonymous_id) and event.anonymous_id == anonymous_id

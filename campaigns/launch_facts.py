@@ -83,16 +83,12 @@ _encode = msgspec.msgpack.Encoder().encode
 def find(*, user_id: str, anonymous_id: str, live: Live, now: datetime) -> Found:
     """One round trip to Redis; a query more when the person was not here just now."""
     key = _key(user_id, anonymous_id)
-    pipe = redis.client().pipeline(transaction=False)
-    pipe.get(key)
-    hint_keys = [
-        activity.hint_key(user_id=user, anonymous_id=anonymous)
-        for user, anonymous in ((user_id, ""), ("", anonymous_id))
-        if user or anonymous
-    ]
-    for hint_key in hint_keys:
-        pipe.lrange(hint_key, 0, -1)
-    cached, *hints = pipe.execute()
+    commands = redis.Commands()
+    commands.get(key)
+    for user, anonymous in ((user_id, ""), ("", anonymous_id)):
+        if user or anonymous:
+            commands.lrange(activity.hint_key(user_id=user, anonymous_id=anonymous), 0, -1)
+    cached, *hints = commands.execute()
     known = _decode_known(cached) if cached else None
     if known is None:
         known = load(user_id=user_id, anonymous_id=anonymous_id, live=live, now=now)

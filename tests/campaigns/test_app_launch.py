@@ -1,232 +1,187 @@
-"""What an app gets when it opens, as a function; the door itself is in tests/flows."""
+"""The door for apps that open: what it takes, answers and refuses."""
 
-from datetime import datetime, timedelta
+import gzip
+import json
 
 import pytest
+from django.test import RequestFactory
 
-from campaigns import app_launch, in_app, launch_facts
+from campaigns import app_launch, in_app
 from catalog import snapshot
-from delivery import inapp
-from delivery.models import Interaction
-from engage.lib.clock import to_millis
-from engage.lib.ids import uuid7
-from engage.lib.redis import client
-from engage.profiles import activity
-from engage.profiles.activity import Touch
-from engage.profiles.models import Consent, Identity
+from engage.collector import access, ingest
+from engage.profiles.models import Device, Event
 from recommendations.models import HandPicked
-from tests.factories import (
-    make_campaign,
-    make_catalog,
-    make_profile,
-    make_segment,
-    make_slot,
-    make_template,
-)
+from tests.factories import make_campaign, make_catalog, make_slot, make_template
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_keys")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_keys")]
 
 
-@pytest.fixture(autouse=True)
-def shop():
+@pytest.fixture
+def key():
+    access.forget_keys()
+    return access.create_key("app", kind="write")
+
+
+@pytest.fixture
+def live():
+    """An in-app campaign with a slot, over four products."""
     snapshot.forget()
     in_app.cache.forget()
     make_catalog(products=4)
     HandPicked.objects.create(catalog="default", item_ids=["p1", "p2", "p3", "p4"])
-    yield
+    template = make_template(channel="in_app", title="Hello", button="Look")
+    make_slot(template=template, ladder=["hand_picked"], maximum=2)
+    yield make_campaign(channel="in_app", schedule="launch", state="active", template=template)
     snapshot.forget()
     in_app.cache.forget()
 
 
-def make_live(*, slot=True, template=None, **fields):
-    template = template or make_template(
-        channel="in_app", title="Hello {{ profile.first_name | default: 'you' }}",
-        body="For you", button="Look", link="https://shop.example/you",
+def launch(key, body, **headers):
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = RequestFactory().post(
+        "/v1/app-launch", raw, content_type="text/plain",
+        HTTP_AUTHORIZATION=f"Bearer {key}" if key else "", **headers,
     )  # fmt: skip
-    if slot:
-        make_slot(template=template, ladder=["hand_picked"], maximum=2)
-    return make_campaign(
-        channel="in_app", schedule="launch", state="active", template=template, **fields
-    )
+    response = app_launch.view(request)
+    return response.status_code, json.loads(response.content)
 
 
-def ask(now, *, user="ana", anonymous="", events=(), seen=None):
-    return app_launch.messages_for(
-        user_id=user, anonymous_id=anonymous, events=events, seen=seen, now=now
-    )
+def stored():
+    while ingest.ingest_once("test"):
+        pass
+    return list(Event.objects.order_by("ts", "message_id").values_list("name", "user_id"))
 
 
-def track(name, **properties):
-    return {"type": "track", "event": name, "properties": properties}
+def viewed(item="p1", **fields):
+    return {
+        "type": "track",
+        "event": "Product Viewed",
+        "properties": {"product_id": item},
+    } | fields
 
 
-def test_a_message_has_the_shape_that_apps_know(now):
-    profile = make_profile(user_id="ana", first_name="Ana")
-    campaign = make_live(priority=70, expires_after=timedelta(hours=1))
-    [message] = ask(now)["messages"]
-    token = message.pop("token")
-    items = message["content"].pop("items")
-    assert message == {
-        "id": f"cmp{campaign.pk}",
-        "variant": "a",
-        "priority": 70,
-        "expires_at": "2026-11-02T13:00:00Z",
-        "content_type": "modal",
-        "content": {
-            "title": {"text": "Hello Ana"},
-            "body": {"text": "For you"},
-            "media": None,
-            "buttons": [
-                {
-                    "id": "cta",
-                    "text": "Look",
-                    "action": {"type": "url", "url": "https://shop.example/you", "kv": {}},
-                }
-            ],
-            "link": "https://shop.example/you",
-        },
-        "trigger": {"event": "App Launched", "where": []},
-        "limits": {"per_session": 1, "per_day": 1, "lifetime": 3},
-    }
-    assert [(one["id"], one["rank"], one["price"]) for one in items] == [
-        ("p1", 1, "1.00"),
-        ("p2", 2, "2.00"),
+def test_events_are_taken_and_the_launch_itself_is_one(key, live):
+    body = {"userId": "ana", "batch": [viewed(messageId="m1")]}
+    status, answer = launch(key, body)
+    assert (status, answer["accepted"], answer["rejected"]) == (200, 2, [])
+    assert [one["id"] for one in answer["messages"]] == [f"cmp{live.pk}"]
+    assert len(answer["messages"][0]["content"]["items"]) == 2
+    assert sorted(stored()) == [("App Launched", "ana"), ("Product Viewed", "ana")]
+
+
+def test_what_was_bought_in_this_request_is_not_offered(key, live):
+    order = {"type": "track", "event": "Order Completed",
+             "properties": {"products": [{"product_id": "p1"}, {"product_id": "p2"}]}}  # fmt: skip
+    _, answer = launch(key, {"anonymousId": "phone", "batch": [order]})
+    items = answer["messages"][0]["content"]["items"]
+    assert [item["id"] for item in items] == ["p3", "p4"]
+
+
+def test_the_device_reaches_the_data_store(key):
+    device = {"id": "phone-1", "type": "ios", "token": "tok-1"}
+    launch(key, {"userId": "ana", "device": device, "context": {"device": {"model": "x"}}})
+    stored()
+    row = Device.objects.get()
+    assert (row.device_id, row.platform, row.token, row.model) == ("phone-1", "ios", "tok-1", "x")
+
+
+def test_a_launch_that_the_app_told_itself_is_not_told_twice(key):
+    own = {"type": "track", "event": "App Launched", "messageId": "l1"}
+    _, answer = launch(key, {"userId": "ana", "batch": [own]})
+    assert answer["accepted"] == 1
+    assert stored() == [("App Launched", "ana")]
+
+
+def test_a_launch_with_a_message_id_is_stored_once_when_it_comes_again(key):
+    for _ in range(2):
+        assert launch(key, {"userId": "ana", "messageId": "l1"})[1]["accepted"] == 1
+    assert stored() == [("App Launched", "ana")]
+
+
+def test_one_bad_event_costs_neither_the_others_nor_the_answer(key, live):
+    raw = b'{"userId": "ana", "batch": [{"type": "track"}, {"type": "track", "event": "A", '
+    raw += b'"properties": {"x": NaN}}, {"type": "track", "event": "B"}]}'
+    status, answer = launch(key, raw)
+    assert (status, answer["accepted"], len(answer["messages"])) == (200, 2, 1)
+    assert [(one["index"], one["code"]) for one in answer["rejected"]] == [
+        (0, "no_event_name"),
+        (1, "not_a_number"),
     ]
-    assert set(items[0]) >= {"id", "name", "price", "image_url", "url", "rank", "reason"}
-    facts = inapp.read_token(token)
-    assert (facts.profile_id, facts.campaign_id) == (profile.pk, campaign.pk)
-    assert [tuple(item) for item in facts.items] == [("p1", 1), ("p2", 2)]
 
 
-def test_somebody_never_seen_gets_the_lower_rungs(now):
-    make_live()
-    for person in ({"user": "nobody"}, {"user": "", "anonymous": "phone-1"}):
-        [message] = ask(now, **person)["messages"]
-        assert message["content"]["title"] == {"text": "Hello you"}
-        assert len(message["content"]["items"]) == 2
+def test_a_packed_body_with_a_key_inside_is_taken(key, live):
+    raw = gzip.compress(json.dumps({"userId": 7, "writeKey": key}).encode())
+    status, answer = launch("", raw, HTTP_CONTENT_ENCODING="gzip")
+    assert (status, answer["accepted"], len(answer["messages"])) == (200, 1, 1)
 
 
-def test_the_events_of_this_request_count_for_the_segment(now):
-    rule = {"did": "Product Viewed", "at_least": 2, "within_days": 1, "item": "p3"}
-    make_live(segment=make_segment(rule=rule))
-    view = track("Product Viewed", product_id="p3")
-    assert ask(now, events=[view])["messages"] == []
-    assert len(ask(now, events=[view, view])["messages"]) == 1
+def test_events_of_somebody_who_logged_out_are_theirs(key, live):
+    order = {"type": "track", "event": "Order Completed", "userId": "bo",
+             "properties": {"product_id": "p1"}}  # fmt: skip
+    _, answer = launch(key, {"userId": "ana", "batch": [order]})
+    assert answer["messages"][0]["content"]["items"][0]["id"] == "p1"
+    assert sorted(stored()) == [("App Launched", "ana"), ("Order Completed", "bo")]
 
 
-def test_an_event_told_twice_counts_once(now):
-    rule = {"did": "Product Viewed", "at_least": 2, "within_days": 1}
-    make_live(segment=make_segment(rule=rule))
-    view = track("Product Viewed", product_id="p3") | {"messageId": "m1"}
-    assert ask(now, events=[view, view])["messages"] == []
+def test_a_body_that_names_nobody_answers_for_who_did_the_last_event(key, live):
+    _, answer = launch(key, {"batch": [viewed(userId="ana")]})
+    assert (answer["accepted"], len(answer["messages"])) == (1, 1)
+    assert [one["code"] for one in answer["rejected"]] == ["no_identity"]
 
 
-def test_traits_of_this_request_count(now):
-    make_live(segment=make_segment(rule={"attribute": "plan", "op": "=", "value": "gold"}))
-    assert ask(now)["messages"] == []
-    [message] = ask(
-        now, events=[{"type": "identify", "traits": {"plan": "gold", "first_name": "Bo"}}]
-    )["messages"]
-    assert message["content"]["title"] == {"text": "Hello Bo"}
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "invalid_json"),
+        (b"{", "invalid_json"),
+        (b"[]", "invalid_json"),
+        (b"null", "invalid_json"),
+        (b"\xff\xfe", "invalid_json"),
+        (b'{"userId": "a"', "invalid_json"),
+        (b"[" * 100_000, "invalid_json"),
+        (b'{"a":' * 50_000, "invalid_json"),
+        (b'{"userId": {}}', "invalid_input"),
+        (b'{"userId": true}', "invalid_input"),
+        (b'{"userId": 1.5}', "invalid_input"),
+        (b'{"userId": "a\\u0000"}', "invalid_input"),
+        (b'{"userId": "\\ud800"}', "invalid_input"),
+        (b'{"userId": "a", "device": []}', "invalid_input"),
+        (b'{"userId": "a", "context": "x"}', "invalid_input"),
+        (b'{"userId": "a", "seen": [1]}', "invalid_input"),
+        (b'{"userId": "a", "batch": {}}', "invalid_input"),
+        (b'{"userId": "a", "context": ' + b'{"x":' * 60 + b"1" + b"}" * 61, "invalid_input"),
+        (b"{}", "no_identity"),
+        (b'{"userId": "null"}', "reserved_id"),
+        (b'{"userId": "' + b"a" * 300 + b'"}', "id_too_long"),
+    ],
+)
+def test_a_body_that_cannot_be_used_is_refused_with_a_sentence(key, live, body, code):
+    status, answer = launch(key, body)
+    assert (status, answer["success"], answer["code"]) == (400, False, code)
+    assert answer["message"]
+    assert stored() == []
 
 
-def test_what_was_bought_a_moment_ago_is_not_shown(now):
-    make_profile(user_id="ana")
-    make_live()
-    bought = Touch("p1", "Order Completed", to_millis(now), "m1")
-    activity.note_pending(client(), user_id="ana", anonymous_id="", touches=[bought])
-    [message] = ask(now)["messages"]
-    assert [item["id"] for item in message["content"]["items"]] == ["p2", "p3"]
+def test_every_bad_member_is_named_at_once(key):
+    _, answer = launch(key, {"userId": [], "device": 3, "seen": "x"})
+    assert answer["message"] == (
+        "userId: expected a text or a whole number (invalid_id); "
+        "device: expected an object (invalid_object); seen: expected a list of at most 200 texts"
+    )
 
 
-def test_a_hinted_event_counts_for_the_segment(now):
-    rule = {"did": "Product Viewed", "within_days": 1, "item": "p3"}
-    make_live(segment=make_segment(rule=rule))
-    viewed = Touch("p3", "Product Viewed", to_millis(now), "m1")
-    activity.note_pending(client(), user_id="ana", anonymous_id="", touches=[viewed])
-    assert len(ask(now)["messages"]) == 1
+def test_without_a_valid_key_nothing_is_taken(live, key):
+    for wrong in ("", "wk_wrong"):
+        status, answer = launch(wrong, {"userId": "ana"})
+        assert (status, answer["code"]) == (401, "invalid_write_key")
+    assert stored() == []
 
 
-def impression(profile, campaign, at: datetime):
-    Interaction.objects.create(
-        profile_id=profile.pk, id=uuid7(), key=uuid7(), message_id=uuid7(),
-        campaign_id=campaign.pk, run_id=None, variant_id=1, channel="in_app",
-        kind="impression", ts=at,
-    )  # fmt: skip
+def test_only_post_is_answered(key):
+    response = app_launch.view(RequestFactory().get("/v1/app-launch"))
+    assert response.status_code == 405
 
 
-def test_impressions_limit_a_day_and_a_lifetime(now):
-    profile, campaign = make_profile(user_id="ana"), make_live(per_day=1, lifetime=2)
-    impression(profile, campaign, now - timedelta(days=1))
-    assert len(ask(now)["messages"]) == 1
-    launch_facts.forget(user_id="ana", anonymous_id="")
-    impression(profile, campaign, now - timedelta(days=2))
-    assert ask(now)["messages"] == []
-
-
-def test_an_impression_told_in_this_request_counts_at_once(now):
-    make_profile(user_id="ana")
-    make_live()
-    [message] = ask(now)["messages"]
-    seen = track("Notification Viewed", token=message["token"])
-    assert ask(now, events=[seen])["messages"] == []
-    assert len(ask(now, events=[track("Notification Viewed", token="made up")])["messages"]) == 1
-
-
-def test_who_opted_out_gets_nothing(now):
-    profile = make_profile(user_id="ana")
-    make_live()
-    Consent.objects.create(profile=profile, channel="in_app", status="opted_out", stated_ms=0)
-    assert ask(now)["messages"] == []
-
-
-def test_opting_out_in_this_request_counts_at_once(now):
-    make_live(topic="sales")
-    stop = track("Consent Changed", channel="in_app", status="opted_out", topic="sales")
-    assert ask(now, events=[stop])["messages"] == []
-    other = track("Consent Changed", channel="email", status="opted_out")
-    assert len(ask(now, events=[other])["messages"]) == 1
-
-
-def test_another_persons_device_lends_nothing(now):
-    make_profile(user_id="bo", anonymous_id="tablet")
-    Identity.objects.filter(value="tablet").update(claimed_by="bo", claimed_ms=1)
-    make_profile(user_id="ana")
-    make_live()
-    bought = Touch("p1", "Order Completed", to_millis(now), "m1")
-    activity.note_pending(client(), user_id="", anonymous_id="tablet", touches=[bought])
-    [message] = ask(now, user="ana", anonymous="tablet")["messages"]
-    assert message["content"]["items"][0]["id"] == "p1"
-
-
-def test_messages_come_by_priority_and_ended_ones_are_stale(now):
-    low, high = make_live(priority=1), make_live(priority=9)
-    ended = make_live()
-    ended.state = "cancelled"
-    ended.save()
-    answer = ask(now)
-    assert [one["id"] for one in answer["messages"]] == [f"cmp{high.pk}", f"cmp{low.pk}"]
-    assert answer["stale"] == [f"cmp{ended.pk}"]
-    held = ask(now, seen=[f"cmp{low.pk}", f"cmp{ended.pk}", "cmp999"])
-    assert held["stale"] == [f"cmp{ended.pk}", "cmp999"]
-
-
-def test_a_template_that_breaks_leaves_the_others(now):
-    broken = make_template(channel="in_app", title="{{ 1 | divided_by: 0 }}")
-    make_live(template=broken, slot=False, priority=99)
-    fine = make_live()
-    assert [one["id"] for one in ask(now)["messages"]] == [f"cmp{fine.pk}"]
-
-
-def test_without_campaigns_nothing_is_looked_up(now, django_assert_num_queries):
-    in_app.cache.get()
-    with django_assert_num_queries(0):
-        assert ask(now) == {"messages": [], "stale": []}
-
-
-def test_a_second_launch_soon_after_asks_redis_only(now, django_assert_num_queries):
-    make_profile(user_id="ana")
-    make_live()
-    ask(now)
-    with django_assert_num_queries(0):
-        assert len(ask(now)["messages"]) == 1
+def test_an_app_says_what_it_holds_and_hears_what_is_over(key, live):
+    _, answer = launch(key, {"userId": "ana", "seen": [f"cmp{live.pk}", "cmp999"]})
+    assert answer["stale"] == ["cmp999"]

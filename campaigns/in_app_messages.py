@@ -1,0 +1,189 @@
+"""The in-app messages of one person at this moment, their slots filled.
+
+No ORM here but the look at the live campaigns every few seconds.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from campaigns import in_app, launch_facts
+from campaigns.in_app import Live, LiveCampaign, Standing
+from campaigns.launch_facts import Found
+from campaigns.personalise import Addressee, Person, Personal, personalise
+from campaigns.segments.match import EventFact, Facts
+from delivery import inapp
+from engage.lib.clock import from_millis, to_millis
+from engage.lib.ids import uuid7
+
+MOST_MESSAGES = 10  # of one answer, by priority
+SEEN, CONSENT = "Notification Viewed", "Consent Changed"
+# What an event of this very request may change of what the cache remembers.
+TELLING = frozenset({SEEN, CONSENT})
+CARD = ("id", "name", "price", "currency", "image_url", "url", "link", "rank", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An event of this request: it is accepted, and perhaps stored by now."""
+
+    kind: str
+    name: str
+    at: datetime
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    traits: Mapping[str, Any] = field(default_factory=dict)
+    message_id: str = ""
+
+
+def messages_for(
+    *,
+    user_id: str,
+    anonymous_id: str,
+    events: Sequence[Happened],
+    seen: Sequence[str] | None,
+    now: datetime,
+) -> dict[str, Any]:
+    """The in-app messages of one person, and the ids the app should forget.
+
+    `events` are the person's in this very request; they count although nobody stored them yet.
+    """
+    live = in_app.cache.get()
+    if not live.campaigns:
+        return {"messages": [], "stale": _stale(live, seen)}
+    found = launch_facts.find(user_id=user_id, anonymous_id=anonymous_id, live=live, now=now)
+    if any(event.kind != "track" or event.name in TELLING for event in events):
+        launch_facts.forget(user_id=user_id, anonymous_id=anonymous_id)
+    facts = _facts(found, events)
+    standing = _standing(found, events, person=user_id or anonymous_id)
+    chosen = [
+        one
+        for one in live.campaigns
+        if in_app.is_eligible(one, standing=standing, facts=facts, now=now)
+    ]
+    person = Person(found.known.profile_id, facts.attributes, found.touches)
+    messages = []
+    for campaign in chosen:
+        message = _message(campaign, person=person, standing=standing, now=now)
+        if message is not None:
+            messages.append(message)
+        if len(messages) == MOST_MESSAGES:
+            break
+    return {"messages": messages, "stale": _stale(live, seen)}
+
+
+def _facts(found: Found, events: Sequence[Happened]) -> Facts:
+    """Stored, hinted and this request's: each event once, by its message id."""
+    attributes = dict(found.known.attributes)
+    by_id: dict[str, EventFact] = {}
+    for stored in found.known.events:
+        by_id[stored.message_id] = EventFact(
+            stored.name, from_millis(stored.ts_ms), stored.properties, stored.message_id
+        )
+    hinted: dict[str, list[Any]] = defaultdict(list)
+    for touch in found.hinted:
+        hinted[touch.message_id].append(touch)
+    fresh: list[EventFact] = []
+    for event in events:
+        attributes.update(event.traits)
+        fact = EventFact(event.name, event.at, event.properties, event.message_id)
+        if event.message_id:
+            by_id.setdefault(event.message_id, fact)
+        else:
+            fresh.append(fact)
+    for message_id, touches in hinted.items():
+        products = [{"product_id": touch.item} for touch in touches]
+        at = from_millis(touches[0].ts_ms)
+        by_id.setdefault(
+            message_id, EventFact(touches[0].event, at, {"products": products}, message_id)
+        )
+    return Facts(attributes, [*by_id.values(), *fresh])
+
+
+def _standing(found: Found, events: Sequence[Happened], *, person: str) -> Standing:
+    seen: dict[int, list[datetime]] = defaultdict(list)
+    for campaign_id, moments in launch_facts.impressions_of(found.known).items():
+        seen[campaign_id] = [from_millis(ms) for ms in moments]
+    opted_out = set(found.known.opted_out)
+    for event in events:
+        told = event.properties
+        if event.name == SEEN:
+            token = inapp.read_token(told.get("token"))
+            if token is not None:
+                seen[token.campaign_id].append(event.at)
+        elif event.name == CONSENT and told.get("channel") == "in_app":
+            change = opted_out.add if told.get("status") == "opted_out" else opted_out.discard
+            change(str(told.get("topic") or ""))
+    known = found.known.profile_id
+    return Standing(
+        person=person if known is None else known,
+        opted_out=frozenset(opted_out),
+        impressions=seen,
+    )
+
+
+def _message(
+    live: LiveCampaign, *, person: Person, standing: Standing, now: datetime
+) -> dict[str, Any] | None:
+    """One message in the shape apps know; None when a slot or the template gives nothing."""
+    campaign = live.campaign
+    variant = in_app.variant_for(live, standing=standing)
+    [personal] = personalise(
+        variant.template,
+        [Addressee(person)],
+        campaign={"id": campaign.pk, "name": campaign.name},
+        slots=live.slots[variant.template_id],
+        now=now,
+    )
+    if personal.drop:
+        return None
+    expires_at = now + campaign.expires_after
+    if campaign.ends_at is not None:
+        expires_at = min(expires_at, campaign.ends_at)
+    return {
+        "id": live.id,
+        "variant": variant.name,
+        "priority": campaign.priority,
+        "expires_at": expires_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "content_type": personal.content.content_type,
+        "content": _content(personal),
+        "trigger": {"event": "App Launched", "where": []},
+        "limits": {
+            "per_session": 1,
+            "per_day": campaign.per_day,
+            "lifetime": campaign.lifetime,
+        },
+        "token": inapp.make_token(
+            campaign_id=campaign.pk,
+            variant_id=variant.pk,
+            message_id=uuid7(to_millis(now)),
+            profile_id=person.profile_id or 0,  # 0: nobody has stored this person yet
+            items=[(item["item"], item["rank"]) for item in personal.items],
+        ),
+    }
+
+
+def _content(personal: Personal) -> dict[str, Any]:
+    content = personal.content
+    button = {
+        "id": "cta",
+        "text": content.button,
+        "action": {"type": "url" if content.link else "close", "url": content.link, "kv": {}},
+    }
+    return {
+        "title": {"text": content.title},
+        "body": {"text": content.body},
+        "media": {"url": content.image_url, "type": "image"} if content.image_url else None,
+        "buttons": [button] if content.button else [],
+        "link": content.link,
+        "items": [{name: card[name] for name in CARD if name in card} for card in personal.cards],
+    }
+
+
+def _stale(live: Live, seen: Sequence[str] | None) -> list[str]:
+    """Of the ids the app holds, those that are over; without them, what was stopped lately."""
+    if seen is None:
+        return list(live.stale)
+    current = {one.id for one in live.campaigns}
+    return [one for one in seen if one not in current]
