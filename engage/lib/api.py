@@ -42,6 +42,9 @@ STATUS: Final[Mapping[str, int]] = {
     "channel_unavailable": 503,
     "channel_not_configured": 409,
     "damaged_artifact": 503,
+    "unknown_catalog": 404,
+    "unknown_item": 404,
+    "catalog_busy": 409,
     "history_damaged": 503,
 }
 RETRY_AFTER_SECONDS: Final = {429: 5, 503: 5}

@@ -1,5 +1,6 @@
 import json
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -112,7 +113,7 @@ def test_flipped_bit_is_refused(good, data):
 def test_swapped_files_are_refused(copy):
     folder, checksum = copy
     paths = [path for path in files_of(folder) if path.suffix == ".npy"]
-    for one, other in zip(paths, paths[1:], strict=False):
+    for one, other in pairwise(paths):
         first, second = one.read_bytes(), other.read_bytes()
         one.write_bytes(second)
         other.write_bytes(first)

@@ -1,0 +1,149 @@
+import json
+
+import pytest
+from django.test import RequestFactory
+from ninja import NinjaAPI
+from ninja.testing import TestClient
+
+from engage.lib import clock, redis
+from engage.lib.api import install_handlers
+from engage.profiles import activity
+from engage.profiles.activity import Touch
+from recommendations.api import router
+from tests.factories import make_profile
+from tests.recommendations.shops import BUY, VIEW, change, log_of, make_shop, publish
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_keys")]
+IDS = ["a", "b", "c", "d"]
+
+
+@pytest.fixture(scope="module")
+def client():
+    api = NinjaAPI(urls_namespace="recommendations-test")
+    api.add_router("", router)
+    install_handlers(api)
+    return TestClient(api)
+
+
+@pytest.fixture
+def shop():
+    catalog = make_shop(IDS)
+    publish(log_of([["a", "b", "c"]] * 2 + [["a", "b"], ["d"]], IDS), IDS)
+    return catalog
+
+
+def ask(client, **parameters):
+    return client.get("/recommendations?" + "&".join(f"{k}={v}" for k, v in parameters.items()))
+
+
+def hint(item, event=VIEW, **identity):
+    """As the collector does before it answers."""
+    touch = Touch(item, event, clock.to_millis(clock.now()), f"m-{item}")
+    ids = {"user_id": "", "anonymous_id": ""} | identity
+    activity.note_pending(redis.client(), **ids, touches=[touch])
+
+
+def test_answer_has_the_promised_shape(client, shop):
+    make_profile(user_id="ann")
+    hint("a", user_id="ann")
+    answer = ask(client, userId="ann", n=1)
+    assert answer.status_code == 200
+    body = answer.json()
+    score = body["items"][0].pop("score")
+    assert score > 0
+    assert body == {
+        "items": [
+            {
+                "id": "b",
+                "name": "B",
+                "price": "11.00",
+                "currency": "EUR",
+                "image_url": "https://shop.example/b.jpg",
+                "url": "https://shop.example/b",
+                "rank": 1,
+                "rung": "personal",
+                "source": "personal",
+                "reason": "because you viewed A",
+            }
+        ],
+        "strategy": "personal",
+        "build": body["build"],
+        "short": False,
+    }
+
+
+def test_just_bought_is_gone_before_it_is_stored(client, shop):
+    make_profile(user_id="ann")
+    hint("b", BUY, user_id="ann")
+    body = ask(client, userId="ann", n=4).json()
+    assert [item["id"] for item in body["items"]] == ["c", "a", "d"]
+    assert body["short"] is True
+
+
+def test_unknown_visitor_is_answered_from_what_they_just_did(client, shop):
+    hint("a", anonymous_id="visitor")
+    body = ask(client, anonymousId="visitor", n=1).json()
+    assert body["items"][0]["reason"] == "because you viewed A"
+
+
+def test_nobody_named_gets_what_is_popular(client, shop):
+    body = ask(client, n=2).json()
+    assert [item["rung"] for item in body["items"]] == ["trending", "trending"]
+
+
+def test_out_of_stock_is_gone(client, shop):
+    change(shop, "b", in_stock=False)
+    body = ask(client, n=4).json()
+    assert "b" not in [item["id"] for item in body["items"]]
+
+
+def test_filter_is_json(client, shop):
+    rule = json.dumps({"column": "price", "op": "<=", "value": 10})
+    body = ask(client, n=4, filter=rule).json()
+    assert [item["id"] for item in body["items"]] == ["a"]
+
+
+def test_neighbours_of_a_product(client, shop):
+    body = ask(client, strategy="similar", itemId="a", n=1).json()
+    assert (body["items"][0]["id"], body["items"][0]["reason"]) == ("b", "goes with A")
+
+
+def test_without_a_build_the_answer_is_honest(client):
+    make_shop(IDS)
+    assert ask(client).json() == {
+        "items": [],
+        "strategy": "personal",
+        "build": None,
+        "short": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status", "words"),
+    [
+        ({"n": 0}, 400, "n is 0, expected 1 to 100"),
+        ({"n": 101}, 400, "n is 101, expected 1 to 100"),
+        ({"n": "many"}, 400, "n"),
+        ({"strategy": "magic"}, 400, "'magic' is not known; expected one of personal"),
+        ({"filter": "{"}, 400, "filter is not JSON"),
+        ({"filter": '{"column":"size","op":"=","value":1}'}, 400, "no column 'size'"),
+        ({"filter": "[1]"}, 400, "filter"),
+        ({"filter": "[" * 9_000}, 400, "filter is not JSON"),
+        ({"catalog": "nowhere"}, 404, "no catalog named 'nowhere'"),
+        ({"itemId": "zzz"}, 400, "'zzz' is not a product"),
+        ({"userId": "a%00b"}, 400, "userId has a NUL"),
+        ({"userId": "x" * 300}, 400, "more than 255"),
+    ],
+)
+def test_bad_input_gets_a_sentence(client, shop, parameters, status, words):
+    answer = ask(client, **parameters)
+    assert answer.status_code == status
+    body = answer.json()
+    assert body["success"] is False
+    assert words in body["message"]
+
+
+def test_router_needs_no_request_state(shop):
+    from recommendations.api import get_recommendations
+
+    assert get_recommendations(RequestFactory().get("/"), n=1)["short"] is False

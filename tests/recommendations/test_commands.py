@@ -1,0 +1,73 @@
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from recommendations import tasks
+from recommendations.models import Build
+from tests.factories import make_catalog, make_profile
+from tests.recommendations.shops import VIEW, log_of, make_shop, publish, store_history
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_keys")]
+IDS = ["a", "b", "c"]
+
+
+def run(name, *args, **options):
+    out = StringIO()
+    call_command(name, *args, stdout=out, **options)
+    return out.getvalue()
+
+
+def test_build_prints_the_quality_table():
+    make_shop(IDS)
+    walks = [IDS, ["b", "c", "a"]]
+    store_history(
+        [(f"u{n}", item, VIEW, 3 - k) for n in range(9) for k, item in enumerate(walks[n % 2])]
+    )
+    first = run("build_recommendations")
+    assert "27 events of 9 profiles with 3 of 3 products" in first
+    assert "Measured on 9 profiles, last item of each profile held back." in first
+    assert "ndcg@10           1.0000         –" in first
+    assert first.rstrip().endswith("Published.")
+    assert "ndcg@10           1.0000    1.0000" in run("build_recommendations", "default")
+
+
+def test_build_without_events_fails_with_a_sentence():
+    make_catalog()
+    with pytest.raises(CommandError, match="No event yet is about a product"):
+        run("build_recommendations")
+
+
+def test_build_of_an_unknown_catalog_fails_with_a_sentence():
+    with pytest.raises(CommandError, match="no catalog 'shoes'"):
+        run("build_recommendations", "shoes")
+    assert Build.objects.count() == 0
+
+
+def test_recommend_prints_titles_and_reasons():
+    make_shop(IDS)
+    publish(log_of([["a", "b"]] * 2 + [["c"]], IDS), IDS)
+    store_history([("ann", "a", VIEW, 0.1)])
+    lines = run("recommend", "ann", "-n", "2").splitlines()
+    assert lines[0].split() == ["id", "title", "price", "rung", "reason"]
+    assert " ".join(lines[1].split()) == "1 b B 11.00 EUR personal because you viewed A"
+    assert len(lines) == 3
+
+
+def test_recommend_says_when_there_is_nothing_more():
+    make_shop(IDS)
+    make_profile(user_id="ann")
+    assert "Only 0: nothing else may be shown." in run("recommend", "ann")
+
+
+def test_recommend_for_somebody_unknown_fails_with_a_sentence():
+    make_shop(IDS)
+    with pytest.raises(CommandError, match="no profile with the user id 'nobody'"):
+        run("recommend", "nobody")
+
+
+def test_task_builds_one_catalog():
+    make_shop(IDS)
+    store_history([("ann", "a", VIEW, 1), ("ann", "b", VIEW, 0.5)])
+    tasks.build("default")
+    assert Build.objects.get().state == "live"
