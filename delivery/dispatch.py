@@ -137,7 +137,7 @@ class Chunk:
             raise  # a store is away: the messages go back
         except Exception:
             if len(messages) == 1:
-                logger.exception("message not composed", extra={"message": str(messages[0].id)})
+                logger.exception("message not composed", extra={"message_id": str(messages[0].id)})
                 return [(messages[0], Drop(COMPOSE_FAILED))]
             middle = len(messages) // 2
             return [

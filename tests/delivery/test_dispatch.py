@@ -1,0 +1,252 @@
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError, transaction
+
+from delivery import dispatch as dispatching
+from delivery import outbox, suppression
+from delivery.channels import registry
+from delivery.drafts import Refused, TryLater, Unknown
+from delivery.errors import ChannelUnavailable
+from delivery.models import ChannelPause, Message, RunHold, SendAttempt
+from delivery.policy import Drop
+from engage.profiles.models import Consent, Device
+from tests.delivery.sending import RecordingChannel, compose_for, make_draft, use_channel
+from tests.factories import NOON, make_message, make_profile
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def channel():
+    yield use_channel(RecordingChannel())
+    registry.forget_channels()
+
+
+def people(*names: str, **fields: object) -> dict[int, str]:
+    """Address by profile, each with a planned e-mail."""
+    addresses = {}
+    for name in names:
+        person = make_profile(email=f"{name}@shop.example", opted_in=("email",))
+        make_message(profile=person, **({"run_id": 4} | fields))
+        addresses[person.pk] = f"{name}@shop.example"
+    return addresses
+
+
+def send(compose, *, limit: int = 100, now=NOON, name: str = "email", **fields):
+    return dispatching.dispatch(channel=name, compose=compose, limit=limit, now=now, **fields)
+
+
+def states() -> dict[str, int]:
+    return {state: n for state, n in outbox.count_states(4).items() if n}
+
+
+def test_everybody_gets_one_message(channel):
+    addresses = people(*(f"p{n}" for n in range(25)))
+    report = send(compose_for(addresses))
+    assert sorted(channel.addresses) == sorted(addresses.values())
+    assert [len(call) for call in channel.calls] == [10, 10, 5]
+    assert (report.claimed, dict(report.states)) == (25, {"accepted": 25})
+    assert states() == {"accepted": 25}
+    assert SendAttempt.objects.filter(outcome="accepted").count() == 25
+    assert send(compose_for(addresses)).claimed == 0
+
+
+def test_outcomes_are_recorded_each_in_its_way(channel):
+    addresses = people("ok", "no", "later", "silent")
+    channel.answers = {
+        "no@shop.example": Refused("smtp 550"),
+        "later@shop.example": TryLater("smtp 450"),
+        "silent@shop.example": Unknown("no_answer"),
+    }
+    report = send(compose_for(addresses))
+    assert states() == {"accepted": 1, "failed": 1, "planned": 1, "unknown": 1}
+    assert dict(report.states) == states()
+    assert report.reasons["smtp 550"] == 1
+
+
+def test_the_composer_may_drop_a_message_with_its_reason(channel):
+    addresses = people("ann", "bob")
+
+    def compose(messages):
+        return [
+            Drop("slot_short")
+            if addresses[m.profile_id].startswith("ann")
+            else make_draft(m, address=addresses[m.profile_id])
+            for m in messages
+        ]
+
+    report = send(compose)
+    assert channel.addresses == ["bob@shop.example"]
+    assert dict(report.reasons) == {"slot_short": 1}
+    assert Message.objects.get(state="suppressed").reason == "slot_short"
+
+
+def test_a_message_that_cannot_be_composed_fails_alone(channel):
+    addresses = people(*(f"p{n}" for n in range(9)))
+    poisoned = sorted(addresses)[3]
+
+    def compose(messages):
+        if any(m.profile_id == poisoned for m in messages):
+            raise ZeroDivisionError("a template of somebody")
+        return compose_for(addresses)(messages)
+
+    send(compose)
+    assert states() == {"accepted": 8, "failed": 1}
+    assert Message.objects.get(state="failed").reason == "compose_failed"
+
+
+def test_a_store_that_is_away_while_composing_gives_everything_back(channel):
+    people("ann", "bob")
+
+    def compose(messages):
+        raise OperationalError("gone")
+
+    with pytest.raises(OperationalError):
+        send(compose)
+    assert states() == {"planned": 2}
+    assert Message.objects.filter(lease_token__isnull=True).count() == 2
+
+
+@pytest.mark.parametrize("deed", ["withdraw", "suppress", "pause", "cancel"])
+def test_what_forbids_between_composing_and_the_mark_is_obeyed(channel, deed):
+    addresses = people("ann")
+
+    def compose(messages):
+        if deed == "withdraw":
+            Consent.objects.update(status="opted_out")
+        elif deed == "suppress":
+            suppression.suppress("ann@shop.example", channel="email", reason="manual")
+        elif deed == "pause":
+            outbox.hold_run(4, state=RunHold.State.PAUSED)
+        else:
+            outbox.cancel_run(4, NOON)
+        return compose_for(addresses)(messages)
+
+    send(compose)
+    assert channel.calls == []
+    assert states() == {
+        "withdraw": {"suppressed": 1}, "suppress": {"suppressed": 1}, "pause": {"planned": 1},
+        "cancel": {"cancelled": 1},
+    }[deed]  # fmt: skip
+
+
+def test_a_pause_between_two_batches_stops_the_second(channel):
+    addresses = people(*(f"p{n}" for n in range(15)))
+    channel.before_answering = lambda drafts: outbox.hold_run(4, state=RunHold.State.PAUSED)
+    send(compose_for(addresses))
+    assert states() == {"accepted": 10, "planned": 5}
+
+
+def test_an_unavailable_provider_pauses_its_channel_and_costs_one_batch_an_attempt(channel):
+    addresses = people(*(f"p{n}" for n in range(25)))
+    channel.send = lambda drafts: (_ for _ in ()).throw(
+        ChannelUnavailable("refused", retry_after_seconds=90)
+    )
+    report = send(compose_for(addresses))
+    assert report.problem == "refused"
+    assert states() == {"planned": 25}
+    assert Message.objects.filter(attempt=1).count() == 10
+    pause = ChannelPause.objects.get().until
+    assert timedelta(seconds=90) <= pause - NOON < timedelta(seconds=95)
+    assert send(compose_for(addresses), now=NOON + timedelta(seconds=60)).claimed == 0
+
+
+def test_one_recipient_to_be_tried_later_pauses_nobody(channel):
+    addresses = people("ann")
+    channel.answers = {"ann@shop.example": TryLater("smtp 450")}
+    send(compose_for(addresses))
+    assert ChannelPause.objects.count() == 0
+
+
+def test_a_channel_that_breaks_leaves_unknown_and_is_not_called_again_for_them(channel):
+    addresses = people("ann")
+    channel.answers = {"ann@shop.example": RuntimeError("a bug")}
+    send(compose_for(addresses))
+    assert states() == {"unknown": 1}
+    assert send(compose_for(addresses), now=NOON + timedelta(hours=5)).claimed == 0
+
+
+def test_a_gone_address_is_suppressed(channel):
+    addresses = people("ann")
+    channel.answers = {"ann@shop.example": Refused("smtp 550 5.1.1", gone=True)}
+    send(compose_for(addresses))
+    assert suppression.is_suppressed("ann@shop.example", channel="email")
+
+
+def test_a_gone_token_retires_its_device():
+    push = use_channel(RecordingChannel(), name="push")
+    person = make_profile(push_token="t")
+    make_message(profile=person, channel="push", address_id=f"d{person.pk}", run_id=4)
+    push.answers = {"t": Refused("unregistered", gone=True)}
+    send(compose_for({person.pk: "t"}), name="push")
+    registry.forget_channels()
+    assert Device.objects.get().gone_at is not None
+    assert states() == {"failed": 1}
+
+
+def test_a_worker_that_lost_its_lease_sends_nothing(channel):
+    addresses = people("ann")
+
+    def compose(messages):
+        Message.objects.update(lease_until=NOON - timedelta(days=999))
+        outbox.reap(NOON)
+        return compose_for(addresses)(messages)
+
+    send(compose)
+    assert channel.calls == []
+    assert states() == {"planned": 1}
+
+
+def test_an_answer_after_the_lease_resolves_the_unknown(channel):
+    addresses = people("ann")
+
+    def late(drafts):
+        Message.objects.update(lease_until=NOON - timedelta(days=999))
+        outbox.reap(NOON)
+        assert states() == {"unknown": 1}
+
+    channel.before_answering = late
+    send(compose_for(addresses))
+    assert states() == {"accepted": 1}
+
+
+def test_the_next_batch_needs_enough_of_the_lease(channel, settings):
+    settings.SEND_LEASE_SECONDS = 20  # a call of 15 and its margin need more
+    addresses = people("ann")
+    report = send(compose_for(addresses))
+    assert report.problem == "the lease is nearly over"
+    assert channel.calls == []
+    assert states() == {"planned": 1}
+
+
+def test_only_the_run_that_was_asked_for_is_sent(channel):
+    addresses = people("ann") | people("bob", run_id=5)
+    send(compose_for(addresses), run_id=5)
+    assert channel.addresses == ["bob@shop.example"]
+
+
+def test_an_unconfigured_channel_claims_nothing(settings):
+    registry.forget_channels()
+    settings.SMTP_URL = ""
+    people("ann")
+    report = send(lambda messages: [])
+    assert report.problem.startswith("ENGAGE_SMTP_URL is not set")
+    assert states() == {"planned": 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_network_is_never_called_inside_a_transaction(channel):
+    addresses = people("ann")
+    with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
+        send(compose_for(addresses))
+    assert channel.calls == []
+
+
+def test_the_sum_holds_at_every_call(channel):
+    addresses = people(*(f"p{n}" for n in range(30)))
+    sums = []
+    channel.before_answering = lambda drafts: sums.append(sum(outbox.count_states(4).values()))
+    channel.answers = {"p3@shop.example": Refused("x"), "p7@shop.example": Unknown("y")}
+    send(compose_for(addresses))
+    assert sums == [30, 30, 30]
