@@ -11,11 +11,13 @@ from msgspec import Meta, Struct, field
 from engage.collector.careful import MAX_DEPTH, Unstorable
 from engage.profiles.identity import is_reserved
 
-# JSON that PostgreSQL and numpy can hold, at most MAX_DEPTH containers deep. The fast reader
-# checks it while it reads, at no cost; what does not fit is read again with care.
+# JSON that PostgreSQL and numpy can hold. The fast reader checks it while it reads, at no cost;
+# what does not fit, or is deeper than events usually are, is read again with care. Building the
+# type takes time that doubles with each level.
+USUAL_DEPTH: Final = 8
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Json: Any = bool | Whole | float | str | None
-for _ in range(MAX_DEPTH - 1):
+for _ in range(USUAL_DEPTH - 1):
     Json = bool | Whole | float | str | list[Json] | dict[str, Json] | None
 Object: Any = dict[str, Json]
 Word = str | int | None  # an id or a name, which some clients send as a number
