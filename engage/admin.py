@@ -155,7 +155,7 @@ class CampaignLedger(PersonLedger):
 @admin.register(MessageRow)
 class MessageRowAdmin(CampaignLedger):
     list_display = ("planned", "person", "campaign", "channel", "outcome", "reason", "products")
-    list_filter = (period_filter("created_at"), "channel", "state", "kind", "reason")
+    list_filter = (period_filter("created_at"), "channel", "state", "kind")
     ordering = ("-created_at",)
 
     @display("Planned (UTC)", ordering="created_at")

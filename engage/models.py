@@ -6,6 +6,15 @@ all columns of the real key, see `engage.lib.admin.Ledger`.
 
 from django.db import models
 
+from delivery.models import Interaction, Message
+from engage.profiles.models import Consent
+
+# Filters offer these; without choices each list would ask the whole table for its values.
+CHANNELS = [("email", "e-mail"), ("push", "push"), ("in_app", "in-app")]
+EVENT_KINDS = [(kind, kind) for kind in ("track", "identify", "page", "screen", "group", "alias")]
+MESSAGE_KINDS = [("campaign", "campaign"), ("test", "test"), ("in_app", "in-app")]
+PLATFORMS = [("ios", "iOS"), ("android", "Android"), ("web", "web")]
+
 
 class EventRow(models.Model):
     id = models.UUIDField(primary_key=True)
@@ -13,7 +22,7 @@ class EventRow(models.Model):
     ts = models.DateTimeField("time")
     source_id = models.IntegerField("source")
     message_id = models.CharField(max_length=100)
-    kind = models.CharField(max_length=10)
+    kind = models.CharField(max_length=10, choices=EVENT_KINDS)
     name = models.CharField("event", max_length=200)
     user_id = models.CharField(max_length=255)
     anonymous_id = models.CharField(max_length=255)
@@ -33,7 +42,7 @@ class EventRow(models.Model):
 class DeviceRow(models.Model):
     device_id = models.CharField("device", max_length=255, primary_key=True)
     profile_id = models.BigIntegerField("person")
-    platform = models.CharField(max_length=20)
+    platform = models.CharField(max_length=20, choices=PLATFORMS)
     token = models.TextField()
     model = models.CharField(max_length=100)
     os_version = models.CharField("system version", max_length=50)
@@ -52,9 +61,9 @@ class DeviceRow(models.Model):
 
 class ConsentRow(models.Model):
     profile_id = models.BigIntegerField("person", primary_key=True)
-    channel = models.CharField(max_length=20)
+    channel = models.CharField(max_length=20, choices=CHANNELS)
     topic = models.CharField(max_length=100)
-    status = models.CharField(max_length=10)
+    status = models.CharField(max_length=10, choices=Consent.Status.choices)
     stated_ms = models.BigIntegerField()
     source = models.CharField("said through", max_length=100)
 
@@ -70,12 +79,12 @@ class ConsentRow(models.Model):
 class MessageRow(models.Model):
     id = models.UUIDField(primary_key=True)
     profile_id = models.BigIntegerField("person")
-    kind = models.CharField(max_length=20)
+    kind = models.CharField(max_length=20, choices=MESSAGE_KINDS)
     campaign_id = models.BigIntegerField("campaign")
     run_id = models.BigIntegerField("run", null=True)
     variant_id = models.BigIntegerField("variant")
-    channel = models.CharField(max_length=20)
-    state = models.CharField(max_length=10)
+    channel = models.CharField(max_length=20, choices=CHANNELS)
+    state = models.CharField(max_length=10, choices=Message.State.choices)
     reason = models.CharField(max_length=100)
     not_before = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -100,8 +109,8 @@ class InteractionRow(models.Model):
     message_id = models.UUIDField("message")
     campaign_id = models.BigIntegerField("campaign")
     run_id = models.BigIntegerField("run", null=True)
-    channel = models.CharField(max_length=20)
-    kind = models.CharField(max_length=12)
+    channel = models.CharField(max_length=20, choices=CHANNELS)
+    kind = models.CharField(max_length=12, choices=Interaction.Kind.choices)
     item_id = models.CharField("product", max_length=255)
     position = models.SmallIntegerField(null=True)
     machine = models.BooleanField("by a machine")

@@ -57,6 +57,15 @@ def button(
     return cast(Callable[[Function], Function], decorator)
 
 
+def shown_if(name: str, *values: str, unless: bool = False) -> str:
+    """When a field of a form is shown: another field has one of the values, or none of them.
+
+    Where a page can only be read the other field is no input, and everything is shown.
+    """
+    test = " || ".join(f"{name} == '{value}'" for value in values)
+    return f"typeof {name} === 'undefined' || {'!' if unless else ''}({test})"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What a person is asked before a button does its work."""

@@ -1,0 +1,124 @@
+"""What will happen when a campaign is launched, and how it stands: in words and figures."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.db import OperationalError, connection, transaction
+from django.urls import reverse
+
+from campaigns import lifecycle, schedule
+from campaigns.errors import InvalidRule
+from campaigns.models import Campaign
+from campaigns.segments import reach, rules, sentence
+from engage.lib import screen
+from engage.lib.admin import Question
+
+COUNT_TIMEOUT_MS = 5_000
+NEXT_TIMES = 5
+RUNS_SHOWN = 10
+Answer = TypeVar("Answer")
+
+
+def within_time(ask: Callable[[], Answer]) -> Answer | None:
+    """The answer of a query that a page needs; None when it takes too long."""
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL statement_timeout = %s", [COUNT_TIMEOUT_MS])
+            found = ask()
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL statement_timeout = DEFAULT")
+            return found
+    except OperationalError:
+        return None
+
+
+def rule_of(campaign: Campaign) -> rules.Rule:
+    return rules.parse(campaign.segment.rule) if campaign.segment else rules.AllOf()
+
+
+def describe_audience(campaign: Campaign) -> str:
+    try:
+        return sentence.describe(rule_of(campaign))
+    except InvalidRule as exc:
+        return f"the rule of the segment is broken: {exc.message}"
+
+
+def list_times(campaign: Campaign, *, now: datetime) -> list[datetime]:
+    """The next due times, as the schedule stands."""
+    if list(schedule.check(campaign)):
+        return []
+    times: list[datetime] = []
+    after = now
+    while len(times) < NEXT_TIMES and (due := schedule.find_next(campaign, after=after)):
+        times.append(due)
+        after = due
+    return times
+
+
+def ask_launch(campaign: Campaign, *, now: datetime) -> Question:
+    """The question before a launch: how many people will get what, and when."""
+    rule = rule_of(campaign)
+    counted = within_time(lambda: reach.count(rule, now=now))
+    facts = [
+        ("Channel", campaign.get_channel_display()),
+        ("Who", sentence.describe(rule)),
+    ]
+    if counted is None:
+        facts.append(("People", "counting took too long; the run will count as it goes"))
+    else:
+        reachable = getattr(counted, campaign.channel)
+        held = round(reachable * float(campaign.control_percent) / 100)
+        facts += [
+            ("People in the segment", screen.number(counted.people)),
+            ("Reachable on this channel", screen.number(reachable)),
+            ("Held out for comparing", f"about {screen.number(held)}"),
+            ("Will get it", f"about {screen.number(reachable - held)} people"),
+        ]
+    facts += [
+        ("Wordings", ", ".join(f"{v.name}: {v.template}" for v in list_variants(campaign))),
+        ("When", describe_time(campaign, now=now)),
+    ]
+    return Question(
+        title=f"Launch {campaign}",
+        button="Launch the campaign",
+        sentences=["Check the figures. You can pause or cancel at any time after the launch."],
+        facts=facts,
+    )
+
+
+def list_variants(campaign: Campaign) -> Any:
+    return campaign.variants.select_related("template").order_by("name")
+
+
+def describe_time(campaign: Campaign, *, now: datetime) -> str:
+    if campaign.schedule == Campaign.Schedule.NOW:
+        return "at once"
+    if campaign.schedule == Campaign.Schedule.LAUNCH:
+        return "each time the app opens, from now on"
+    times = list_times(campaign, now=now)
+    return " · ".join(f"{screen.stamp(time)} UTC" for time in times) or "no time to come"
+
+
+def head(campaign: Campaign, *, now: datetime) -> dict[str, Any]:
+    """What stands above the form of one campaign."""
+    draft = campaign.state == Campaign.State.DRAFT
+    runs = campaign.runs.order_by("-scheduled_for")[:RUNS_SHOWN]
+    return {
+        "campaign": campaign,
+        "state_pill": screen.state_pill(campaign.state),
+        "audience": describe_audience(campaign),
+        "when": describe_time(campaign, now=now),
+        "missing": list(lifecycle.check(campaign, now=now)) if draft else [],
+        "runs": [
+            {
+                "url": reverse("admin:campaigns_run_change", args=[run.pk]),
+                "when": screen.stamp(run.scheduled_for),
+                "state": screen.state_pill(run.state),
+                "planned": screen.number(run.planned),
+                "held_out": screen.number(run.held_out),
+            }
+            for run in runs
+        ],
+    }

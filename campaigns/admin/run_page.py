@@ -1,0 +1,215 @@
+"""The figures of a run, as its page and its CSV show them."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from django.urls import reverse
+
+from campaigns.models import Run
+from delivery.models import Message
+from engage.lib import screen
+
+TONES = {
+    "accepted": "green",
+    "failed": "red",
+    "suppressed": "amber",
+    "expired": "amber",
+    "cancelled": "grey",
+    "unknown": "amber",
+    "open": "blue",
+}
+NAMES = {
+    "accepted": "Accepted by the provider",
+    "failed": "Failed",
+    "suppressed": "Suppressed",
+    "expired": "Expired",
+    "cancelled": "Cancelled",
+    "unknown": "Unknown: sent, but no answer came",
+    "open": "Still open",
+}
+VARIANT_COLUMNS = ("Messages", "Accepted", "Seen", "Opened", "Clicked", "Click rate", "Left")
+CHART_OPTIONS = {
+    "animation": False,
+    "responsive": True,
+    "maintainAspectRatio": False,
+    "indexAxis": "y",
+    "maxBarThickness": 26,
+    "plugins": {"legend": {"display": False}},
+    "scales": {
+        "x": {"beginAtZero": True, "ticks": {"precision": 0}},
+        "y": {"grid": {"display": False}},
+    },
+}
+
+
+def describe(run: Run, *, csv_url: str) -> dict[str, Any]:
+    """The context of the page."""
+    from campaigns import stats
+
+    page = stats.run_page(run)
+    figures = page["figures"]
+    outcomes = count_outcomes(figures["states"])
+    planned, summed = figures["planned"], sum(outcomes.values())
+    return {
+        "campaign": run.campaign.name,
+        "state": screen.state_pill(run.state),
+        "due": screen.stamp(run.scheduled_for),
+        "finished": screen.stamp(run.finished_at) if run.finished_at else "",
+        "sentence": tell(run, planned=planned, still_open=outcomes["open"]),
+        "parts": list_parts(outcomes),
+        "cards": list_cards(run, figures, accepted=outcomes["accepted"]),
+        "outcomes": list_outcomes(outcomes, figures["reasons"], whole=summed),
+        "sum": screen.number(summed),
+        "planned": screen.number(planned),
+        "sum_holds": planned == summed,
+        "chart": json.dumps(funnel(figures, accepted=outcomes["accepted"])),
+        "chart_options": json.dumps(CHART_OPTIONS),
+        "variant_columns": VARIANT_COLUMNS,
+        "variants": [variant_line(one) for one in page["variants"]],
+        "products": [product_line(one) for one in page["products"]],
+        "csv_url": csv_url,
+        "messages_url": f"{reverse('admin:engage_messagerow_changelist')}?run_id__exact={run.pk}",
+    }
+
+
+def count_outcomes(states: Mapping[str, int]) -> dict[str, int]:
+    """The final states by name, and everything that is not final as "open"."""
+    final = {str(state): states.get(state, 0) for state in Message.FINAL}
+    return final | {"open": sum(states.get(state, 0) for state in Message.OPEN)}
+
+
+def tell(run: Run, *, planned: int, still_open: int) -> str:
+    """How far it is, in one sentence."""
+    people = f"{screen.number(run.audience)} people in the segment"
+    held = f"{screen.number(run.held_out)} held out for comparing"
+    if run.state == Run.State.MISSED:
+        return "It could not start in time. Send it although it is late, or leave it."
+    if run.state == Run.State.PLANNING:
+        return f"The audience is being walked: so far {people}, {held}."
+    waiting = f", {screen.number(still_open)} still open" if still_open else ""
+    return f"{people}, {held}, {screen.number(planned)} messages planned{waiting}."
+
+
+def list_parts(outcomes: Mapping[str, int]) -> list[dict[str, Any]]:
+    whole = sum(outcomes.values())
+    return [
+        {
+            "name": name.capitalize(),
+            "tone": TONES[name],
+            "text": screen.number(count),
+            "width": f"{100 * count / whole:.2f}",
+        }
+        for name, count in outcomes.items()
+        if count
+    ]
+
+
+def list_cards(run: Run, figures: Mapping[str, Any], *, accepted: int) -> list[dict[str, str]]:
+    seen = [("seen", "Seen", figures["impressions"], "of them on a screen")]
+    if run.campaign.channel == "email":
+        seen = [("opened", "Opened", figures["opens"], "opened, machines left out")]
+    people = [
+        ("clicked", "Clicked", figures["clicks"], "of the accepted clicked"),
+        ("left", "Unsubscribed", figures["unsubscribes"], "of the accepted left"),
+    ]
+    fixed = [
+        card("planned", "Planned", figures["planned"], "messages"),
+        card("accepted", "Accepted", accepted, screen.percent(accepted, figures["planned"])),
+        card("held", "Control group", run.held_out, "got nothing, for comparing"),
+    ]
+    return fixed + [
+        card(key, name, count, f"{screen.percent(count, accepted)} {words}")
+        for key, name, count, words in [*seen, *people]
+    ]
+
+
+def card(key: str, name: str, value: int, detail: str) -> dict[str, str]:
+    return {"key": key, "name": name, "value": screen.number(value), "detail": detail}
+
+
+def list_outcomes(
+    outcomes: Mapping[str, int], reasons: Mapping[str, Mapping[str, int]], *, whole: int
+) -> Iterator[dict[str, Any]]:
+    """Every outcome, and below it the reasons that were given."""
+    for name, count in outcomes.items():
+        yield {
+            "name": NAMES[name],
+            "text": screen.number(count),
+            "share": screen.percent(count, whole),
+        }
+        given = reasons.get(name, {})
+        for reason, rows in sorted(given.items(), key=lambda item: (-item[1], item[0])):
+            yield {
+                "inner": True,
+                "name": (reason or "no reason given").replace("_", " "),
+                "text": screen.number(rows),
+                "share": screen.percent(rows, whole),
+            }
+
+
+def funnel(figures: Mapping[str, Any], *, accepted: int) -> dict[str, Any]:
+    steps = [
+        ("Planned", figures["planned"]),
+        ("Accepted", accepted),
+        ("Opened or seen", max(figures["opens"], figures["impressions"])),
+        ("Clicked", figures["clicks"]),
+    ]
+    return {
+        "labels": [name for name, _ in steps],
+        "datasets": [
+            {
+                "label": "Messages",
+                "data": [count for _, count in steps],
+                "backgroundColor": "var(--color-primary-600)",
+                "borderRadius": 4,
+            }
+        ],
+    }
+
+
+def variant_line(variant: Mapping[str, Any]) -> dict[str, Any]:
+    keys = ("messages", "accepted", "impressions", "opens", "clicks")
+    cells = [screen.number(variant[key]) for key in keys]
+    cells += [
+        screen.percent(variant["clicks"], variant["accepted"]),
+        screen.number(variant["unsubscribes"]),
+    ]
+    return {"name": variant["name"], "template": variant["template"], "cells": cells}
+
+
+def product_line(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "item": line["item"],
+        "name": line["name"] or line["item"],
+        "image_url": line["image_url"],
+        "shown": screen.number(line["shown"]),
+        "clicked": screen.number(line["clicked"]),
+        "rate": screen.percent(line["clicked"], line["shown"]),
+    }
+
+
+def list_csv(run: Run) -> Iterator[Sequence[object]]:
+    """The same figures in lines: what, which, figure."""
+    from campaigns import stats
+
+    page = stats.run_page(run)
+    figures = page["figures"]
+    yield ("section", "name", "figure", "value")
+    yield ("run", run.campaign.name, "due", run.scheduled_for.isoformat())
+    yield ("run", run.campaign.name, "audience", run.audience)
+    yield ("run", run.campaign.name, "control group", run.held_out)
+    yield ("run", run.campaign.name, "planned", figures["planned"])
+    for name, count in count_outcomes(figures["states"]).items():
+        yield ("outcome", name, "messages", count)
+    for state, given in figures["reasons"].items():
+        for reason, count in given.items():
+            yield ("reason", f"{state}: {reason}", "messages", count)
+    for key in ("impressions", "opens", "clicks", "unsubscribes"):
+        yield ("people", run.campaign.name, key, figures[key])
+    for variant in page["variants"]:
+        for key in ("messages", "accepted", "impressions", "opens", "clicks", "unsubscribes"):
+            yield ("wording", variant["name"], key, variant[key])
+    for line in page["products"]:
+        for key in ("shown", "clicked"):
+            yield ("product", f"{line['item']} {line['name']}".strip(), key, line[key])

@@ -1,0 +1,260 @@
+"""What a marketer types about segments, templates and campaigns, checked as it is saved."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.forms.models import construct_instance, inlineformset_factory
+from unfold.admin import PaginationInlineFormSet
+from unfold.widgets import UnfoldAdminSelect2Widget, UnfoldAdminTextInputWidget
+
+from campaigns import schedule, templates
+from campaigns.errors import InvalidRule, Problem
+from campaigns.models import Campaign, Segment, Slot, Template
+from campaigns.segments import rules
+from campaigns.slots import RUNGS
+from engage.lib.forms import CodeArea, EventDaysField, HoursField, JsonField, WordsField
+from engage.profiles.directory import find_people
+
+SENDER = re.compile(r"[^<>@]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+")
+PLACE = re.compile(r"(?P<field>[a-z_]+)(?:, (?P<rest>.+))?")
+
+
+def add_problems(form: "forms.BaseForm", problems: Iterable[Problem]) -> None:
+    """Each problem as an error beside its field, or above the form when it has none."""
+    for problem in problems:
+        place = PLACE.fullmatch(problem.path)
+        field = place["field"] if place and place["field"] in form.fields else None
+        where = place["rest"] if field and place else problem.path
+        sentence = f"{where}: {problem.message}" if where else problem.message
+        form.add_error(
+            field, sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else ".")
+        )
+
+
+class SegmentForm(forms.ModelForm):  # type: ignore[type-arg]
+    rule = JsonField(
+        label="Rule",
+        rows=12,
+        help_text="Who belongs to the segment, as JSON. Copy an example from below and change it.",
+    )
+
+    class Meta:
+        model = Segment
+        fields = ("name", "rule")
+
+    def clean_rule(self) -> Any:
+        rule = self.cleaned_data["rule"]
+        try:
+            rules.parse(rule)
+        except InvalidRule as exc:
+            raise ValidationError([str(problem) for problem in exc.problems]) from exc
+        return rule
+
+
+class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
+    ladder = WordsField(
+        required=False,
+        choices=RUNGS,
+        help_text=f"Where products come from, in order: {', '.join(RUNGS)}. Empty: all of them.",
+    )
+    filter = JsonField(
+        required=False,
+        empty={},
+        rows=4,
+        help_text='Only products for which: {"column": "price", "op": "<=", "value": 50}',
+    )
+    exclude_events = EventDaysField(
+        required=False,
+        label="Leave out what the person did",
+        help_text="An event and how many days back, one in a line: “Order Completed: 365”",
+    )
+
+    class Meta:
+        model = Slot
+        fields = (
+            "name",
+            "catalog",
+            "minimum",
+            "maximum",
+            "on_short",
+            "ladder",
+            "filter",
+            "exclude_events",
+        )
+        labels = {"on_short": "When it finds too few"}
+        help_texts = {
+            "name": "The template shows it by {% for item in slots.NAME %}.",
+            "minimum": "Fewer than this are too few.",
+        }
+
+
+SlotFormSet = inlineformset_factory(Template, Slot, form=SlotForm, extra=0)
+
+
+class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Checked together with its slots: a template may name only slots that it has."""
+
+    class Meta:
+        model = Template
+        fields = (
+            "name",
+            "channel",
+            "subject",
+            "preheader",
+            "title",
+            "body",
+            "text",
+            "image_url",
+            "link",
+            "button",
+            "content_type",
+        )
+        widgets = {"body": CodeArea(rows=22), "text": CodeArea(rows=6)}
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if not self.errors:
+            candidate = construct_instance(self, Template(pk=self.instance.pk))
+            found = templates.lint(candidate, slots=self.list_slots(candidate))
+            add_problems(self, found.problems)
+            self.notices = found.notices
+        return cleaned
+
+    def list_slots(self, template: Template) -> list[Slot]:
+        """The slots that came with the form; wrong ones report their errors themselves."""
+        if "slots-TOTAL_FORMS" not in self.data:
+            return list(template.slots.all()) if template.pk else []
+        formset = SlotFormSet(data=self.data, instance=template, prefix="slots")
+        formset.is_valid()
+        kept = [
+            form for form in formset.forms
+            if form.has_changed() or form.instance.pk
+            if not form.cleaned_data.get("DELETE")
+        ] if formset.management_form.is_valid() else []  # fmt: skip
+        return [form.instance for form in kept if form.instance.name]
+
+
+class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
+    time_zone = forms.ChoiceField(
+        label="Time zone",
+        choices=[(name, name) for name in sorted(available_timezones())],
+        widget=UnfoldAdminSelect2Widget,
+        initial="UTC",
+        help_text="Recurring times are times of the day there.",
+    )
+    max_lateness = HoursField(
+        label="May start late by",
+        initial="1",
+        help_text="Hours. A run that is later waits for your decision.",
+    )
+    expires_after = HoursField(
+        label="Message expires after",
+        initial="24",
+        help_text="Hours. What was not sent by then is dropped.",
+    )
+
+    class Meta:
+        model = Campaign
+        fields = (
+            "name",
+            "channel",
+            "segment",
+            "topic",
+            "sender",
+            "schedule",
+            "starts_at",
+            "ends_at",
+            "recurrence",
+            "time_zone",
+            "max_lateness",
+            "expires_after",
+            "control_percent",
+            "priority",
+            "per_day",
+            "lifetime",
+        )
+        help_texts = {
+            "segment": "Empty: everybody who may be reached on this channel.",
+            "topic": "Only people who did not opt out of this topic. Empty: any.",
+            "sender": "Such as Shop &lt;news@shop.example&gt;",
+            "starts_at": "UTC",
+            "ends_at": "UTC. Empty: no end.",
+            "recurrence": "Such as FREQ=DAILY;BYHOUR=9;BYMINUTE=0 (every day at 9:00) or "
+            "FREQ=WEEKLY;BYDAY=MO,TH;BYHOUR=18;BYMINUTE=30",
+            "control_percent": "Percent of the people who get nothing, for comparing.",
+            "priority": "Higher comes first when several messages are due.",
+            "per_day": "Times one person may see it in a day.",
+            "lifetime": "Times one person may see it at all.",
+        }
+        labels = {
+            "recurrence": "Comes again",
+            "per_day": "At most a day",
+            "lifetime": "At most in all",
+            "control_percent": "Control group",
+        }
+
+    def clean_sender(self) -> str:
+        sender: str = self.cleaned_data["sender"].strip()
+        if any(ord(letter) < 32 for letter in sender):
+            raise ValidationError("One line only.")
+        if sender and not re.fullmatch(
+            r"[^<>@]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+", sender
+        ):
+            raise ValidationError("Write an address, such as Shop <news@shop.example>.")
+        return sender
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if not self.errors:
+            candidate = construct_instance(self, Campaign(pk=self.instance.pk))
+            add_problems(self, check_draft(candidate))
+        return cleaned
+
+
+def check_draft(campaign: Campaign) -> Iterable[Problem]:
+    """What is wrong however unfinished the draft is; the rest is said at the launch."""
+    in_app, at_launch = campaign.channel == "in_app", Campaign.Schedule.LAUNCH
+    if in_app and campaign.schedule != at_launch:
+        yield Problem("schedule", "in-app messages are shown when the app opens")
+        return
+    if not in_app and campaign.schedule == at_launch:
+        yield Problem("schedule", "only in-app messages are shown when the app opens")
+        return
+    yield from schedule.check(campaign)
+
+
+class VariantFormSet(PaginationInlineFormSet):  # type: ignore[misc]
+    """Every variant speaks on the campaign's channel."""
+
+    def clean(self) -> None:
+        super().clean()
+        channel = self.instance.channel
+        for form in self.forms:
+            template = form.cleaned_data.get("template") if hasattr(form, "cleaned_data") else None
+            if template is not None and template.channel != channel:
+                form.add_error(
+                    "template",
+                    f"This template is for {template.get_channel_display()}, "
+                    f"the campaign is for {self.instance.get_channel_display()}.",
+                )
+
+
+class PersonForm(forms.Form):
+    """Whom to preview or test as."""
+
+    person = forms.CharField(
+        label="Person",
+        max_length=255,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Number, user id, anonymous id or e-mail.",
+    )
+
+    def clean_person(self) -> int:
+        found = find_people(self.cleaned_data["person"])
+        if not found:
+            raise ValidationError("Nobody has this number, id or address.")
+        return found[0]
