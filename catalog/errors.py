@@ -54,6 +54,12 @@ class UploadRefused(EngageError):
     code: ClassVar[str] = "upload_refused"
 
 
+class TooManyRemoved(UploadRefused):
+    """The file lacks so many live products that it may be cut off."""
+
+    code: ClassVar[str] = "too_many_removed"
+
+
 class UploadBusy(EngageError):
     """Another upload or change of this catalog is under way."""
 

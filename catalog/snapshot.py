@@ -23,6 +23,7 @@ from catalog.columns import COMMON
 from catalog.errors import UnknownCatalog
 from catalog.models import Catalog, Product
 from catalog.texts import CodedColumn
+from catalog.values import as_text
 
 logger = logging.getLogger(__name__)
 
@@ -228,12 +229,14 @@ def _load_own(snapshot: Snapshot, name: str, kind: str) -> Column:
     built = builder(kind)
     filled = 0
     for chunk in _stream(query, [name, snapshot.catalog_id]):
+        values: list[object] = []
         for item_id, value in chunk:
             row = snapshot.index.get(item_id)
             if row is not None:
-                built.extend([None] * (row - filled))
-                built.extend([fit(value and json.loads(value), kind)])
+                values.extend([None] * (row - filled))
+                values.append(fit(value and json.loads(value), kind))
                 filled = row + 1
+        built.extend(values)
     built.extend([None] * (len(snapshot) - filled))
     return built.finish()
 
@@ -290,23 +293,15 @@ def fit(value: object, kind: str) -> object:
     """
     match kind:
         case "text":
-            return as_text(value)
+            return as_text(value) or None
         case "list" if isinstance(value, list):
-            return [word for one in value if (word := as_text(one)) is not None]
+            return [word for one in value if (word := as_text(one))]
         case "number" if isinstance(value, int | float) and not isinstance(value, bool):
             return value
         case "boolean" if isinstance(value, bool):
             return value
         case "time" if isinstance(value, str):
             return value
-    return None
-
-
-def as_text(value: object) -> str | None:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        return str(value)
     return None
 
 

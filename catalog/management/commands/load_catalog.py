@@ -1,0 +1,93 @@
+import sys
+from argparse import ArgumentParser
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from catalog import summary, uploads
+from catalog.errors import TooManyRemoved, UploadRefused
+from catalog.models import Upload
+from engage.lib import clock
+from engage.lib.errors import EngageError
+
+
+class Command(BaseCommand):
+    help = (
+        "Load products from a CSV, TSV or JSON lines file, plain or .gz, after showing the diff."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--catalog", default="default", metavar="NAME")
+        parser.add_argument("--dry-run", action="store_true", help="show the diff, change nothing")
+        parser.add_argument(
+            "--allow-removals",
+            action="store_true",
+            help=f"go on where more than {uploads.MOST_REMOVED:.0%} of the products would vanish",
+        )
+        parser.add_argument(
+            "--column",
+            action="append",
+            default=[],
+            metavar="NAME=TYPE",
+            help="the type of an own column: text, number, boolean, time or list; may be repeated",
+        )
+
+    def handle(self, *args: Any, file: Path, **options: Any) -> None:
+        try:
+            with file.open("rb") as opened:
+                self.load(opened, file.name, **options)
+        except OSError as exc:
+            raise CommandError(f"{file}: {exc.strerror or exc}") from exc
+        except EngageError as exc:
+            raise CommandError(f"{exc.message} Nothing was changed.") from exc
+
+    def load(self, file: BinaryIO, file_name: str, **options: Any) -> None:
+        dry = options["dry_run"]
+        with uploads.rehearsal() if dry else nullcontext():
+            upload = uploads.stage(
+                file,
+                file_name=file_name,
+                catalog=options["catalog"],
+                now=clock.now(),
+                types=read_types(options["column"]),
+                progress=self.show_progress if sys.stderr.isatty() else None,
+            )
+            self.stdout.write("\n".join(summary.lines(upload.report)))
+            self.apply(upload, allow_removals=options["allow_removals"], dry=dry)
+
+    def apply(self, upload: Upload, *, allow_removals: bool, dry: bool) -> None:
+        try:
+            with transaction.atomic():
+                done = uploads.apply(upload, now=clock.now(), allow_removals=allow_removals)
+        except UploadRefused as exc:
+            if not dry:
+                uploads.discard(upload, now=clock.now(), problem=exc.message)
+            hint = " If it is, add --allow-removals." if isinstance(exc, TooManyRemoved) else ""
+            raise UploadRefused(f"{exc.message}{hint}") from exc
+        if dry:
+            self.stdout.write("Dry run: nothing was changed.")
+            return
+        name, version = upload.catalog.name, done.report["version"]
+        self.stdout.write(self.style.SUCCESS(f"Catalog “{name}” is at version {version}."))
+
+    def show_progress(self, share: float) -> None:
+        """One line on the terminal, drawn again and again; gone when the reading is done."""
+        width = 40
+        done = min(int(share * width), width)
+        bar = f"\r[{'█' * done}{'·' * (width - done)}] {share:4.0%}"
+        self.stderr.write(bar if share < 0.999 else "\r\x1b[K", ending="")
+        self.stderr.flush()
+
+
+def read_types(pairs: list[str]) -> dict[str, str]:
+    types = {}
+    for pair in pairs:
+        name, separator, kind = pair.rpartition("=")
+        if not separator or not name:
+            raise CommandError(f"--column {pair}: expected NAME=TYPE, such as size=text")
+        types[name] = kind
+    return types
