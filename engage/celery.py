@@ -5,6 +5,7 @@ the next tick finds the due work again, and a task that comes twice finds it don
 """
 
 import os
+import warnings
 from typing import Any
 
 from celery import Celery
@@ -16,9 +17,7 @@ from engage.lib.processes import die_with_parent
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "engage.settings")
 
 QUEUES = ("default", "plan", "send", "build")  # builds have a worker of their own: they are long
-VISIBILITY_SECONDS = (
-    900  # an unacknowledged task comes again; longer than any time limit but build's
-)
+VISIBILITY_SECONDS = 900  # then an unacknowledged task comes again; longer than its time limit
 
 
 def every(seconds: float, task: str, *, queue: str = "default") -> dict[str, Any]:
@@ -83,6 +82,9 @@ class Config:
         "forget old dedupe ids": nightly(2, 30, "engage.profiles.tasks.clean_up"),
     }
 
+
+# A worker may be root: it reads JSON only, so a message cannot bring code with it.
+warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
 
 app = Celery("engage")
 app.config_from_object(Config)

@@ -1,0 +1,161 @@
+"""`manage.py up`, the whole of it: every test here starts real processes."""
+
+import json
+import os
+import signal
+import socket
+import time
+import urllib.request
+from contextlib import closing
+
+import pytest
+
+from engage.runner.errors import StartFailed
+from engage.runner.running import read_status, running, start, wait_until_ready
+from engage.runner.supervisor import PAUSES_SECONDS, Charge
+from tests.engage.runner.family import OWN_SERVERS, SMALL, list_family, wait_until
+
+NAMES = ["postgres", "redis", "web", "ingest", "worker", "builder", "beat"]
+ENV = {**OWN_SERVERS, **SMALL}
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    with (tmp_path_factory.mktemp("log") / "up.log").open("w+b") as file:
+        yield file
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """One folder for all tests of this file: each start goes on with it."""
+    return tmp_path_factory.mktemp("up") / "var of the shop"
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        return server.getsockname()[1]
+
+
+def ask(url: str) -> tuple[int, str]:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.status, answer.headers["X-Engage-Instance"]
+
+
+def answers(url: str, instance: str) -> bool:
+    try:
+        return ask(f"{url}/healthz") == (200, instance)
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_each_killed_child_is_started_again(data_dir, log):
+    port = free_port()
+    with running(data_dir=data_dir, port=port, env=ENV, output=log.fileno()) as up:
+        assert up.url == f"http://localhost:{port}"
+        assert list(up.children()) == NAMES
+        assert ask(f"{up.url}/healthz")[1] == up.instance
+        for name in NAMES:
+            before = up.children()[name]
+            os.kill(before, signal.SIGKILL)
+            wait_until(lambda n=name, b=before: up.children().get(n, b) != b, seconds=20)
+        wait_until(lambda: answers(up.url, up.instance), seconds=20)
+
+
+@pytest.mark.slow
+def test_interrupt_ends_everything_in_order_within_five_seconds(data_dir, log):
+    process = start(data_dir=data_dir, port=free_port(), env=ENV, output=log.fileno())
+    wait_until_ready(process, data_dir)
+    began = time.monotonic()
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(5) == 0
+    assert time.monotonic() - began < 5
+    assert list_family(data_dir) == []
+
+
+@pytest.mark.slow
+def test_killed_runner_leaves_no_process_after_five_seconds(data_dir, log):
+    process = start(data_dir=data_dir, port=free_port(), env=ENV, output=log.fileno())
+    up = wait_until_ready(process, data_dir)
+    wait_until(lambda: len(list_family(data_dir)) > len(NAMES), seconds=20)  # with their children
+
+    process.kill()
+    process.wait()
+
+    wait_until(lambda: list_family(data_dir) == [], seconds=5)
+    assert not answers(up.url, up.instance)
+
+
+@pytest.mark.slow
+def test_taken_port_and_second_start_are_said_aloud(data_dir, log):
+    log.seek(0, os.SEEK_END)
+    where = log.tell()
+    with closing(socket.create_server(("127.0.0.1", 0))) as stranger:
+        taken = stranger.getsockname()[1]
+        with running(data_dir=data_dir, port=taken, env=ENV, output=log.fileno()) as up:
+            assert up.url != f"http://localhost:{taken}"
+            assert answers(up.url, up.instance)
+            with (
+                pytest.raises(StartFailed),
+                running(data_dir=data_dir, env=ENV, output=log.fileno()),
+            ):
+                pass
+    log.seek(where)
+    words = log.read().decode()
+    assert f"Port {taken} is taken: using {up.url.rpartition(':')[2]} instead." in words
+    assert f"Engage already runs on {data_dir}: {up.url}" in words
+
+
+def test_status_of_no_start_is_empty(tmp_path):
+    assert read_status(tmp_path) == {}
+
+
+def test_status_that_is_being_written_is_empty(tmp_path):
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "up").write_text(json.dumps({"pid": 7})[:-1])
+    assert read_status(tmp_path) == {}
+
+
+class TestCharge:
+    """Pauses grow while a child keeps ending, and a child that was steady starts afresh."""
+
+    @pytest.fixture
+    def charge(self):
+        from engage.runner import children
+
+        def launch(output: int):
+            return children.start(["true"], parting=signal.SIGKILL, output=output)
+
+        return Charge("worker", launch, signal.SIGTERM)
+
+    def end(self, charge: Charge) -> None:
+        charge.process.wait()
+
+    def test_pauses_grow(self, charge):
+        charge.start()
+        pauses = []
+        for _ in range(len(PAUSES_SECONDS) + 1):
+            self.end(charge)
+            now = charge.started_at
+            assert not charge.keep(now)
+            pauses.append(charge.due_at - now)
+            assert charge.keep(charge.due_at + 0.001)
+        self.end(charge)
+        assert pauses == pytest.approx([*PAUSES_SECONDS, PAUSES_SECONDS[-1]])
+
+    def test_steady_child_is_started_again_at_once(self, charge):
+        charge.failures = 5
+        charge.start()
+        self.end(charge)
+        charge.keep(charge.started_at + 31)
+        assert charge.due_at == pytest.approx(charge.started_at + 31 + PAUSES_SECONDS[0])
+
+    def test_launch_that_fails_is_tried_again_later(self, charge):
+        def refuse(output: int):
+            raise StartFailed("no memory")
+
+        charge.launch = refuse
+        assert charge.keep(100.0)
+        assert (charge.process, charge.failures, charge.due_at) == (None, 1, 100.1)
