@@ -9,6 +9,7 @@ inverse user frequency; Christoffel et al. (2015) for the tilted powers of RP3be
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
 from typing import Any, Self
 
@@ -26,6 +27,7 @@ Rows = Callable[[int, int, NDArray[np.int32], NDArray[np.float32]], None]
 Floats = NDArray[np.float64]
 
 
+@cache
 def find_kernels() -> Any | None:
     """The compiled loops, or None where numba is missing."""
     try:

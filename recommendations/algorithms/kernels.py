@@ -197,21 +197,22 @@ def rank_profiles(  # type: ignore[no-untyped-def]
     strength,
     recent_start,
     recent,
-    decay,
+    fading,
     blocked_start,
     blocked,
     eligible,
     groups,
+    n,
     sums,
-    out_items,
-    out_scores,
-    out_because,
 ):
-    """The best items of each profile; leaves `sums` at zero."""
+    """Items, scores and loudest recent item of each profile; leaves `sums` at zero."""
     width = neighbours.shape[1]
-    n = out_items.shape[1]
+    profiles = recent_start.size - 1
+    out_items = np.full((profiles, n), -1, np.int32)
+    out_scores = np.zeros((profiles, n), np.float32)
+    out_because = np.full((profiles, n), -1, np.int32)
     shares = np.empty(n, np.float32)
-    for u in range(recent_start.size - 1):
+    for u in range(profiles):
         begin = recent_start[u]
         end = recent_start[u + 1]
         items = out_items[u]
@@ -219,8 +220,8 @@ def rank_profiles(  # type: ignore[no-untyped-def]
         because = out_because[u]
         for b in range(blocked_start[u], blocked_start[u + 1]):
             sums[blocked[b]] = -np.inf
+        factor = np.float32(1.0)
         for k in range(begin, end):
-            factor = decay[k - begin]
             row = neighbours[recent[k]]
             values = strength[recent[k]]
             for c in range(width):
@@ -228,6 +229,7 @@ def rank_profiles(  # type: ignore[no-untyped-def]
                 if j < 0:
                     break
                 sums[j] += factor * values[c]
+            factor *= fading
         size = 0
         lowest = np.float32(0.0)
         for k in range(begin, end):
@@ -247,22 +249,28 @@ def rank_profiles(  # type: ignore[no-untyped-def]
                             lowest = scores[n - 1]
         for b in range(blocked_start[u], blocked_start[u + 1]):
             sums[blocked[b]] = 0
-        # Which of the recent items speaks loudest for each pick: the earliest of equals.
+        # Which of the recent items speaks loudest for each pick: the newest of equals. Rows fall,
+        # so a row is left where it cannot speak louder for any pick.
         for r in range(size):
             sums[items[r]] = -r - 1
+            shares[r] = 0
+        quietest = np.float32(0.0)
+        factor = np.float32(1.0)
         for k in range(begin, end):
-            factor = decay[k - begin]
             row = neighbours[recent[k]]
             values = strength[recent[k]]
             for c in range(width):
                 j = row[c]
-                if j < 0:
+                share = factor * values[c]
+                if j < 0 or share <= quietest:
                     break
                 if sums[j] < 0:
                     r = int(-sums[j]) - 1
-                    share = factor * values[c]
-                    if because[r] < 0 or share > shares[r]:
+                    if share > shares[r]:
                         because[r] = k - begin
                         shares[r] = share
+                        quietest = shares[:size].min()
+            factor *= fading
         for r in range(size):
             sums[items[r]] = 0
+    return out_items, out_scores, out_because

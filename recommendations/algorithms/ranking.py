@@ -6,8 +6,7 @@ best does; ties go to the item with the smaller number.
 """
 
 import threading
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,7 @@ Int64s = NDArray[np.int64]
 workspace = threading.local()  # sums, all zero between calls; one per thread
 
 
-@dataclass(frozen=True, slots=True)
-class Ragged:
+class Ragged(NamedTuple):
     """Lists of item numbers laid end to end: list `u` is ``values[start[u]:start[u + 1]]``."""
 
     start: Int64s
@@ -36,8 +34,7 @@ def ragged(lists: list[list[int]]) -> Ragged:
     return Ragged(start, np.array([item for one in lists for item in one], np.int32))
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """The lists of a call.
 
     Attributes
@@ -72,7 +69,8 @@ def rank(
     ----------
     neighbours : ndarray of shape (n_items, top), dtype int32
         Padded with -1; no item twice in a row.
-    strength : ndarray of shape (n_items, top), dtype float32, >= 0
+    strength : ndarray of shape (n_items, top), dtype float32, > 0, padded with 0
+        Falling along each row.
     recent : Ragged
         The recent items of each profile, newest first, no item twice.
     blocked : Ragged
@@ -89,34 +87,26 @@ def rank(
     -------
     Ranked
     """
-    profiles = recent.start.size - 1
-    found = Ranked(
-        np.full((profiles, n), NOTHING, np.int32),
-        np.zeros((profiles, n), np.float32),
-        np.full((profiles, n), NOTHING, np.int32),
-    )
-    longest = int(np.diff(recent.start).max(initial=0))
-    decay = (fading ** np.arange(longest)).astype(np.float32)
     kernels = find_kernels() if use_numba else None
     if kernels is None:
-        rank_in_numpy(neighbours, strength, recent, decay, blocked, eligible, groups, found)
-    else:
-        kernels.rank_profiles(
+        return rank_in_numpy(
+            neighbours, strength, recent, blocked, eligible, groups, n, np.float32(fading)
+        )
+    return Ranked(
+        *kernels.rank_profiles(
             neighbours,
             strength,
             recent.start,
             recent.values,
-            decay,
+            np.float32(fading),
             blocked.start,
             blocked.values,
             eligible,
             groups,
+            n,
             sums_of_this_thread(eligible.size),
-            found.items,
-            found.scores,
-            found.because,
         )
-    return found
+    )
 
 
 def sums_of_this_thread(size: int) -> NDArray[np.float32]:
@@ -131,14 +121,22 @@ def rank_in_numpy(
     neighbours: Int32s,
     strength: NDArray[np.float32],
     recent: Ragged,
-    decay: NDArray[np.float32],
     blocked: Ragged,
     eligible: NDArray[np.bool_],
     groups: Int32s,
-    found: Ranked,
-) -> None:
+    n: int,
+    fading: np.float32,
+) -> Ranked:
     """The twin of the compiled loop."""
-    for u in range(recent.start.size - 1):
+    profiles = recent.start.size - 1
+    found = Ranked(
+        np.full((profiles, n), NOTHING, np.int32),
+        np.zeros((profiles, n), np.float32),
+        np.full((profiles, n), NOTHING, np.int32),
+    )
+    longest = int(np.diff(recent.start).max(initial=0))
+    decay = np.cumprod(np.append(np.float32(1), np.full(longest, fading)), dtype=np.float32)
+    for u in range(profiles):
         rows = recent.values[recent.start[u] : recent.start[u + 1]]
         items = neighbours[rows]
         shares = strength[rows] * decay[: rows.size, None]
@@ -153,13 +151,14 @@ def rank_in_numpy(
         )
         candidates, sums = candidates[allowed], sums[allowed]
         order = np.lexsort((candidates, -sums))
-        picks = order[first_of_each(groups[candidates[order]])][: found.items.shape[1]]
+        picks = order[first_of_each(groups[candidates[order]])][:n]
         for r, pick in enumerate(picks):
             item = candidates[pick]
             found.items[u, r] = item
             found.scores[u, r] = sums[pick]
             share = np.where(items == item, shares, -1).max(axis=1, initial=-1)
             found.because[u, r] = share.argmax()
+    return found
 
 
 def first_of_each(groups: NDArray[Any]) -> NDArray[np.bool_]:

@@ -49,7 +49,12 @@ def test_what_was_written_is_read_back(good):
     expected = arrays_of(ItemModel(Recipe(top=5)).fit(random_log()))
     for name, array in expected.items():
         assert found.arrays[name].tobytes() == array.tobytes()
-        assert not found.arrays[name].flags.writeable
+
+
+def test_stray_write_never_reaches_the_file(copy):
+    folder, checksum = copy
+    artifact.load(folder, checksum=checksum, build_id=1).arrays["sales"][:] = 7
+    assert not refused(folder, checksum)
 
 
 def test_same_model_gives_the_same_files(good, tmp_path):

@@ -19,7 +19,7 @@ def questions(draw):
         size = int(rng.integers(0, top + 1))
         neighbours[i, :size] = rng.permutation(N)[:size]
         # Few distinct values, so that ties happen.
-        strength[i, :size] = rng.integers(1, 4, size) / 4
+        strength[i, :size] = -np.sort(-rng.integers(1, 4, size)) / 4
     people = draw(st.integers(1, 5))
 
     def pick(most):
@@ -42,7 +42,7 @@ def slowly(q, u):
     for k, i in enumerate(q["recent"][u]):
         for j, s in zip(q["neighbours"][i].tolist(), q["strength"][i], strict=True):
             if j >= 0:
-                share = np.float32(0.6**k) * s
+                share = np.prod(np.full(k, 0.6, np.float32), dtype=np.float32) * s
                 sums[j] = sums.get(j, np.float32(0)) + share
                 shares.setdefault(j, []).append((k, share))
     allowed = [j for j in sums if q["eligible"][j] and j not in q["blocked"][u]]
