@@ -1,0 +1,105 @@
+import json
+
+import pytest
+from django.urls import path
+from ninja import NinjaAPI
+
+from catalog.api import router
+from catalog.models import Product
+from engage.lib.api import install_handlers
+from tests.factories import make_catalog
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+
+api = NinjaAPI(urls_namespace="catalog-alone")
+api.add_router("/v1", router)
+install_handlers(api)
+urlpatterns = [path("", api.urls)]
+ITEMS = "/v1/catalogs/default/items"
+
+
+def ask(client, method, url, body=None):
+    data = body if isinstance(body, str) else json.dumps(body)
+    response = client.generic(method, url, data, content_type="application/json")
+    return response.status_code, response.json()
+
+
+@pytest.mark.parametrize("wrap", [lambda items: {"items": items}, lambda items: items])
+def test_put_answers_for_each_item(client, wrap):
+    items = [{"id": "a", "name": "A"}, {"id": "b"}]
+    assert ask(client, "PUT", ITEMS, wrap(items)) == (
+        200,
+        {
+            "accepted": 1,
+            "rejected": [
+                {
+                    "index": 1,
+                    "id": "b",
+                    "code": "invalid_item",
+                    "message": "name: is missing",
+                }
+            ],
+            "version": 1,
+        },
+    )
+
+
+def test_patch_and_get(client):
+    make_catalog(products=2)
+    status, answer = ask(client, "PATCH", ITEMS, [{"id": "p1", "in_stock": False}])
+    assert (status, answer["accepted"], answer["version"]) == (200, 1, 2)
+    status, item = ask(client, "GET", f"{ITEMS}/p1")
+    assert (status, item["in_stock"], item["price"]) == (200, False, "1.00")
+
+
+@pytest.mark.parametrize("entry", ["p1", {"id": "p1"}])
+def test_delete_takes_ids_or_objects(client, entry):
+    make_catalog(products=2)
+    status, answer = ask(client, "DELETE", ITEMS, {"items": [entry]})
+    assert (status, answer["accepted"], answer["rejected"]) == (200, 1, [])
+    assert list(Product.objects.filter(deleted_at=None).values_list("item_id", flat=True)) == [
+        "p2"
+    ]
+
+
+def test_list_pages_by_id(client):
+    make_catalog(products=3)
+    status, first = ask(client, "GET", f"{ITEMS}?limit=2")
+    assert (status, [item["id"] for item in first["items"]], first["next"]) == (
+        200,
+        ["p1", "p2"],
+        "p2",
+    )
+    status, rest = ask(client, "GET", f"{ITEMS}?limit=2&after=p2")
+    assert ([item["id"] for item in rest["items"]], rest["next"]) == (["p3"], None)
+
+
+def test_id_with_slashes_is_found(client):
+    ask(client, "PUT", ITEMS, [{"id": "a/b c", "name": "A"}])
+    assert ask(client, "GET", f"{ITEMS}/a/b%20c")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "body", "status", "code"),
+    [
+        ("PATCH", "/v1/catalogs/nope/items", [{"id": "a"}], 404, "unknown_catalog"),
+        ("GET", "/v1/catalogs/nope/items", None, 404, "unknown_catalog"),
+        ("GET", f"{ITEMS}/nope", None, 404, "unknown_item"),
+        ("PUT", "/v1/catalogs/No%20Name/items", [{"id": "a", "name": "A"}], 400, "invalid_input"),
+        ("PUT", ITEMS, {"products": []}, 400, "invalid_input"),
+        ("PUT", ITEMS, [], 400, "invalid_input"),
+        ("PUT", ITEMS, "{", 400, "unreadable_body"),
+        ("PUT", ITEMS, "7", 400, "invalid_input"),
+        ("PUT", ITEMS, "[" * 100_000, 400, "unreadable_body"),
+        ("DELETE", ITEMS, [None], 400, "invalid_input"),
+        ("GET", f"{ITEMS}?limit=0", None, 400, "invalid_input"),
+        ("GET", f"{ITEMS}?limit=many", None, 400, "invalid_input"),
+        ("GET", f"{ITEMS}?after=%00", None, 400, "invalid_input"),
+    ],
+)
+def test_refusals_have_one_shape(client, method, url, body, status, code):
+    make_catalog(products=1)
+    found, answer = ask(client, method, url, body)
+    assert (found, answer["success"], answer["code"]) == (status, False, code)
+    assert set(answer) == {"success", "code", "message", "detail"}
+    assert Product.objects.count() == 1
