@@ -47,8 +47,7 @@ class Config:
     task_reject_on_worker_lost = True
     task_ignore_result = True
     task_store_errors_even_if_ignored = False
-    task_time_limit = 300  # seconds
-    task_soft_time_limit = 270
+    task_time_limit = 300  # seconds; a soft limit here would contradict a task's shorter one
     worker_prefetch_multiplier = 1
     worker_max_tasks_per_child = 1000
     worker_max_memory_per_child = 800_000  # KiB; a catalog of a million products is in it
