@@ -18,7 +18,7 @@ from engage.lib import clock
 from engage.lib.errors import InvalidInput
 from engage.profiles.activity import Touch
 from recommendations import hand_picked, purchases, shelf
-from recommendations.algorithms.ranking import HISTORY, ragged, rank
+from recommendations.algorithms.ranking import HISTORY, ask, rank
 from recommendations.interactions import DEFAULT_WEIGHT, PURCHASE, WEIGHTS
 from recommendations.shelf import Choice, Shelf
 
@@ -254,10 +254,8 @@ def fill_from_neighbours(this: Climb, reading: str, *, depth: int) -> None:
         return
     ranked = rank(
         *here.model.reading(reading),
-        recent=ragged(recent),
-        blocked=ragged([block(person, this) for person, _ in asked]),
-        eligible=this.choice.numbers,
-        groups=here.groups,
+        ask(recent, [block(person, this) for person, _ in asked]),
+        groups=this.choice.groups,
         n=this.n,
     )
     row_of = here.row_of

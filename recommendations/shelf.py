@@ -19,6 +19,7 @@ from catalog.snapshot import Snapshot
 from catalog.texts import CodedColumn
 from recommendations import registry
 from recommendations.algorithms.popularity import best_first
+from recommendations.algorithms.ranking import CLOSED
 from recommendations.artifact import Artifact
 
 KEPT_FILTERS: Final = 64  # per catalog and process
@@ -55,9 +56,6 @@ class Shelf:
             self.members = before.members
         else:
             self.members = list_members(self.group_of_row)
-        known = self.row_of >= 0
-        self.groups = np.full(self.row_of.size, -1, np.int32)
-        self.groups[known] = self.group_of_row[self.row_of[known]]
         self.category_of_row, self.categories = encode(products.column("category"))
         self.orders = self._orders(remembered)
         self.choices: OrderedDict[Any, Choice] = OrderedDict()
@@ -106,9 +104,10 @@ class Choice:
     def __init__(self, shelf: Shelf, filter: Filter | None) -> None:
         self.shelf = shelf
         self.rows = allowed(shelf.products, filter)
-        self.numbers = np.zeros(shelf.row_of.size, bool)
-        known = shelf.row_of >= 0
-        self.numbers[known] = self.rows[shelf.row_of[known]]
+        self.groups = np.full(shelf.row_of.size, CLOSED, np.int32)  # by number
+        known = np.flatnonzero(shelf.row_of >= 0)
+        known = known[self.rows[shelf.row_of[known]]]
+        self.groups[known] = shelf.group_of_row[shelf.row_of[known]]
         self.orders = {
             name: (rows[self.rows[rows]], scores[self.rows[rows]])
             for name, (rows, scores) in shelf.orders.items()

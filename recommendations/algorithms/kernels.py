@@ -195,35 +195,33 @@ def insert(items, scores, size, groups, item, score):  # type: ignore[no-untyped
 def rank_profiles(  # type: ignore[no-untyped-def]
     neighbours,
     strength,
-    recent_start,
-    recent,
+    bounds,
+    items_of,
     fading,
-    blocked_start,
-    blocked,
-    eligible,
     groups,
     n,
     sums,
 ):
     """Items, scores and loudest recent item of each profile; leaves `sums` at zero."""
     width = neighbours.shape[1]
-    profiles = recent_start.size - 1
+    profiles = bounds.shape[0]
     out_items = np.full((profiles, n), -1, np.int32)
     out_scores = np.zeros((profiles, n), np.float32)
     out_because = np.full((profiles, n), -1, np.int32)
     shares = np.empty(n, np.float32)
     for u in range(profiles):
-        begin = recent_start[u]
-        end = recent_start[u + 1]
+        begin = bounds[u, 0]
+        end = bounds[u, 1]
+        after = bounds[u, 2]
         items = out_items[u]
         scores = out_scores[u]
         because = out_because[u]
-        for b in range(blocked_start[u], blocked_start[u + 1]):
-            sums[blocked[b]] = -np.inf
+        for b in range(end, after):
+            sums[items_of[b]] = -np.inf
         factor = np.float32(1.0)
         for k in range(begin, end):
-            row = neighbours[recent[k]]
-            values = strength[recent[k]]
+            row = neighbours[items_of[k]]
+            values = strength[items_of[k]]
             for c in range(width):
                 j = row[c]
                 if j < 0:
@@ -233,7 +231,7 @@ def rank_profiles(  # type: ignore[no-untyped-def]
         size = 0
         lowest = np.float32(0.0)
         for k in range(begin, end):
-            row = neighbours[recent[k]]
+            row = neighbours[items_of[k]]
             for c in range(width):
                 j = row[c]
                 if j < 0:
@@ -241,14 +239,14 @@ def rank_profiles(  # type: ignore[no-untyped-def]
                 score = sums[j]
                 if score > 0:
                     sums[j] = 0
-                    if score >= lowest and eligible[j]:
+                    if score >= lowest and groups[j] >= -1:
                         if size == n and worse(score, j, scores[n - 1], items[n - 1]):
                             continue
                         size = insert(items, scores, size, groups, j, score)
                         if size == n:
                             lowest = scores[n - 1]
-        for b in range(blocked_start[u], blocked_start[u + 1]):
-            sums[blocked[b]] = 0
+        for b in range(end, after):
+            sums[items_of[b]] = 0
         # Which of the recent items speaks loudest for each pick: the newest of equals. Rows fall,
         # so a row is left where it cannot speak louder for any pick.
         for r in range(size):
@@ -257,8 +255,8 @@ def rank_profiles(  # type: ignore[no-untyped-def]
         quietest = np.float32(0.0)
         factor = np.float32(1.0)
         for k in range(begin, end):
-            row = neighbours[recent[k]]
-            values = strength[recent[k]]
+            row = neighbours[items_of[k]]
+            values = strength[items_of[k]]
             for c in range(width):
                 j = row[c]
                 share = factor * values[c]

@@ -11,7 +11,7 @@ from recommendations.algorithms.correlation import NOTHING, NextItems, SimilarIt
 from recommendations.algorithms.log import Log, last_touches, matrix, sequences
 from recommendations.algorithms.popularity import Popularity
 from recommendations.algorithms.quality import measure
-from recommendations.algorithms.ranking import HISTORY, Ragged, ragged, rank
+from recommendations.algorithms.ranking import HISTORY, Asked, ask, rank
 from recommendations.algorithms.split import Split
 
 SHOWN = 20  # length of the lists that are measured for coverage
@@ -169,12 +169,12 @@ def blend(
     return out_items, out_strength
 
 
-def histories(log: Log, profiles: NDArray[np.int32]) -> tuple[Ragged, Ragged]:
-    """The recent items of each profile, newest first, and all it ever touched."""
+def from_history(log: Log, profiles: NDArray[np.int32]) -> Asked:
+    """Ask by the recent items of each profile; all it ever touched is blocked."""
     once = last_touches(log, cap=len(log) + 1)
     bounds = once.bounds()
     all_touched = [once.item[bounds[u] : bounds[u + 1]].tolist() for u in profiles]
-    return ragged([items[: -HISTORY - 1 : -1] for items in all_touched]), ragged(all_touched)
+    return ask([items[: -HISTORY - 1 : -1] for items in all_touched], all_touched)
 
 
 def evaluate(
@@ -196,14 +196,11 @@ def evaluate(
     dict
         As `quality.measure` at 10, and recall and coverage at 20.
     """
-    recent, touched = histories(split.train, split.profiles)
     n_items = split.train.n_items
     ranked = rank(
         neighbours,
         strength,
-        recent=recent,
-        blocked=touched,
-        eligible=np.ones(n_items, bool),
+        from_history(split.train, split.profiles),
         groups=np.full(n_items, NOTHING, np.int32),
         n=SHOWN,
         use_numba=use_numba,

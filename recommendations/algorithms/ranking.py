@@ -1,11 +1,12 @@
 """From recent items to the best others: one function for one profile and for many.
 
 The score of an item is the sum, over the recent items newest first, of ``fading**k`` times its
-strength as a neighbour. Items that are not eligible or blocked never rank; of a group only the
+strength as a neighbour. Items that are closed or blocked never rank; of a group only the
 best does; ties go to the item with the smaller number.
 """
 
 import threading
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,24 +15,48 @@ from numpy.typing import NDArray
 from recommendations.algorithms.correlation import NOTHING, find_kernels
 
 HISTORY = 10  # recent items that count; more add nothing measurable
-FADING = 0.6
+FADING = np.float32(0.6)
+CLOSED = -2  # in the place of a group: not to be shown
 
 Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
-workspace = threading.local()  # sums, all zero between calls; one per thread
 
 
-class Ragged(NamedTuple):
-    """Lists of item numbers laid end to end: list `u` is ``values[start[u]:start[u + 1]]``."""
+class Workspace(threading.local):
+    """Each thread's sums, all zero between calls."""
 
-    start: Int64s
-    values: Int32s
+    sums: NDArray[np.float32] = np.zeros(0, np.float32)
 
 
-def ragged(lists: list[list[int]]) -> Ragged:
-    start = np.zeros(len(lists) + 1, np.int64)
-    np.cumsum([len(one) for one in lists], out=start[1:])
-    return Ragged(start, np.array([item for one in lists for item in one], np.int32))
+workspace = Workspace()
+
+
+class Asked(NamedTuple):
+    """Who is ranked for: the recent items of each profile, newest first, then its blocked ones.
+
+    Attributes
+    ----------
+    bounds : ndarray of shape (n_profiles, 3), dtype int64
+        Profile `u` has the recent items ``items[bounds[u, 0]:bounds[u, 1]]`` and the blocked ones
+        ``items[bounds[u, 1]:bounds[u, 2]]``. One array of each kind: looking at an array costs a
+        call for one profile a twentieth of its time.
+    items : ndarray of shape (n,), dtype int32
+        No item twice among the recent ones of a profile.
+    """
+
+    bounds: Int64s
+    items: Int32s
+
+
+def ask(recent: Sequence[Sequence[int]], blocked: Sequence[Sequence[int]]) -> Asked:
+    """The lists of each profile, laid end to end."""
+    lengths = [len(part) for parts in zip(recent, blocked, strict=True) for part in parts]
+    ends = np.cumsum(lengths, dtype=np.int64).reshape(-1, 2)
+    bounds = np.zeros((len(recent), 3), np.int64)
+    bounds[1:, 0] = ends[:-1, 1]
+    bounds[:, 1:] = ends
+    laid = [i for parts in zip(recent, blocked, strict=True) for part in parts for i in part]
+    return Asked(bounds, np.array(laid, np.int32))
 
 
 class Ranked(NamedTuple):
@@ -54,13 +79,11 @@ class Ranked(NamedTuple):
 def rank(
     neighbours: Int32s,
     strength: NDArray[np.float32],
+    asked: Asked,
     *,
-    recent: Ragged,
-    blocked: Ragged,
-    eligible: NDArray[np.bool_],
     groups: Int32s,
     n: int,
-    fading: float = FADING,
+    fading: np.float32 = FADING,
     use_numba: bool = True,
 ) -> Ranked:
     """Rank for one profile or many.
@@ -71,15 +94,11 @@ def rank(
         Padded with -1; no item twice in a row.
     strength : ndarray of shape (n_items, top), dtype float32, > 0, padded with 0
         Falling along each row.
-    recent : Ragged
-        The recent items of each profile, newest first, no item twice.
-    blocked : Ragged
-        What each profile must not get.
-    eligible : ndarray of shape (n_items,), dtype bool
+    asked : Asked
     groups : ndarray of shape (n_items,), dtype int32
-        Items of one group are variants of one product; -1 is no group.
+        Items of one group are variants of one product; -1 is no group, -2 must not be shown.
     n : int, unit: items per profile, at least 1
-    fading : float
+    fading : float32
     use_numba : bool, default True
         False takes the numpy twin, which gives the same bits.
 
@@ -89,30 +108,18 @@ def rank(
     """
     kernels = find_kernels() if use_numba else None
     if kernels is None:
-        return rank_in_numpy(
-            neighbours, strength, recent, blocked, eligible, groups, n, np.float32(fading)
-        )
-    return Ranked(
-        *kernels.rank_profiles(
-            neighbours,
-            strength,
-            recent.start,
-            recent.values,
-            np.float32(fading),
-            blocked.start,
-            blocked.values,
-            eligible,
-            groups,
-            n,
-            sums_of_this_thread(eligible.size),
-        )
+        return rank_in_numpy(neighbours, strength, asked, groups, n, fading)
+    bounds, items = asked
+    sums = sums_of_this_thread(groups.size)
+    return Ranked._make(
+        kernels.rank_profiles(neighbours, strength, bounds, items, fading, groups, n, sums)
     )
 
 
 def sums_of_this_thread(size: int) -> NDArray[np.float32]:
     """Zeros, which the kernel leaves as zeros: to clear a million each call would cost more."""
-    sums: NDArray[np.float32] | None = getattr(workspace, "sums", None)
-    if sums is None or sums.size < size:
+    sums = workspace.sums
+    if len(sums) < size:
         sums = workspace.sums = np.zeros(size, np.float32)
     return sums
 
@@ -120,35 +127,31 @@ def sums_of_this_thread(size: int) -> NDArray[np.float32]:
 def rank_in_numpy(
     neighbours: Int32s,
     strength: NDArray[np.float32],
-    recent: Ragged,
-    blocked: Ragged,
-    eligible: NDArray[np.bool_],
+    asked: Asked,
     groups: Int32s,
     n: int,
     fading: np.float32,
 ) -> Ranked:
     """The twin of the compiled loop."""
-    profiles = recent.start.size - 1
+    profiles = len(asked.bounds)
     found = Ranked(
         np.full((profiles, n), NOTHING, np.int32),
         np.zeros((profiles, n), np.float32),
         np.full((profiles, n), NOTHING, np.int32),
     )
-    longest = int(np.diff(recent.start).max(initial=0))
+    longest = int((asked.bounds[:, 1] - asked.bounds[:, 0]).max(initial=0))
     decay = np.cumprod(np.append(np.float32(1), np.full(longest, fading)), dtype=np.float32)
     for u in range(profiles):
-        rows = recent.values[recent.start[u] : recent.start[u + 1]]
+        begin, end, after = asked.bounds[u].tolist()
+        rows = asked.items[begin:end]
         items = neighbours[rows]
         shares = strength[rows] * decay[: rows.size, None]
         filled = items != NOTHING
         candidates, inverse = np.unique(items[filled], return_inverse=True)
         sums = np.zeros(candidates.size, np.float32)
         np.add.at(sums, inverse, shares[filled])  # one after the other, as the loop does
-        allowed = (
-            eligible[candidates]
-            & (sums > 0)
-            & ~np.isin(candidates, blocked.values[blocked.start[u] : blocked.start[u + 1]])
-        )
+        allowed = (groups[candidates] != CLOSED) & (sums > 0)
+        allowed &= ~np.isin(candidates, asked.items[end:after])
         candidates, sums = candidates[allowed], sums[allowed]
         order = np.lexsort((candidates, -sums))
         picks = order[first_of_each(groups[candidates[order]])][:n]

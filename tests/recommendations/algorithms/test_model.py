@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from recommendations.algorithms.log import make_log
-from recommendations.algorithms.model import ItemModel, Recipe, blend, evaluate, histories
+from recommendations.algorithms.model import ItemModel, Recipe, blend, evaluate, from_history
 from recommendations.algorithms.split import hold_out
 from tests.recommendations.shops import arrays_of, random_log
 
@@ -66,10 +66,9 @@ def test_boost_reorders():
 
 def test_history_is_newest_first_and_each_item_once():
     log = make_log(np.array([0, 0, 0, 1]), np.array([1, 2, 1, 3]), ts_ms=np.arange(4), n_items=4)
-    recent, touched = histories(log, np.array([0, 1], np.int32))
-    assert recent.values.tolist() == [1, 2, 3]
-    assert recent.start.tolist() == [0, 2, 3]
-    assert sorted(touched.values[:2].tolist()) == [1, 2]
+    asked = from_history(log, np.array([0, 1], np.int32))
+    assert asked.bounds.tolist() == [[0, 2, 4], [4, 5, 6]]
+    assert asked.items.tolist() == [1, 2, 2, 1, 3, 3]
 
 
 @pytest.mark.parametrize("bad", [{"top": 0}, {"next_window": 0}, {"window_days": 0}])

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommendations.algorithms.ranking import ragged, rank
+from recommendations.algorithms.ranking import ask, rank
 
 N = 12
 
@@ -30,8 +30,7 @@ def questions(draw):
         "strength": strength,
         "recent": pick(6),
         "blocked": pick(5),
-        "eligible": rng.random(N) < 0.8,
-        "groups": rng.integers(-1, 3, N).astype(np.int32),
+        "groups": rng.integers(-2, 3, N).astype(np.int32),
         "n": draw(st.integers(1, 5)),
     }
 
@@ -45,7 +44,7 @@ def slowly(q, u):
                 share = np.prod(np.full(k, 0.6, np.float32), dtype=np.float32) * s
                 sums[j] = sums.get(j, np.float32(0)) + share
                 shares.setdefault(j, []).append((k, share))
-    allowed = [j for j in sums if q["eligible"][j] and j not in q["blocked"][u]]
+    allowed = [j for j in sums if q["groups"][j] >= -1 and j not in q["blocked"][u]]
     picks, groups = [], set()
     for j in sorted(allowed, key=lambda j: (-sums[j], j)):
         group = int(q["groups"][j])
@@ -56,23 +55,15 @@ def slowly(q, u):
     return picks, [float(sums[j]) for j in picks], loudest
 
 
-def ask(q, **options):
-    return rank(
-        q["neighbours"],
-        q["strength"],
-        recent=ragged(q["recent"]),
-        blocked=ragged(q["blocked"]),
-        eligible=q["eligible"],
-        groups=q["groups"],
-        n=q["n"],
-        **options,
-    )
+def answer(q, **options):
+    asked = ask(q["recent"], q["blocked"])
+    return rank(q["neighbours"], q["strength"], asked, groups=q["groups"], n=q["n"], **options)
 
 
 @given(questions())
 @settings(max_examples=200, deadline=None)
 def test_kernel_twin_and_dictionaries_agree(q):
-    fast, twin = ask(q), ask(q, use_numba=False)
+    fast, twin = answer(q), answer(q, use_numba=False)
     assert fast.items.tobytes() == twin.items.tobytes()
     assert fast.scores.tobytes() == twin.scores.tobytes()
     assert fast.because.tobytes() == twin.because.tobytes()
@@ -87,9 +78,9 @@ def test_kernel_twin_and_dictionaries_agree(q):
 @given(questions())
 @settings(max_examples=50, deadline=None)
 def test_one_at_a_time_equals_all_at_once(q):
-    together = ask(q)
+    together = answer(q)
     for u in range(len(q["recent"])):
-        alone = ask(q | {"recent": [q["recent"][u]], "blocked": [q["blocked"][u]]})
+        alone = answer(q | {"recent": [q["recent"][u]], "blocked": [q["blocked"][u]]})
         assert alone.items[0].tolist() == together.items[u].tolist()
         assert alone.scores[0].tolist() == together.scores[u].tolist()
 
@@ -101,11 +92,10 @@ def test_nobody_to_rank_for(use_numba):
         "strength": np.ones((2, 1), np.float32),
         "recent": [],
         "blocked": [],
-        "eligible": np.ones(2, bool),
         "groups": np.full(2, -1, np.int32),
         "n": 3,
     }
-    assert ask(q, use_numba=use_numba).items.shape == (0, 3)
+    assert answer(q, use_numba=use_numba).items.shape == (0, 3)
 
 
 def test_without_numba_the_twin_answers(monkeypatch):
@@ -117,8 +107,7 @@ def test_without_numba_the_twin_answers(monkeypatch):
         "strength": np.ones((2, 1), np.float32),
         "recent": [[0]],
         "blocked": [[]],
-        "eligible": np.ones(2, bool),
         "groups": np.full(2, -1, np.int32),
         "n": 1,
     }
-    assert ask(q).items.tolist() == [[1]]
+    assert answer(q).items.tolist() == [[1]]
