@@ -80,6 +80,13 @@ def plan(messages: Sequence[Message]) -> int:
         return int(cursor.rowcount)
 
 
+def write_accepted(messages: Sequence[Message]) -> None:
+    """Rows of messages that went another way: the app showed them itself. Safe to run twice."""
+    for message in messages:
+        message.state, message.finished_at = State.ACCEPTED, message.created_at
+    Message.objects.bulk_create(messages, ignore_conflicts=True)
+
+
 # One index probe per run that has something planned, so a paused run of millions costs nothing.
 DUE_RUNS: Final = """
 WITH RECURSIVE runs (run_id) AS (

@@ -101,7 +101,7 @@ class Migration(migrations.Migration):
                 ('finished_at', models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state', 'planned')), fields=['channel', 'run_id', 'not_before'], name='message_due'), models.Index(condition=models.Q(('state__in', ['leased', 'attempting'])), fields=['lease_until'], name='message_leased'), models.Index(fields=['run_id', 'state'], name='message_run_state')],
+                'indexes': [models.Index(condition=models.Q(('state', 'planned')), fields=['channel', 'run_id', 'not_before'], name='message_due'), models.Index(condition=models.Q(('state__in', ['leased', 'attempting'])), fields=['lease_until'], name='message_leased'), models.Index(fields=['run_id', 'state'], name='message_run_state'), models.Index(fields=['campaign_id', 'state'], name='message_campaign')],
                 'constraints': [models.UniqueConstraint(fields=('profile_id', 'key'), name='message_send_key'), models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['leased', 'attempting']), _negated=True), models.Q(('lease_token__isnull', False), ('lease_until__isnull', False)), _connector='OR'), name='message_lease_while_working')],
             },
         ),

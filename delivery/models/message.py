@@ -73,6 +73,8 @@ class Message(models.Model):
                          condition=models.Q(state__in=["leased", "attempting"])),
             # the sums of a run
             models.Index(fields=["run_id", "state"], name="message_run_state"),
+            # the figures of a campaign
+            models.Index(fields=["campaign_id", "state"], name="message_campaign"),
         ]  # fmt: skip
 
     def __str__(self) -> str:

@@ -1,0 +1,26 @@
+"""Forgetting a person: what they did goes, the counts of the runs stay."""
+
+from typing import Final
+
+from django.db import connection, transaction
+
+# The row that is left says that a message was planned and how it ended, for the sums of its run.
+# It names nobody: the number leads to no profile any more, and no journal says whose it was.
+STRIP: Final = """
+UPDATE delivery_message SET
+  state = CASE WHEN state IN ('planned', 'leased') THEN 'suppressed' ELSE state END,
+  reason = CASE WHEN state IN ('planned', 'leased') THEN 'erased' ELSE reason END,
+  finished_at = CASE WHEN state IN ('planned', 'leased') THEN clock_timestamp()
+                     ELSE finished_at END,
+  address_id = '', provider_id = '', topic = '', items = '[]'
+WHERE profile_id = %s
+"""
+
+
+@transaction.atomic
+def erase(profile_id: int) -> None:
+    """Safe to run twice. Suppressed addresses stay, as digests: the promise not to write again."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM delivery_interaction WHERE profile_id = %s", [profile_id])
+        cursor.execute("DELETE FROM delivery_sendattempt WHERE profile_id = %s", [profile_id])
+        cursor.execute(STRIP, [profile_id])

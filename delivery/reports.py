@@ -1,0 +1,123 @@
+"""Figures of runs and campaigns, and the messages of one person."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from django.db import connection
+
+from delivery.models import Message
+
+# A message opened twice or clicked on two products counts once; machines are counted apart.
+DEEDS: Final = """
+SELECT kind, machine, count(DISTINCT message_id) FROM delivery_interaction
+WHERE {where} GROUP BY kind, machine
+"""
+STATES: Final = """
+SELECT state, reason, count(*) FROM delivery_message WHERE {where} GROUP BY state, reason
+"""
+OF_RUN: Final = "run_id = %s"
+OF_CAMPAIGN: Final = "campaign_id = %s"
+TOP: Final = """
+SELECT item_id,
+  count(DISTINCT message_id) FILTER (WHERE kind = 'impression') AS shown,
+  count(DISTINCT message_id) FILTER (WHERE kind = 'click') AS clicked
+FROM delivery_interaction
+WHERE run_id = %s AND NOT machine AND item_id <> '' AND kind IN ('impression', 'click')
+GROUP BY item_id ORDER BY clicked DESC, shown DESC, item_id LIMIT %s
+"""
+LISTED = 500  # messages of a person, the newest
+
+
+def run_figures(run_id: int) -> dict[str, Any]:
+    """planned, by state, by reason; messages seen, opened, clicked, left; machines apart.
+
+    planned is the sum of `states`, at every moment.
+    """
+    return _figures(OF_RUN, run_id)
+
+
+def campaign_figures(campaign_id: int) -> dict[str, Any]:
+    """The same over all runs of a campaign, in-app messages and test sends included."""
+    return _figures(OF_CAMPAIGN, campaign_id)
+
+
+def top_products(run_id: int, limit: int = 10) -> list[dict[str, Any]]:
+    """The products clicked most, then seen most: in how many messages of the run each was."""
+    with connection.cursor() as cursor:
+        cursor.execute(TOP, [run_id, limit])
+        return [
+            {"item": item, "shown": shown, "clicked": clicked}
+            for item, shown, clicked in cursor.fetchall()
+        ]
+
+
+def _figures(where: str, number: int) -> dict[str, Any]:
+    states = dict.fromkeys(Message.State.values, 0)
+    reasons: dict[str, int] = {}
+    deeds: dict[tuple[str, bool], int] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(STATES.format(where=where), [number])
+        for state, reason, count in cursor.fetchall():
+            states[state] += count
+            if reason:
+                reasons[reason] = reasons.get(reason, 0) + count
+        cursor.execute(DEEDS.format(where=where), [number])
+        for kind, machine, count in cursor.fetchall():
+            deeds[kind, machine] = count
+    return {
+        "planned": sum(states.values()),
+        "open": sum(states[state] for state in Message.OPEN),
+        "states": states,
+        "reasons": reasons,
+        "impressions": deeds.get(("impression", False), 0),
+        "opens": deeds.get(("open", False), 0),
+        "clicks": deeds.get(("click", False), 0),
+        "dismissals": deeds.get(("dismiss", False), 0),
+        "unsubscribes": deeds.get(("unsubscribe", False), 0),
+        "machine": {
+            "opens": deeds.get(("open", True), 0),
+            "clicks": deeds.get(("click", True), 0),
+        },
+    }
+
+
+MESSAGES: Final = """
+SELECT m.id, m.kind, m.campaign_id, m.run_id, m.variant_id, m.channel, m.topic, m.state, m.reason,
+  m.created_at, m.finished_at, m.items::text, coalesce((
+    SELECT jsonb_agg(jsonb_build_object('kind', i.kind, 'item', i.item_id, 'position', i.position,
+                                        'machine', i.machine, 'ts', i.ts) ORDER BY i.ts, i.id)
+    FROM delivery_interaction i
+    WHERE i.profile_id = m.profile_id AND i.message_id = m.id), '[]')::text
+FROM delivery_message m
+WHERE m.profile_id IN (
+  SELECT id FROM profiles_profile WHERE id = %(id)s OR merged_into = %(id)s)
+ORDER BY m.created_at DESC, m.id DESC LIMIT %(limit)s
+"""
+
+
+def messages_of(profile_id: int) -> list[dict[str, Any]]:
+    """The newest messages of a person, those sent to merged profiles included, ready for JSON."""
+    with connection.cursor() as cursor:
+        cursor.execute(MESSAGES, {"id": profile_id, "limit": LISTED})
+        return [_message(row) for row in cursor.fetchall()]
+
+
+def _message(row: Sequence[Any]) -> dict[str, Any]:
+    (message_id, kind, campaign_id, run_id, variant_id, channel, topic, state, reason,
+     created_at, finished_at, items, deeds) = row  # fmt: skip
+    return {
+        "id": str(message_id),
+        "kind": kind,
+        "campaign_id": campaign_id,
+        "run_id": run_id,
+        "variant_id": variant_id,
+        "channel": channel,
+        "topic": topic,
+        "state": state,
+        "reason": reason,
+        "created_at": created_at.isoformat(),
+        "finished_at": finished_at.isoformat() if finished_at else None,
+        "items": json.loads(items),
+        "interactions": json.loads(deeds),
+    }

@@ -1,0 +1,22 @@
+"""Bells of delivery. Each does one bounded piece of work and can ring twice."""
+
+from celery import shared_task
+
+from delivery import notices, outbox
+from engage.lib import clock
+
+BATCHES = 100  # of notices, in one ring
+
+
+@shared_task(time_limit=120)  # type: ignore[untyped-decorator]
+def reap() -> None:
+    """Take back what dead workers held. Safe to run twice."""
+    outbox.reap(clock.now())
+
+
+@shared_task(time_limit=120)  # type: ignore[untyped-decorator]
+def consume_notices() -> None:
+    """Count what apps say about their messages. Safe to run twice: the cursor moves with it."""
+    for _ in range(BATCHES):
+        if notices.consume_notices(clock.now()).heard < notices.LIMIT:
+            return

@@ -1,0 +1,111 @@
+import re
+
+import pytest
+
+from delivery import links
+from delivery.links import ShownItem
+from delivery.models import Link
+from engage.lib.signing import sign
+from tests.factories import make_message, make_profile
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def message():
+    return make_message(profile=make_profile(), topic="news")
+
+
+def token_of(url: str) -> str:
+    return url.rsplit("/", 1)[1]
+
+
+def test_a_click_link_leads_to_its_target_and_knows_its_product(message, settings):
+    url = links.link_token(message, "https://shop.example/p1?a=1&b=2", item="p1", position=3)
+    assert url.startswith(f"{settings.PUBLIC_URL}/t/c/")
+    assert "shop.example" not in token_of(url)
+    clicked = links.read_click(token_of(url))
+    assert (clicked.profile_id, clicked.message_id, clicked.item, clicked.position) == (
+        message.profile_id, message.id, "p1", 3,
+    )  # fmt: skip
+    assert links.find_target(clicked.link) == "https://shop.example/p1?a=1&b=2"
+
+
+def test_one_target_is_one_row(message):
+    for _ in range(3):
+        links.link_token(message, "https://shop.example/")
+    assert Link.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)", "data:text/html,x", "//evil.example/", "/path", "mailto:a@b.test",
+        "https://shop.example\\@evil.example/", "https://user@evil.example/", "https://%5cevil/",
+        "https://shop.example/\r\nX: 1", "https://shop.example/a b", "https://", "https:///x",
+        "ftp://shop.example/", "https://shop.example:99999/", "https://[::1/", "", "#top",
+        f"https://shop.example/{'a' * 3_000}", "https://shop.example/\ud800",
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_web_address_is_left_alone(message, url):
+    assert links.link_token(message, url) == url
+    assert Link.objects.count() == 0
+
+
+def test_a_row_written_by_other_hands_leads_nowhere_unsafe(message):
+    url = links.link_token(message, "https://shop.example/")
+    Link.objects.update(url="javascript:alert(1)")
+    assert links.find_target(links.read_click(token_of(url)).link) is None
+
+
+def test_tokens_are_for_one_purpose(message):
+    click = token_of(links.link_token(message, "https://shop.example/"))
+    opened, out = token_of(links.open_url(message)), token_of(links.unsubscribe_url(message))
+    assert links.read_click(out) is None
+    assert links.read_click(opened) is None
+    assert links.read_open(click) is None
+    assert links.read_unsubscribe(click) is None
+    assert links.read_unsubscribe(opened) is None
+    assert links.read_unsubscribe(sign(b"", purpose="click")) is None
+
+
+def test_the_way_out_carries_all_it_needs(message):
+    way_out = links.read_unsubscribe(token_of(links.unsubscribe_url(message)))
+    assert (way_out.profile_id, way_out.message_id, way_out.channel, way_out.topic) == (
+        message.profile_id, message.id, "email", "news",
+    )  # fmt: skip
+
+
+def test_html_gets_its_links_tracked_and_a_pixel(message, settings):
+    out = links.unsubscribe_url(message)
+    html = (
+        '<html><body><a class="x" href="https://shop.example/p1?a=1&amp;b=2">One</a>'
+        "<a href='https://shop.example/about'>About</a>"
+        '<a href="mailto:a@shop.example">Mail</a><a href="#top">Top</a>'
+        f'<a href="{out}">Out</a><link href="https://shop.example/x.css"></body></html>'
+    )
+    tracked = links.tracked_html(
+        html, message, [ShownItem("https://shop.example/p1?a=1&b=2", "p1", 2)]
+    )
+    urls = re.findall(r'href="([^"]*)"', tracked)
+    assert [url.startswith(f"{settings.PUBLIC_URL}/t/c/") for url in urls] == [
+        True, True, False, False, False, False,
+    ]  # fmt: skip
+    assert urls[4] == out
+    one, about = links.read_click(token_of(urls[0])), links.read_click(token_of(urls[1]))
+    assert (one.item, one.position, about.item, about.position) == ("p1", 2, "", None)
+    assert links.find_target(one.link) == "https://shop.example/p1?a=1&b=2"
+    [pixel] = re.findall(r'<img src="([^"]*)"', tracked)
+    assert links.read_open(token_of(pixel)).message_id == message.id
+    assert tracked.endswith("</body></html>")
+
+
+def test_html_that_was_tracked_stays_as_it_is(message):
+    once = links.tracked_html('<a href="https://shop.example/">x</a>', message)
+    again = links.tracked_html(once, message)
+    assert again.count("/t/c/") == 1
+    assert re.findall(r'href="([^"]*)"', once) == re.findall(r'href="([^"]*)"', again)
+
+
+def test_html_without_a_body_gets_its_pixel_at_the_end(message):
+    assert links.tracked_html("<p>x</p>", message).startswith("<p>x</p><img src=")
