@@ -7,6 +7,7 @@ from engage import health
 
 urlpatterns = [
     path("", include("engage.collector.urls")),
+    path("", include("campaigns.urls")),
     path("", include("delivery.urls")),
     path("healthz", health.healthz),
     path("metrics", health.metrics),
