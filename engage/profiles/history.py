@@ -18,20 +18,20 @@ from numpy.typing import NDArray
 
 from engage.lib import clock, locks
 from engage.profiles import extract, history_blocks, history_files, terms
+from engage.profiles.commit_order import HORIZON
 from engage.profiles.history_blocks import Columns
 from engage.profiles.history_files import DAY_MS, Manifest
 
 WRITER: Final = "profiles: history writer"
 BLOCKS_AT_ONCE: Final = 200  # of up to some 5,000 rows each
-EVENTS_AT_ONCE: Final = 200_000
+EVENTS_AT_ONCE: Final = 50_000
 TRIES: Final = 5  # of reading, while rebuilds replace the files
 
 # Blocks of transactions older than every open one: none can appear before them any more.
-FINAL_BLOCKS: Final = """
-SELECT id, rows, payload FROM profiles_historyblock
-WHERE txid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+FINAL_BLOCKS: Final = f"""
+SELECT id, rows, payload FROM profiles_historyblock WHERE txid < {HORIZON}
 ORDER BY txid, id LIMIT %s
-"""
+"""  # noqa: S608
 # One statement, so one snapshot: the blocks it sees are those of the events it sees.
 EVERYTHING: Final = """
 SELECT id, NULL, NULL, NULL, NULL FROM profiles_historyblock
@@ -167,13 +167,15 @@ def delete_blocks(cursor: Any, numbers: Sequence[int]) -> int:
 
 
 def own_manifest(cursor: Any, folder: Path) -> Manifest | None:
-    """The manifest of this database's history; None when the files are another's."""
+    """The manifest of this database's history; None when the files are another's, or missing."""
     database = name_database(cursor)
     manifest = history_files.read_manifest(folder)
     if manifest is None:
         cursor.execute("SELECT EXISTS (SELECT 1 FROM profiles_event)")
-        return None if cursor.fetchone()[0] else Manifest(database=database)
-    return manifest if manifest.database == database else None
+        if not cursor.fetchone()[0]:
+            manifest = Manifest(database=database)
+            history_files.write_manifest(folder, manifest)
+    return manifest if manifest is not None and manifest.database == database else None
 
 
 def name_database(cursor: Any) -> str:
@@ -199,7 +201,6 @@ def append_blocks(
         history_files.append(folder, manifest, columns)
     manifest.stale |= any(rows == history_blocks.STALE for _, rows, _ in blocks)
     manifest.appended = [number for number, _, _ in blocks]
-    folder.mkdir(parents=True, exist_ok=True)
     history_files.write_manifest(folder, manifest)
     return sum(len(part.profile) for part in parts)
 

@@ -60,6 +60,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest: after a crash there is the old one or the new one."""
+    folder.mkdir(parents=True, exist_ok=True)
     fresh = folder / f"{MANIFEST}.new"
     with fresh.open("wb") as file:
         file.write(msgspec.json.encode(manifest))

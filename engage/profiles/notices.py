@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from django.db import connection, transaction
 
+from engage.profiles.commit_order import HORIZON
+
 WATCHED: Final = frozenset(
     {"Notification Viewed", "Notification Clicked", "Notification Dismissed"}
 )
@@ -19,12 +21,11 @@ FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::text[])
   AS t (profile_id, name, ts_ms, message_id, properties)
 """
 # Rows of transactions older than every open one: nothing can still appear before the cursor.
-READ: Final = """
+READ: Final = f"""
 SELECT id, txid, profile_id, name, ts, message_id, properties::text FROM profiles_notice
-WHERE (txid, id) > (%s, %s) AND txid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-  AND name = ANY(%s)
+WHERE (txid, id) > (%s, %s) AND txid < {HORIZON} AND name = ANY(%s)
 ORDER BY txid, id LIMIT %s
-"""
+"""  # noqa: S608
 
 
 class Heard(NamedTuple):
