@@ -1,0 +1,165 @@
+"""Many workers on one outbox, on connections of their own."""
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection, transaction
+
+from delivery import outbox, suppression
+from delivery.channels import registry
+from delivery.dispatch import dispatch
+from delivery.models import Message, RunHold, SendAttempt
+from delivery.policy import Allow
+from engage.lib.ids import uuid7
+from engage.profiles.models import Consent
+from tests.delivery.sending import (
+    RecordingChannel,
+    claim,
+    compose_for,
+    end_leases,
+    mark,
+    use_channel,
+)
+from tests.factories import NOON, make_message, make_profile
+
+pytestmark = pytest.mark.django_db(transaction=True)
+WORKERS = 4
+
+
+def plan(count: int) -> dict[int, str]:
+    addresses = {}
+    for n in range(count):
+        person = make_profile(email=f"p{n}@shop.example", opted_in=("email",))
+        make_message(profile=person, run_id=4)
+        addresses[person.pk] = f"p{n}@shop.example"
+    return addresses
+
+
+def at_once(work, *, workers: int = WORKERS) -> list:
+    """What each worker returned; all begin together, each closes its connection."""
+    start = threading.Barrier(workers)
+
+    def run(number: int):
+        start.wait(10)
+        try:
+            return work(number)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(run, range(workers)))
+
+
+def test_two_claimers_never_get_the_same_row():
+    plan(60)
+
+    def take(number: int) -> list:
+        mine = []
+        while batch := claim(limit=7):
+            mine += [message.id for message in batch]
+        return mine
+
+    taken = Counter(i for mine in at_once(take) for i in mine)
+    assert len(taken) == 60
+    assert set(taken.values()) == {1}
+
+
+def test_many_workers_send_each_message_once_and_the_sum_always_holds():
+    addresses = plan(80)
+    channels, sums = [], []
+
+    def work(number: int) -> None:
+        channel = use_channel(RecordingChannel())
+        channel.before_answering = lambda drafts: sums.append(sum(outbox.count_states(4).values()))
+        channels.append(channel)
+        while dispatch(
+            channel="email", compose=compose_for(addresses), limit=15, now=NOON
+        ).claimed:
+            outbox.reap(NOON)
+        registry.forget_channels()
+
+    at_once(work)
+    sent = Counter(address for channel in channels for address in channel.addresses)
+    assert sent == Counter(addresses.values())
+    assert set(sums) == {80}
+    assert outbox.count_states(4)["accepted"] == 80
+    assert SendAttempt.objects.count() == 80
+
+
+def test_a_worker_that_wakes_after_its_lease_calls_nobody():
+    plan(10)
+    stalled = claim()
+    end_leases()
+    outbox.reap(NOON)
+    taken = claim()
+    assert len(taken) == 10
+    assert mark(stalled) == [None] * 10
+    assert mark(taken) == [Allow(1)] * 10
+
+
+def test_cancelling_while_workers_mark_never_deadlocks_and_never_sends_after():
+    addresses = plan(60)
+    cancelled = threading.Event()
+    late = []
+
+    def work(number: int) -> None:
+        if number == 0:
+            with transaction.atomic():
+                outbox.cancel_run(4, NOON)
+            cancelled.set()
+            return
+        while messages := claim(limit=5):
+            was_cancelled = cancelled.is_set()
+            decisions = mark(messages)
+            if was_cancelled:
+                late.extend(d for d in decisions if isinstance(d, Allow))
+
+    at_once(work)
+    outbox.reap(NOON)
+    counts = outbox.count_states(4)
+    assert late == []
+    assert counts["cancelled"] + counts["attempting"] == len(addresses)
+
+
+@pytest.mark.parametrize("deed", ["withdraw", "suppress", "pause"])
+def test_what_was_committed_before_the_mark_began_is_obeyed(deed):
+    """The deed is committed on another connection, between the claim and the mark."""
+    plan(1)
+    [message] = claim()
+
+    def do(number: int) -> None:
+        if deed == "withdraw":
+            Consent.objects.update(status="opted_out")
+        elif deed == "suppress":
+            suppression.suppress("ann@shop.example", channel="email", reason="manual")
+        else:
+            outbox.hold_run(4, state=RunHold.State.PAUSED)
+
+    at_once(do, workers=1)
+    assert not any(isinstance(decision, Allow) for decision in mark([message]))
+    assert Message.objects.get().attempt == 0
+
+
+def test_two_reapers_return_each_row_once():
+    plan(40)
+    claim()
+    end_leases()
+    reaped = at_once(lambda number: outbox.reap(NOON).returned)
+    assert sum(reaped) == 40
+
+
+def test_two_planners_of_the_same_messages_write_them_once():
+    person = make_profile()
+    keys = [make_message(profile=person, run_id=5).key for _ in range(20)]
+    Message.objects.all().delete()
+    planned = at_once(lambda number: outbox.plan([unsaved(person.pk, key) for key in keys]))
+    assert sum(planned) == 20
+
+
+def unsaved(profile_id: int, key) -> Message:
+    return Message(
+        profile_id=profile_id, id=uuid7(), key=key, campaign_id=1, variant_id=1,
+        channel="email", not_before=NOON, expires_at=NOON, created_at=NOON,
+    )  # fmt: skip
