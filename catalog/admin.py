@@ -1,15 +1,21 @@
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, Q
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from catalog import uploads
+from catalog.errors import UploadRefused
+from catalog.forms import ApplyForm, UploadForm
 from catalog.models import Catalog, Product, Upload
 from engage.lib import clock, screen
-from engage.lib.admin import CappedPaginator, Page, display
+from engage.lib.admin import CappedPaginator, Page, Question, button, display
+from engage.lib.errors import EngageError
 
 LIVE = Q(products__deleted_at=None)
 
@@ -114,9 +120,20 @@ def thumbnail(url: str) -> SafeString:
 
 @admin.register(Upload)
 class UploadAdmin(Page):
+    """A file is read and compared first; what it would do is shown, and then it is applied."""
+
     list_display = ("file_name", "catalog", "state_now", "differences", "created_at")
     list_filter = ("state", "catalog")
+    list_select_related = ("catalog",)
     ordering = ("-created_at",)
+    actions = None
+    actions_detail = ("apply", "discard")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
     @display("State", ordering="state")
     def state_now(self, upload: Upload) -> SafeString:
@@ -124,6 +141,149 @@ class UploadAdmin(Page):
 
     @display("Difference")
     def differences(self, upload: Upload) -> str:
-        words = ("added", "changed", "removed", "refused")
-        found = [f"{screen.number(upload.report[w])} {w}" for w in words if w in upload.report]
-        return ", ".join(found) or screen.NOTHING
+        return describe_difference(upload.report)
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        if not self.has_add_permission(request):
+            return HttpResponse(status=403)
+        posted = request.method == "POST"
+        form = UploadForm(request.POST, request.FILES) if posted else UploadForm()
+        if posted and form.is_valid():
+            file = form.cleaned_data["file"]
+            try:
+                upload = uploads.stage(
+                    file,
+                    file_name=file.name,
+                    catalog=form.cleaned_data["catalog"],
+                    now=clock.now(),
+                )
+                return redirect(self.url("change", upload.pk))
+            except EngageError as exc:
+                form.add_error("file", exc.message)
+        question = Question(
+            title="Upload products",
+            button="Read the file",
+            sentences=["Nothing goes live yet: you see the difference first."],
+            form=form,
+        )
+        # A wrong form is shown again, so the deed of this question is never asked for.
+        return self.ask(request, question, deed=str, back=self.url("changelist"))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:
+        upload = self.row(request, object_id)
+        context = {
+            "title": upload.file_name,
+            "upload": upload,
+            "report": upload.report,
+            "state": screen.state_pill(upload.state),
+            "difference": list_difference(upload.report),
+            "columns": list_columns(upload.report),
+        }
+        return self.show_row(request, upload, "admin/catalog/upload.html", context)
+
+    def legal_buttons(self, row: Upload) -> tuple[str, ...]:
+        return ("apply", "discard") if row.state == Upload.State.STAGED else ()
+
+    @button("Apply…", icon="check_circle", tone="primary")
+    def apply(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        upload = self.row(request, object_id)
+        report = upload.report
+        removed, live = report.get("removed", 0), report.get("live", 0)
+        many = removed > uploads.MOST_REMOVED * live
+        form = ApplyForm(request.POST if request.method == "POST" else None, many=many)
+        sentences = [f"{upload.file_name}: {describe_difference(report)}."]
+        if many:
+            sentences.append(
+                f"It would remove {screen.number(removed)} of {screen.number(live)} products. "
+                "A file that was cut off looks like this. Look twice."
+            )
+
+        def deed() -> str:
+            allowed = form.cleaned_data.get("allow_removals", False)
+            done = uploads.apply(upload, now=clock.now(), allow_removals=allowed)
+            return f"Catalog {upload.catalog} is at version {done.report['version']}."
+
+        question = Question(
+            title=f"Apply to catalog {upload.catalog}",
+            button="Make it live",
+            sentences=sentences,
+            danger=many,
+            form=form,
+        )
+        return self.ask(request, question, deed=deed, back=self.url("change", upload.pk))
+
+    @button("Discard…", icon="delete")
+    def discard(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        upload = self.row(request, object_id)
+
+        def deed() -> str:
+            if upload.state != Upload.State.STAGED:
+                raise UploadRefused(f"This upload is {upload.state} already.")
+            uploads.discard(upload, now=clock.now())
+            return f"{upload.file_name} is discarded; the catalog is as it was."
+
+        question = Question(
+            title=f"Discard {upload.file_name}",
+            button="Discard the file",
+            sentences=["The catalog stays as it is."],
+        )
+        return self.ask(request, question, deed=deed, back=self.url("change", upload.pk))
+
+
+KINDS = (("added", "green"), ("changed", "blue"), ("removed", "red"), ("unchanged", "grey"))
+
+
+def describe_difference(report: Mapping[str, Any]) -> str:
+    words = ("added", "changed", "removed", "refused")
+    found = [f"{screen.number(report[word])} {word}" for word in words if word in report]
+    return ", ".join(found) or screen.NOTHING
+
+
+def list_difference(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each kind of difference with its count and a few products."""
+    examples = report.get("examples", {})
+    return [
+        {
+            "name": name,
+            "pill": screen.pill(name, tone),
+            "count": screen.number(report[name]),
+            "examples": [example_line(one) for one in examples.get(name, [])],
+        }
+        for name, tone in KINDS
+        if name in report
+    ]
+
+
+def example_line(one: Mapping[str, Any]) -> str:
+    changes = one.get("was_now")
+    if changes is None:
+        return f"{one['id']} {one['name']}"
+    told = (f"{name}: {write(was)} → {write(now)}" for name, (was, now) in changes.items())
+    return f"{one['id']} {', '.join(told)}"
+
+
+def write(value: Any) -> str:
+    text = screen.NOTHING if value in (None, "") else str(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def list_columns(report: Mapping[str, Any]) -> list[dict[str, str]]:
+    came_from = {ours: theirs for theirs, ours in report.get("renamed", {}).items()}
+    return [
+        {
+            "name": name,
+            "kind": kind,
+            "came_from": came_from.get(name, ""),
+            "own": "own" if name in report.get("types", {}) else "",
+            "was": report["retyped"][name][0] if name in report.get("retyped", {}) else "",
+        }
+        for name, kind in report.get("columns", {}).items()
+    ]

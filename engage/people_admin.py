@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from engage import person
 from engage.lib import clock, screen
 from engage.lib.admin import CappedPaginator, Page, Question, button, display
+from engage.profiles import erasure
 from engage.profiles.directory import find_people, name_person
 from engage.profiles.models import Identity, Profile
 
@@ -94,7 +95,7 @@ class ProfileAdmin(Page):
         )
 
         def deed() -> str:
-            person.erase(profile.pk, now=clock.now())
+            erasure.erase(profile.pk, now=clock.now())
             return f"{name} is erased."
 
         back = self.url("change", profile.pk)

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import redis
-from django.db import transaction
 from django.db.models import Q
 
 from campaigns.models import Campaign, Run
@@ -18,6 +17,7 @@ from engage.lib.errors import EngageError
 from engage.profiles import activity
 from engage.profiles.directory import name_person
 from engage.profiles.models import Consent, Device, Event, Identity, Merge, Profile
+from recommendations import serve
 
 logger = logging.getLogger(__name__)
 EVENTS_SHOWN = 50
@@ -64,8 +64,6 @@ def recent_touches(profile_id: int) -> tuple[Sequence[Any], str]:
 def list_recommended(
     profile_id: int, touches: Sequence[Any], *, now: datetime
 ) -> list[dict[str, Any]]:
-    from recommendations import serve
-
     who = serve.Who(profile_id=profile_id, touches=list(touches))
     try:
         [filled] = serve.recommend([who], catalog=CATALOG, n=RECOMMENDED, now=now)
@@ -160,15 +158,3 @@ def list_messages(profile_id: int) -> list[dict[str, Any]]:
         }
         for message in messages
     ]
-
-
-def erase(profile_id: int, *, now: datetime) -> None:
-    """Everywhere they are kept. Safe to run twice."""
-    from campaigns import erasure as of_campaigns
-    from delivery import erasure as of_delivery
-    from engage.profiles import erasure as of_profiles
-
-    with transaction.atomic():
-        of_campaigns.erase(profile_id)
-        of_delivery.erase(profile_id)
-        of_profiles.erase(profile_id, now=now)

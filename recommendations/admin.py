@@ -2,14 +2,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from engage.lib import screen
-from engage.lib.admin import Page, display
-from recommendations.forms import HandPickedForm
+from engage.lib import clock, screen
+from engage.lib.admin import Page, Question, button, display
+from recommendations import registry
+from recommendations.errors import NothingToRollBack
+from recommendations.forms import BuildNowForm, HandPickedForm
 from recommendations.models import Build, HandPicked
+from recommendations.tasks import build
 
 
 @admin.register(Build)
@@ -18,6 +22,8 @@ class BuildAdmin(Page):
     list_filter = ("state", "catalog")
     ordering = ("-started_at",)
     actions = None
+    actions_list = ("build_now",)
+    actions_detail = ("roll_back",)
     fields = (
         ("catalog", "state_now"),
         "reason",
@@ -43,50 +49,99 @@ class BuildAdmin(Page):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def legal_buttons(self, row: Build) -> tuple[str, ...]:
+        return ("roll_back",) if row.state == Build.State.LIVE else ()
+
+    @button("Build now…", icon="model_training", tone="primary")
+    def build_now(self, request: HttpRequest) -> HttpResponse:
+        form = BuildNowForm(request.POST if request.method == "POST" else None)
+
+        def deed() -> str:
+            catalog = form.cleaned_data["catalog"]
+            build.delay_on_commit(catalog)
+            return (
+                f"A build of catalog {catalog} is on its way; it stands in this list once begun."
+            )
+
+        question = Question(
+            title="Learn anew",
+            button="Build now",
+            sentences=[
+                "The new model is measured on behaviour it has not seen. It goes live only when "
+                "it is not worse than the present one."
+            ],
+            form=form,
+        )
+        return self.ask(request, question, deed=deed, back=self.url("changelist"))
+
+    @button("Roll back…", icon="undo", tone="danger")
+    def roll_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.row(request, object_id)
+
+        def deed() -> str:
+            # The second click of two finds the build no longer live.
+            with transaction.atomic():
+                locked = Build.objects.select_for_update().get(pk=row.pk)
+                if locked.state != Build.State.LIVE:
+                    raise NothingToRollBack(f"Build {row.pk} is not live any more.")
+                served = registry.roll_back(row.catalog, now=clock.now())
+            return f"Build {served.pk} is served again."
+
+        question = Question(
+            title=f"Roll back build {row.pk}",
+            button="Serve the build before it",
+            sentences=[
+                "The build before this one is served again at once, and this one is not used any "
+                "more. A new build can replace it at any time."
+            ],
+            danger=True,
+        )
+        return self.ask(request, question, deed=deed, back=self.url("change", row.pk))
+
     @display("Build", ordering="pk")
-    def name(self, build: Build) -> str:
-        return f"{build.catalog} #{build.pk}"
+    def name(self, row: Build) -> str:
+        return f"{row.catalog} #{row.pk}"
 
     @display("State", ordering="state")
-    def state_now(self, build: Build) -> SafeString:
-        return screen.state_pill(build.state)
+    def state_now(self, row: Build) -> SafeString:
+        return screen.state_pill(row.state)
 
     @display("Quality")
-    def quality_words(self, build: Build) -> str:
+    def quality_words(self, row: Build) -> str:
         """The first figures that are shares, or why there are none."""
         shares = [
             f"{name.replace('_', ' ')} {screen.percent(value, 1)}"
-            for name, value in build.quality.items()
+            for name, value in row.quality.items()
             if isinstance(value, float) and 0 <= value <= 1
         ]
-        return ", ".join(shares[:2]) or build.reason[:80] or screen.NOTHING
+        return ", ".join(shares[:2]) or row.reason[:80] or screen.NOTHING
 
     @display("Learned from")
-    def learned_from(self, build: Build) -> str:
-        rows = build.data.get("interactions")
+    def learned_from(self, row: Build) -> str:
+        rows = row.data.get("interactions")
         return screen.NOTHING if rows is None else f"{screen.number(rows)} interactions"
 
     @display("Took")
-    def took(self, build: Build) -> str:
-        if build.finished_at is None:
+    def took(self, row: Build) -> str:
+        if row.finished_at is None:
             return screen.NOTHING
-        return screen.duration((build.finished_at - build.started_at).total_seconds())
+        return screen.duration((row.finished_at - row.started_at).total_seconds())
 
     @display("Quality on held-back behaviour")
-    def quality_table(self, build: Build) -> SafeString:
-        return table_of(build.quality)
+    def quality_table(self, row: Build) -> SafeString:
+        return table_of(row.quality)
 
     @display("Learned from")
-    def data_table(self, build: Build) -> SafeString:
-        return table_of(build.data)
+    def data_table(self, row: Build) -> SafeString:
+        return table_of(row.data)
 
     @display("Seconds and memory")
-    def timing_table(self, build: Build) -> SafeString:
-        return table_of(build.timings)
+    def timing_table(self, row: Build) -> SafeString:
+        return table_of(row.timings)
 
     @display("Parameters")
-    def parameter_table(self, build: Build) -> SafeString:
-        return table_of(build.parameters)
+    def parameter_table(self, row: Build) -> SafeString:
+        return table_of(row.parameters)
 
 
 def table_of(figures: Mapping[str, Any]) -> SafeString:

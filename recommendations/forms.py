@@ -12,6 +12,19 @@ from recommendations.models import HandPicked
 MOST_PICKED = 200
 
 
+class BuildNowForm(forms.Form):
+    catalog = forms.ModelChoiceField(
+        queryset=Catalog.objects.order_by("name"),
+        to_field_name="name",
+        empty_label=None,
+        widget=UnfoldAdminSelectWidget,
+    )
+
+    def clean_catalog(self) -> str:
+        found: Catalog = self.cleaned_data["catalog"]
+        return found.name
+
+
 class HandPickedForm(forms.ModelForm):  # type: ignore[type-arg]
     catalog = forms.ModelChoiceField(
         queryset=Catalog.objects.order_by("name"),

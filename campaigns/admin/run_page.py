@@ -6,6 +6,7 @@ from typing import Any
 
 from django.urls import reverse
 
+from campaigns import stats
 from campaigns.models import Run
 from delivery.models import Message
 from engage.lib import screen
@@ -45,12 +46,10 @@ CHART_OPTIONS = {
 
 def describe(run: Run, *, csv_url: str) -> dict[str, Any]:
     """The context of the page."""
-    from campaigns import stats
-
     page = stats.run_page(run)
     figures = page["figures"]
     outcomes = count_outcomes(figures["states"])
-    planned, summed = figures["planned"], sum(outcomes.values())
+    planned, summed = run.planned, sum(outcomes.values())
     return {
         "campaign": run.campaign.name,
         "state": screen.state_pill(run.state),
@@ -59,7 +58,8 @@ def describe(run: Run, *, csv_url: str) -> dict[str, Any]:
         "sentence": tell(run, planned=planned, still_open=outcomes["open"]),
         "parts": list_parts(outcomes),
         "cards": list_cards(run, figures, accepted=outcomes["accepted"]),
-        "outcomes": list_outcomes(outcomes, figures["reasons"], whole=summed),
+        "outcomes": list_shares(outcomes, NAMES, whole=summed),
+        "reasons": list_shares(by_size(figures["reasons"]), {}, whole=summed),
         "sum": screen.number(summed),
         "planned": screen.number(planned),
         "sum_holds": planned == summed,
@@ -128,24 +128,21 @@ def card(key: str, name: str, value: int, detail: str) -> dict[str, str]:
     return {"key": key, "name": name, "value": screen.number(value), "detail": detail}
 
 
-def list_outcomes(
-    outcomes: Mapping[str, int], reasons: Mapping[str, Mapping[str, int]], *, whole: int
-) -> Iterator[dict[str, Any]]:
-    """Every outcome, and below it the reasons that were given."""
-    for name, count in outcomes.items():
-        yield {
-            "name": NAMES[name],
+def by_size(reasons: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+
+
+def list_shares(
+    counts: Mapping[str, int], names: Mapping[str, str], *, whole: int
+) -> list[dict[str, str]]:
+    return [
+        {
+            "name": names.get(name, name.replace("_", " ")),
             "text": screen.number(count),
             "share": screen.percent(count, whole),
         }
-        given = reasons.get(name, {})
-        for reason, rows in sorted(given.items(), key=lambda item: (-item[1], item[0])):
-            yield {
-                "inner": True,
-                "name": (reason or "no reason given").replace("_", " "),
-                "text": screen.number(rows),
-                "share": screen.percent(rows, whole),
-            }
+        for name, count in counts.items()
+    ]
 
 
 def funnel(figures: Mapping[str, Any], *, accepted: int) -> dict[str, Any]:
@@ -191,8 +188,6 @@ def product_line(line: Mapping[str, Any]) -> dict[str, Any]:
 
 def list_csv(run: Run) -> Iterator[Sequence[object]]:
     """The same figures in lines: what, which, figure."""
-    from campaigns import stats
-
     page = stats.run_page(run)
     figures = page["figures"]
     yield ("section", "name", "figure", "value")
@@ -202,9 +197,8 @@ def list_csv(run: Run) -> Iterator[Sequence[object]]:
     yield ("run", run.campaign.name, "planned", figures["planned"])
     for name, count in count_outcomes(figures["states"]).items():
         yield ("outcome", name, "messages", count)
-    for state, given in figures["reasons"].items():
-        for reason, count in given.items():
-            yield ("reason", f"{state}: {reason}", "messages", count)
+    for reason, count in figures["reasons"].items():
+        yield ("reason", reason, "messages", count)
     for key in ("impressions", "opens", "clicks", "unsubscribes"):
         yield ("people", run.campaign.name, key, figures[key])
     for variant in page["variants"]:

@@ -70,7 +70,7 @@ class SdkKeyAdmin(Page):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        """Make a key and show it, in this answer only: nothing may store it."""
+        """Make a key and show it, in this answer only: the admin forbids storing its answers."""
         if not self.has_add_permission(request):
             return HttpResponse(status=403)
         form = NewKeyForm(request.POST if request.method == "POST" else None)
@@ -87,9 +87,7 @@ class SdkKeyAdmin(Page):
             "public": kind == SdkKey.Kind.WRITE,
             "back": back,
         }
-        answer = self.show(request, "admin/collector/key.html", context)
-        answer["Cache-Control"] = "no-store"
-        return answer
+        return self.show(request, "admin/collector/key.html", context)
 
     def legal_buttons(self, row: SdkKey) -> tuple[str, ...]:
         return () if row.revoked_at else ("revoke",)

@@ -13,6 +13,7 @@ import unfold.enums
 import unfold.views
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.contrib.admin.checks import ModelAdminChecks
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
@@ -22,6 +23,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import cached_property
+from kombu.exceptions import OperationalError as BrokerError
 from redis import RedisError
 
 from engage.lib import clock
@@ -81,6 +83,8 @@ class Question:
 class Page(unfold.admin.ModelAdmin):  # type: ignore[misc]
     """The base of every admin page."""
 
+    # unfold's own checks ask the database: `migrate` could not make the first one.
+    checks_class = ModelAdminChecks
     compressed_fields = True
     warn_unsaved_form = True
     list_per_page = 50
@@ -167,7 +171,7 @@ def carry_out(
     except EngageError as exc:
         messages.error(request, exc.message)
         return redirect(back)
-    except (RedisError, OSError):
+    except (RedisError, BrokerError, OSError):
         logger.exception("a button could not do its work")
         messages.error(request, "A server this needs does not answer. Please try again later.")
         return redirect(back)

@@ -221,7 +221,7 @@ def test_campaign_is_saved_as_a_draft(marketer: Client) -> None:
         ({"schedule": "recurring", "starts_at_0": "2026-12-01", "starts_at_1": "09:00",
           "recurrence": "FREQ=SOMETIMES"}, "no recurrence rule"),
         ({"schedule": "recurring", "starts_at_0": "2026-12-01", "starts_at_1": "09:00",
-          "recurrence": "FREQ=MINUTELY"}, "at most once an hour"),
+          "recurrence": "FREQ=DAILY;BYHOUR=9;BYMINUTE=0,10"}, "at most once an hour"),
         ({"schedule": "launch"}, "Only in-app messages"),
         ({"time_zone": "Mars/Olympus"}, "not one of the available choices"),
         ({"control_percent": "101"}, "less than or equal to 100"),
