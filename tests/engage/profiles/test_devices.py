@@ -1,0 +1,64 @@
+import pytest
+
+from engage.profiles import devices, identity
+from engage.profiles.store import store_events
+from tests.engage.profiles.events import view
+
+pytestmark = pytest.mark.django_db
+
+
+def opened(user_id: str, device_id: str, token: str | None = None, **fields):
+    device = {"id": device_id, "type": "android"} | ({} if token is None else {"token": token})
+    return view("p1", user_id=user_id, context={"device": device}, **fields)
+
+
+def tokens_of(user_id: str) -> list[tuple[str, str, str]]:
+    number = identity.find_profile_id(user_id=user_id)
+    return devices.push_tokens([number]).get(number, [])
+
+
+def test_the_newest_token_of_a_device_counts_whatever_came_first(now) -> None:
+    store_events([opened("u1", "d1", "new", seconds=5)], now=now)
+    store_events([opened("u1", "d1", "old")], now=now)
+
+    assert tokens_of("u1") == [("d1", "new", "android")]
+
+
+def test_an_empty_token_takes_the_push_away(now) -> None:
+    store_events([opened("u1", "d1", "t1"), opened("u1", "d1", "", seconds=1)], now=now)
+
+    assert tokens_of("u1") == []
+
+
+def test_a_phone_that_changed_hands_belongs_to_its_newest_owner(now) -> None:
+    batches = [[opened("u1", "d1", "t1")], [opened("u2", "d1", "t1", seconds=9)]]
+    for batch in reversed(batches):
+        store_events(batch, now=now)
+
+    assert tokens_of("u1") == []
+    assert tokens_of("u2") == [("d1", "t1", "android")]
+
+
+def test_a_token_the_provider_does_not_know_is_gone_until_another_comes(now) -> None:
+    store_events([opened("u1", "d1", "t1")], now=now)
+    number = identity.find_profile_id(user_id="u1")
+
+    devices.mark_gone(number, "d1", "another token")
+    assert len(tokens_of("u1")) == 1
+    devices.mark_gone(number, "d1", "t1")
+    assert tokens_of("u1") == []
+    store_events([opened("u1", "d1", "t1", seconds=1)], now=now)
+    assert tokens_of("u1") == []
+    store_events([opened("u1", "d1", "t2", seconds=2)], now=now)
+    assert tokens_of("u1") == [("d1", "t2", "android")]
+
+
+def test_odd_contexts_are_left_out(now) -> None:
+    odd = ["text", [], {"id": 7}, {"id": "d1", "token": 7}, {"id": "d2", "token": "t" * 5000}]
+    store_events([view("p", user_id="u1", context={"device": each}) for each in odd], now=now)
+
+    number = identity.find_profile_id(user_id="u1")
+    assert [(d["id"], d["token"]) for d in devices.list_devices(number)] == [
+        ("d1", ""),
+        ("d2", ""),
+    ]
