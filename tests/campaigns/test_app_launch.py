@@ -6,8 +6,7 @@ import json
 import pytest
 from django.test import RequestFactory
 
-from campaigns import app_launch, in_app
-from catalog import snapshot
+from campaigns import app_launch
 from engage.collector import access, ingest
 from engage.profiles.models import Device, Event
 from recommendations.models import HandPicked
@@ -25,15 +24,11 @@ def key():
 @pytest.fixture
 def live():
     """An in-app campaign with a slot, over four products."""
-    snapshot.forget()
-    in_app.cache.forget()
     make_catalog(products=4)
     HandPicked.objects.create(catalog="default", item_ids=["p1", "p2", "p3", "p4"])
     template = make_template(channel="in_app", title="Hello", button="Look")
     make_slot(template=template, ladder=["hand_picked"], maximum=2)
-    yield make_campaign(channel="in_app", schedule="launch", state="active", template=template)
-    snapshot.forget()
-    in_app.cache.forget()
+    return make_campaign(channel="in_app", schedule="launch", state="active", template=template)
 
 
 def launch(key, body, **headers):

@@ -8,7 +8,6 @@ import pytest
 from campaigns.compose import compose
 from campaigns.fanout import new_message
 from campaigns.models import Variant
-from catalog import snapshot
 from delivery import links
 from delivery.policy import Drop
 from recommendations.models import HandPicked
@@ -30,12 +29,8 @@ BODY = (
 
 @pytest.fixture(autouse=True)
 def shop():
-    snapshot.forget()
-    links.forget_kept()
     make_catalog(products=3)
     HandPicked.objects.create(catalog="default", item_ids=["p1", "p2", "p3"])
-    yield
-    snapshot.forget()
 
 
 def make_mail(*, body=BODY, subject="For {{ profile.first_name }}", slot=True, **fields):

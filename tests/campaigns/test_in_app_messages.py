@@ -6,7 +6,6 @@ import pytest
 
 from campaigns import in_app, in_app_messages, launch_facts
 from campaigns.in_app_messages import Happened
-from catalog import snapshot
 from delivery import inapp
 from delivery.models import Interaction
 from engage.lib.clock import to_millis
@@ -31,13 +30,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_keys")]
 
 @pytest.fixture(autouse=True)
 def shop():
-    snapshot.forget()
-    in_app.cache.forget()
     make_catalog(products=4)
     HandPicked.objects.create(catalog="default", item_ids=["p1", "p2", "p3", "p4"])
-    yield
-    snapshot.forget()
-    in_app.cache.forget()
 
 
 def make_live(*, slot=True, template=None, **fields):

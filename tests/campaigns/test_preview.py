@@ -3,7 +3,6 @@ import pytest
 from campaigns import compose
 from campaigns.fanout import new_message
 from campaigns.preview import preview
-from catalog import snapshot
 from delivery.models import Link, Message
 from engage.lib.errors import NotFound
 from recommendations.models import HandPicked
@@ -14,11 +13,8 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def shop():
-    snapshot.forget()
     make_catalog(products=3)
     HandPicked.objects.create(catalog="default", item_ids=["p1", "p2", "p3"])
-    yield
-    snapshot.forget()
 
 
 def make_mail():

@@ -5,7 +5,6 @@ from decimal import Decimal
 import pytest
 
 from campaigns import slots
-from catalog import snapshot
 from engage.lib.clock import to_millis
 from engage.profiles.activity import Touch
 from recommendations.models import HandPicked
@@ -19,11 +18,8 @@ NOBODY = Who(None, [])
 @pytest.fixture(autouse=True)
 def shop():
     """Five products picked by hand, p1 first."""
-    snapshot.forget()
     make_catalog(products=5)
     HandPicked.objects.create(catalog="default", item_ids=["p1", "p2", "p3", "p4", "p5"])
-    yield
-    snapshot.forget()
 
 
 def make(**fields):
