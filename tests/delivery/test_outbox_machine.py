@@ -171,6 +171,12 @@ class Outbox(RuleBasedStateMachine):
             self.due[message.id] = max(self.due[message.id], self.now)
         worker["held"] = []
 
+    @precondition(lambda self: not self.hold and self._with("held"))
+    @rule()
+    def another_worker_takes_over(self) -> None:
+        self.leases_end_and_are_reaped()
+        self.claim(4)
+
     @rule(minutes=st.sampled_from([1, 5, 60]))
     def time_passes(self, minutes: int) -> None:
         self.now += timedelta(minutes=minutes)

@@ -1,0 +1,24 @@
+import pytest
+
+from delivery.checks import check_channels
+
+
+def test_channels_that_are_not_set_up_are_fine(settings):
+    settings.SMTP_URL = settings.FCM_CREDENTIALS_FILE = settings.CA_FILE = ""
+    assert check_channels(None) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("SMTP_URL", "mail.example", "ENGAGE_SMTP_URL cannot be read: expected smtp://"),
+        ("FCM_CREDENTIALS_FILE", "/nowhere.json", "ENGAGE_FCM_CREDENTIALS_FILE cannot be used"),
+        ("CA_FILE", "/nowhere.pem", "ENGAGE_CA_FILE: there is no such file"),
+        ("FCM_URL", "http://fcm.example", "ENGAGE_FCM_URL: must begin with https://"),
+        ("PROVIDER_TIMEOUT_SECONDS", 30, "ENGAGE_SEND_LEASE_SECONDS: must be more than twice"),
+    ],
+)
+def test_a_wrong_setting_is_said_at_start(settings, setting, value, said):
+    setattr(settings, setting, value)
+    [problem] = check_channels(None)
+    assert problem.msg.startswith(said)
