@@ -8,6 +8,7 @@ class EngageConfig(AppConfig):
     verbose_name = "Engage"
 
     def ready(self) -> None:
+        from engage import checks  # noqa: F401 - registers them
         from engage.roles import keep_marketers
 
         last = list(apps.get_app_configs())[-1]

@@ -18,6 +18,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "engage.settings")
 
 QUEUES = ("default", "plan", "send", "build")  # builds have a worker of their own: they are long
 VISIBILITY_SECONDS = 900  # then an unacknowledged task comes again; longer than its time limit
+LONG_TASKS = (  # longer than that: taken out of the broker at their start, or they came again
+    "recommendations.tasks.build",
+    "recommendations.tasks.build_all",
+    "engage.profiles.tasks.clean_up",
+)
 
 
 def every(seconds: float, task: str, *, queue: str = "default") -> dict[str, Any]:
@@ -45,6 +50,7 @@ class Config:
     task_create_missing_queues = False
     task_acks_late = True
     task_reject_on_worker_lost = True
+    task_annotations = {name: {"acks_late": False} for name in LONG_TASKS}
     task_ignore_result = True
     task_store_errors_even_if_ignored = False
     task_time_limit = 300  # seconds; a soft limit here would contradict a task's shorter one

@@ -4,7 +4,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
@@ -95,3 +95,8 @@ def database(name: str, *, socket_dir: Path) -> Mapping[str, object]:
         "HOST": unquote(parts.hostname or ""),
         "PORT": str(parts.port or ""),
     }
+
+
+def database_options(name: str) -> Mapping[str, str]:
+    """What follows the "?" of a postgres:// URL, such as sslmode=require."""
+    return dict(parse_qsl(urlsplit(text(name)).query))

@@ -37,6 +37,7 @@ DATABASES = {
         "OPTIONS": {
             "connect_timeout": 5,  # seconds
             "application_name": "engage",
+            **env.database_options("DATABASE_URL"),
         },
     }
 }

@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from engage import env
@@ -18,6 +18,7 @@ from engage.runner.stores import PostgresStore, RedisStore, Store
 READY_SECONDS = 60.0  # crash recovery of a busy database takes a while
 LOOK_SECONDS = 0.02
 STOP_SECONDS = 10.0
+MAKE_TABLES = frozenset({"migrate", "showmigrations", "sqlmigrate", "test", "dbshell"})
 NEED_NO_SERVERS = frozenset(
     {"up", "demo", "help", "version", "check", "collectstatic", "makemigrations", "diffsettings"}
     | {"evaluate_recommendations", "makemessages", "compilemessages", "startapp"}
@@ -41,10 +42,12 @@ def embedded_servers(data_dir: Path, *, durable: bool = True) -> Iterator[None]:
         return
     lock = find_owner_or_own(data_dir, stores)
     if lock is None:
-        yield
+        with using(data_dir):
+            yield
         return
     with held(lock), started(stores, data_dir):
         yield
+        wait_for_users(data_dir)
 
 
 @contextmanager
@@ -55,15 +58,25 @@ def servers_for_command(arguments: Sequence[str]) -> Iterator[None]:
         return
     from django.conf import settings
 
-    try:
-        servers = embedded_servers(settings.DATA_DIR)
-        servers.__enter__()
-    except EngageError as exc:
-        raise SystemExit(f"engage: {exc.message}") from exc
-    try:
+    with ExitStack() as servers:
+        try:
+            servers.enter_context(embedded_servers(settings.DATA_DIR))
+        except EngageError as exc:
+            raise SystemExit(f"engage: {exc.message}") from exc
+        if settings.EMBEDDED_DATABASE and arguments[0] not in MAKE_TABLES:
+            make_first_tables()
         yield
-    finally:
-        servers.__exit__(None, None, None)
+
+
+def make_first_tables() -> None:
+    """The first command on a new embedded database finds its tables there."""
+    import django
+    from django.core.management import call_command
+    from django.db import connection
+
+    django.setup()
+    if "django_migrations" not in connection.introspection.table_names():
+        call_command("migrate", interactive=False, verbosity=0)
 
 
 def needs_servers(arguments: Sequence[str]) -> bool:
@@ -85,6 +98,31 @@ def list_stores(data_dir: Path, *, durable: bool = True) -> list[Store]:
 
 def owner_file(data_dir: Path) -> Path:
     return data_dir / "locks" / "servers"
+
+
+def users_file(data_dir: Path) -> Path:
+    return data_dir / "locks" / "users"
+
+
+@contextmanager
+def using(data_dir: Path) -> Iterator[None]:
+    """Keeps the owner, when it is a command, from stopping the servers under our feet."""
+    lock = try_lock(users_file(data_dir), shared=True)
+    if lock is None:  # the owner is just leaving; it will be found gone, like any server
+        yield
+        return
+    with held(lock):
+        yield
+
+
+def wait_for_users(data_dir: Path) -> None:
+    told = False
+    while (lock := try_lock(users_file(data_dir))) is None:
+        if not told:
+            told = True
+            print("Done. Another command still uses the servers: they stop with it, or by Ctrl-C.")
+        time.sleep(LOOK_SECONDS)
+    os.close(lock)
 
 
 def find_owner_or_own(data_dir: Path, stores: Sequence[Store]) -> int | None:

@@ -102,7 +102,7 @@ class Supervisor:
     status: int = -1  # descriptor of the file that says who runs here
     servers_lock: int = -1
 
-    def run(self, *, migrate: Callable[[], None]) -> None:
+    def run(self, *, prepare: Callable[[], None]) -> None:
         """Until somebody asks to stop.
 
         Raises
@@ -116,7 +116,7 @@ class Supervisor:
             self.take_folder()
             self.start_stores()
             if not self.stopping:
-                migrate()
+                prepare()
             self.start_programs()
             self.watch()
         finally:

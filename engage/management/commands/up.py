@@ -8,7 +8,10 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
+from engage.checks import list_messages
 from engage.lib.errors import EngageError
+from engage.runner import output
+from engage.runner.errors import StartFailed
 from engage.runner.supervisor import Supervisor
 
 MIGRATION_LOCK = 0x456E67616765  # several hosts may start on one database at once
@@ -24,9 +27,19 @@ class Command(BaseCommand):
             data_dir=settings.DATA_DIR, host=settings.HOST, wanted_port=settings.PORT
         )
         try:
-            supervisor.run(migrate=migrate)
+            supervisor.run(prepare=prepare)
         except EngageError as exc:
             raise CommandError(exc.message) from exc
+
+
+def prepare() -> None:
+    """With the stores running, before anything else."""
+    problems = list_messages()
+    for problem in problems:
+        output.say(f"{problem.msg} {problem.hint}")
+    if any(problem.is_serious() for problem in problems):
+        raise StartFailed("Engage does not start with this; see above.")
+    migrate()
 
 
 def migrate() -> None:

@@ -145,6 +145,29 @@ def test_second_process_uses_the_running_servers(data_dir):
     wait_until(lambda: list_family(data_dir) == [], seconds=5)
 
 
+def test_owner_that_is_done_waits_for_the_second_process(data_dir):
+    holder = hold_in_another_process(data_dir)
+    with embedded_servers(data_dir, durable=False):
+        holder.stdin.close()
+        with pytest.raises(subprocess.TimeoutExpired):
+            holder.wait(0.3)
+        assert ask_postgres(data_dir) == "engage"
+    assert holder.wait(10) == 0
+    assert "Another command still uses the servers" in holder.stdout.read()
+    holder.stdout.close()
+    assert list_family(data_dir) == []
+
+
+def test_first_command_on_a_new_folder_finds_its_tables(new_dir):
+    made = subprocess.run(
+        [sys.executable, "manage.py", "create_key", "till"],
+        env={**os.environ, **OWN_SERVERS, "ENGAGE_DATA_DIR": str(new_dir)},
+        capture_output=True,
+        text=True,
+    )
+    assert (made.returncode, len(made.stdout.split())) == (0, 1), made.stderr
+
+
 def test_killed_owner_leaves_no_server_and_the_next_start_goes_on(data_dir):
     holder = hold_in_another_process(data_dir)
     ask_postgres(data_dir, "CREATE TABLE kept AS SELECT 7 AS number")
