@@ -3,6 +3,7 @@
 import logging
 import re
 import smtplib
+import socket
 import ssl
 import threading
 import time
@@ -167,6 +168,8 @@ class SmtpChannel:
         code, greeting = self.session.connect(server.host, server.port)
         if code != 220:
             raise smtplib.SMTPConnectError(code, greeting)
+        if self.session.sock is not None:  # a mail's last bytes must not wait for an ACK
+            self.session.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.session.ehlo_or_helo_if_needed()
         if server.starttls:
             self.session.starttls(context=_tls())
