@@ -34,6 +34,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Notification Dismissed": 0,
 }
 DEFAULT_WEIGHT: Final = 1
+SILENT: Final = frozenset(event for event, weight in WEIGHTS.items() if not weight)
 SALE_WEIGHT: Final = WEIGHTS[PURCHASE]
 
 

@@ -6,22 +6,21 @@ one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
 import numpy as np
-from django.conf import settings
 
 from catalog.filters import Filter
-from engage.lib import clock
 from engage.lib.errors import InvalidInput
-from engage.profiles.activity import Touch
-from recommendations import hand_picked, purchases, shelf
+from recommendations import hand_picked, shelf
 from recommendations.algorithms.ranking import HISTORY, ask, rank
-from recommendations.interactions import DEFAULT_WEIGHT, PURCHASE, WEIGHTS
+from recommendations.interactions import PURCHASE
+from recommendations.persons import Person, Who, meet
 from recommendations.shelf import Choice, Shelf
 
+__all__ = ["DEFAULT_LADDER", "RUNGS", "STRATEGIES", "Filled", "Pick", "Who", "recommend"]
 DEFAULT_LADDER: Final = (
     "personal",
     "similar_to_last",
@@ -34,7 +33,6 @@ DEFAULT_LADDER: Final = (
 STRATEGIES: Final = (*DEFAULT_LADDER, "similar", "next")
 # Bought things are not offered again, returned or not: who sent something back did not want it.
 DEFAULT_EXCLUDE_EVENTS: Final[Mapping[str, int]] = {PURCHASE: 365}
-DAY_MS: Final = 86_400_000
 FAVOURITE_FADING: Final = 0.8  # of a touch's say in the favourite category, per step back
 WORDS: Final[Mapping[str, str]] = {
     "Product Viewed": "because you viewed {}",
@@ -44,13 +42,6 @@ WORDS: Final[Mapping[str, str]] = {
     PURCHASE: "because you bought {}",
 }
 OTHER_WORDS: Final = "because of your interest in {}"
-
-
-class Who(NamedTuple):
-    """A person: profile and touches (`activity.recent`), newest first; nobody known: None, []."""
-
-    profile_id: int | None
-    touches: list[Touch]
 
 
 class Pick(NamedTuple):
@@ -66,18 +57,6 @@ class Pick(NamedTuple):
 class Filled(NamedTuple):
     picks: list[Pick]
     short: bool  # fewer than were asked for
-
-
-@dataclass(slots=True, eq=False)
-class Person:
-    """One person while the ladder is climbed; everything in rows of the snapshot."""
-
-    recent: list[int]  # newest first, each once
-    events: list[str]  # what was done with each of them
-    banned: set[int]  # never shown, variants included
-    seen: set[int]  # not recommended back by what was learned from them
-    picks: list[Pick]
-    rows: set[int] = field(default_factory=set)  # shown now, variants included
 
 
 def recommend(
@@ -113,8 +92,7 @@ def recommend(
     here = shelf.current(catalog)
     choice = here.choice(filter)
     excluded = DEFAULT_EXCLUDE_EVENTS if exclude_events is None else exclude_events
-    people = [meet(one, here, excluded, now=now) for one in who]
-    ban_older(people, who, here, excluded, now=now)
+    people = meet(who, here, exclude_events=excluded, now=now)
     for person, items in zip(people, exclude_items or (), strict=False):
         person.banned |= here.widen({here.products.index.get(i, -1) for i in items} - {-1})
     seed = here.products.index.get(item)
@@ -141,52 +119,6 @@ def climb(strategy: str, ladder: Sequence[str]) -> list[str]:
     return [strategy, *(rung for rung in rungs if rung != "personal")]
 
 
-# --- who they are ----------------------------------------------------------------------------
-
-
-def meet(one: Who, here: Shelf, exclude_events: Mapping[str, int], *, now: datetime) -> Person:
-    """Read a person's touches once."""
-    now_ms = clock.to_millis(now)
-    since = {event: now_ms - days * DAY_MS for event, days in exclude_events.items()}
-    index = here.products.index
-    recent: dict[int, str] = {}
-    banned: set[int] = set()
-    for touch in one.touches:
-        row = index.get(touch.item)
-        if row is None:
-            continue
-        event = touch.event
-        if event in since and touch.ts_ms >= since[event]:
-            banned.add(row)
-        if row not in recent and WEIGHTS.get(event, DEFAULT_WEIGHT) > 0:
-            recent[row] = event
-    rows = list(recent)
-    return Person(rows, list(recent.values()), here.widen(banned), here.widen(set(rows)), [])
-
-
-def ban_older(
-    people: Sequence[Person],
-    who: Sequence[Who],
-    here: Shelf,
-    exclude_events: Mapping[str, int],
-    *,
-    now: datetime,
-) -> None:
-    """Touches reach only so far back: for those with more, the stored events are asked."""
-    full = {
-        one.profile_id: person
-        for one, person in zip(who, people, strict=True)
-        if one.profile_id is not None and len(one.touches) >= settings.RECENT_ITEMS
-    }
-    if full and exclude_events:
-        index = here.products.index
-        for profile_id, items in purchases.list_items(
-            list(full), events=exclude_events, now=now
-        ).items():
-            rows = {index[item] for item in items if item in index}
-            full[profile_id].banned |= here.widen(rows)
-
-
 # --- the rungs -------------------------------------------------------------------------------
 
 
@@ -204,23 +136,10 @@ class Climb:
     catalog: str
 
     def add(self, person: Person, row: int, score: float, *, source: str, reason: str) -> None:
-        here = self.here
-        person.picks.append(
-            Pick(
-                here.products.ids[row],
-                row,
-                score,
-                len(person.picks) + 1,
-                self.rung,
-                source,
-                reason,
-            )
-        )
-        group = here.group_of_row[row]
-        if group < 0:
-            person.rows.add(row)
-        else:
-            person.rows.update(here.members[int(group)])
+        place = len(person.picks) + 1
+        item = self.here.products.ids[row]
+        person.picks.append(Pick(item, row, score, place, self.rung, source, reason))
+        person.shown |= self.here.widen({row})
 
 
 def fill_personal(this: Climb) -> None:
@@ -240,42 +159,39 @@ def fill_from_neighbours(this: Climb, reading: str, *, depth: int) -> None:
     here = this.here
     if here.model is None:
         return
-    number_of = here.number_of
-    asked: list[tuple[Person, list[int]]] = []  # with the places in `recent` that the model knows
-    recent: list[list[int]] = []
-    for person in this.people:
-        rows = person.recent if this.seed is None else [this.seed]
-        numbers = number_of[rows].tolist() if rows else []
-        known = [place for place, number in enumerate(numbers) if number >= 0][:depth]
-        if known:
-            asked.append((person, known))
-            recent.append([numbers[place] for place in known])
-    if not asked:
-        return
+    numbers = here.numbers
+    # Only products that the model knows; each with its place among the recent ones.
+    known = [
+        [(numbers[row], place) for place, row in enumerate(rows) if numbers[row] >= 0][:depth]
+        for rows in ([this.seed] if this.seed is not None else p.recent for p in this.people)
+    ]
+    asked = [(person, pairs) for person, pairs in zip(this.people, known, strict=True) if pairs]
     ranked = rank(
         *here.model.reading(reading),
-        ask(recent, [block(person, this) for person, _ in asked]),
+        ask(
+            [[number for number, _ in pairs] for _, pairs in asked],
+            [block(person, this) for person, _ in asked],
+        ),
         groups=this.choice.groups,
         n=this.n,
     )
-    row_of = here.row_of
-    rows = np.where(ranked.items >= 0, row_of[ranked.items], -1).tolist()
+    rows = np.where(ranked.items >= 0, here.row_of[ranked.items], -1).tolist()
     scores, because = ranked.scores.tolist(), ranked.because.tolist()
-    for u, (person, known) in enumerate(asked):
+    for u, (person, pairs) in enumerate(asked):
         for row, score, place in zip(rows[u], scores[u], because[u], strict=True):
             if row < 0 or len(person.picks) == this.n:
                 break
-            reason = explain(this, person, known[place])
+            reason = explain(this, person, pairs[place][1])
             this.add(person, row, score, source=reading, reason=reason)
 
 
 def block(person: Person, this: Climb) -> list[int]:
     """The numbers that the kernel must not rank for this person."""
-    rows = person.banned | person.rows
+    rows = person.banned | person.shown
     if not this.repeats and this.seed is None:
-        rows = rows | person.seen
-    numbers: list[int] = this.here.number_of[list(rows)].tolist() if rows else []
-    return [number for number in numbers if number >= 0]
+        rows |= person.seen
+    numbers = this.here.numbers
+    return [numbers[row] for row in rows if numbers[row] >= 0]
 
 
 def explain(this: Climb, person: Person, place: int) -> str:
@@ -334,7 +250,7 @@ def fill_from_order(
     for row, score in shelf.walk(order):
         if len(person.picks) == this.n:
             break
-        if row not in person.banned and row not in person.rows:
+        if row not in person.banned and row not in person.shown:
             this.add(person, row, score, source=source, reason=reason)
 
 

@@ -7,7 +7,8 @@ after a build, so each knows only a part of the other.
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,10 +59,21 @@ class Shelf:
             self.members = list_members(self.group_of_row)
         self.category_of_row, self.categories = encode(products.column("category"))
         self.orders = self._orders(remembered)
-        self.choices: OrderedDict[Any, Choice] = OrderedDict()
+        self.names: dict[int, str] = {}  # those that were asked for
+        self.choices: OrderedDict[Filter | None, Choice] = OrderedDict()
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """`number_of` for loops in Python."""
+        found: list[int] = self.number_of.tolist()
+        return found
 
     def name(self, row: int) -> str:
-        return self.products.column("name").value(row) or self.products.ids[row]
+        found = self.names.get(row)
+        if found is None:
+            found = self.products.column("name").value(row) or self.products.ids[row]
+            self.names[row] = found
+        return found
 
     def _orders(self, remembered: Mapping[str, Sequence[str]]) -> dict[str, Order]:
         """Rows of "sales" and "trend", best first, each with its score."""

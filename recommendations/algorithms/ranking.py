@@ -7,6 +7,7 @@ best does; ties go to the item with the smaller number.
 
 import threading
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,13 +51,13 @@ class Asked(NamedTuple):
 
 def ask(recent: Sequence[Sequence[int]], blocked: Sequence[Sequence[int]]) -> Asked:
     """The lists of each profile, laid end to end."""
-    lengths = [len(part) for parts in zip(recent, blocked, strict=True) for part in parts]
-    ends = np.cumsum(lengths, dtype=np.int64).reshape(-1, 2)
+    parts = list(chain.from_iterable(zip(recent, blocked, strict=True)))
+    ends = np.cumsum([len(part) for part in parts], dtype=np.int64).reshape(-1, 2)
     bounds = np.zeros((len(recent), 3), np.int64)
     bounds[1:, 0] = ends[:-1, 1]
     bounds[:, 1:] = ends
-    laid = [i for parts in zip(recent, blocked, strict=True) for part in parts for i in part]
-    return Asked(bounds, np.array(laid, np.int32))
+    total = int(ends[-1, 1]) if len(ends) else 0
+    return Asked(bounds, np.fromiter(chain.from_iterable(parts), np.int32, total))
 
 
 class Ranked(NamedTuple):

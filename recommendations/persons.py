@@ -1,0 +1,91 @@
+"""What a person did, read for recommending: what to learn from and what to leave out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from django.conf import settings
+
+from engage.lib import clock
+from engage.profiles.activity import Touch
+from recommendations import purchases
+from recommendations.interactions import SILENT
+from recommendations.shelf import Shelf
+
+if TYPE_CHECKING:
+    from recommendations.serve import Pick
+
+DAY_MS: Final = 86_400_000
+
+
+class Who(NamedTuple):
+    """A person: profile and touches (`activity.recent`), newest first; nobody known: None, []."""
+
+    profile_id: int | None
+    touches: Sequence[Touch]
+
+
+@dataclass(slots=True, eq=False)
+class Person:
+    """One person while the ladder is climbed; everything in rows of the snapshot."""
+
+    recent: list[int]  # newest first, each once
+    events: list[str]  # what was done with each of them
+    banned: set[int]  # never shown, variants included
+    seen: set[int]  # not recommended back by what was learned from them
+    picks: "list[Pick]" = field(default_factory=list)
+    shown: set[int] = field(default_factory=set)  # picked by now, variants included
+
+
+def meet(
+    who: Sequence[Who], here: Shelf, *, exclude_events: Mapping[str, int], now: datetime
+) -> list[Person]:
+    """Everybody, with what they did with the products of `exclude_events` banned."""
+    now_ms = clock.to_millis(now)
+    since = {event: now_ms - days * DAY_MS for event, days in exclude_events.items()}
+    people = [read(one.touches, here, since) for one in who]
+    if since:
+        ban_older(people, who, here, exclude_events, since=min(since.values()), now=now)
+    return people
+
+
+def read(touches: Sequence[Touch], here: Shelf, since: Mapping[str, int]) -> Person:
+    """`since` says from when on, in ms, the touches of an event ban their product."""
+    index = here.products.index
+    recent: dict[int, str] = {}
+    banned: set[int] = set()
+    for item, event, ts_ms, _ in touches:
+        row = index.get(item)
+        if row is None:
+            continue
+        if event in since and ts_ms >= since[event]:
+            banned.add(row)
+        if row not in recent and event not in SILENT:
+            recent[row] = event
+    return Person(list(recent), list(recent.values()), here.widen(banned), here.widen(set(recent)))
+
+
+def ban_older(
+    people: Sequence[Person],
+    who: Sequence[Who],
+    here: Shelf,
+    exclude_events: Mapping[str, int],
+    *,
+    since: int,
+    now: datetime,
+) -> None:
+    """Touches reach only so far back: for those who did more, the stored events are asked."""
+    more: dict[int, list[Person]] = {}
+    for (profile_id, touches), person in zip(who, people, strict=True):
+        full = len(touches) >= settings.RECENT_ITEMS
+        if full and profile_id is not None and touches[-1].ts_ms >= since:
+            more.setdefault(profile_id, []).append(person)
+    if not more:
+        return
+    index = here.products.index
+    found = purchases.list_items(list(more), events=exclude_events, now=now)
+    for profile_id, items in found.items():
+        rows = here.widen({index[item] for item in items if item in index})
+        for person in more[profile_id]:
+            person.banned |= rows
