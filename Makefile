@@ -1,6 +1,9 @@
 # make demo | test | lint | bench | up      each installs what is missing first
 
-PYTHON ?= python3
+# The first that is new enough; `make PYTHON=/path/to/python` says another.
+OLDEST := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+  $$name -c '$(OLDEST)' 2>/dev/null && echo $$name && break; done)
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
@@ -20,17 +23,17 @@ lint: installed-dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) manage.py makemigrations --check --dry-run
+	$(PY) -W ignore manage.py makemigrations --check --dry-run
 
 bench: installed-dev
 	@$(PY) -m benchmarks $(ARGS)
 
 # Installed anew only when the list changed: its checksum is kept beside the packages.
 define install
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Engage needs Python 3.11 or newer: make $@ PYTHON=python3.11"; exit 1; }
-	@test -x $(PY) || $(PYTHON) -m venv .venv \
-	  || { echo "Python cannot make .venv; on Debian: apt install python3-venv"; exit 1; }
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c '$(OLDEST)' \
+	  || { echo "Engage needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(PY) || "$(PYTHON)" -m venv .venv \
+	  || { rm -rf .venv; echo "Python cannot make .venv; on Debian: apt install python3-venv"; exit 1; }
 	@sum="$$(cat $(1) | cksum)"; \
 	  if [ "$$sum" != "$$(cat .venv/$(2) 2>/dev/null)" ]; then \
 	    echo "Installing $(lastword $(1)) into .venv (a few minutes the first time)"; \
