@@ -176,13 +176,15 @@ def variant_line(variant: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def product_line(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A click without a picture loaded is a click on something unseen: no rate is honest then."""
+    honest = line["clicked"] <= line["shown"]
     return {
         "item": line["item"],
         "name": line["name"] or line["item"],
         "image_url": line["image_url"],
         "shown": screen.number(line["shown"]),
         "clicked": screen.number(line["clicked"]),
-        "rate": screen.percent(line["clicked"], line["shown"]),
+        "rate": screen.percent(line["clicked"], line["shown"]) if honest else screen.NOTHING,
     }
 
 

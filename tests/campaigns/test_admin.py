@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_keys")]
 def marketer(client: Client) -> Client:
     from django.contrib.auth.models import Group
 
-    person = User.objects.create_user("maria", password="correct horse battery", is_staff=True)
+    person = User.objects.create_user("maria", is_staff=True)
     person.groups.add(Group.objects.get(name="Marketer"))
     client.force_login(person)
     return client

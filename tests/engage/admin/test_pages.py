@@ -136,7 +136,7 @@ def list_urls() -> list[str]:
 
 
 def test_marketer_sees_marketing_and_no_keys(client: Client, everything) -> None:
-    person = User.objects.create_user("maria", password="correct horse battery", is_staff=True)
+    person = User.objects.create_user("maria", is_staff=True)
     person.groups.add(Group.objects.get(name=MARKETER))
     client.force_login(person)
     for label in ("campaigns.campaign", "catalog.product", "engage.messagerow"):
