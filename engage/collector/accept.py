@@ -26,6 +26,7 @@ class Accepted(Struct, frozen=True):
 
     accepted: int
     rejected: Sequence[Rejection] = ()
+    answers: Sequence[Any] = ()  # of Redis, to the commands of `ask`
 
 
 def accept_batch(body: bytes, access: Access, *, now: datetime, form: str = LAUNCH) -> Accepted:
@@ -41,16 +42,28 @@ def accept_batch(body: bytes, access: Access, *, now: datetime, form: str = LAUN
 
 
 def accept_parsed(
-    batch: Batch, body: bytes, access: Access, *, now: datetime, form: str
+    batch: Batch,
+    body: bytes,
+    access: Access,
+    *,
+    now: datetime,
+    form: str,
+    ask: stream.Note | None = None,
 ) -> Accepted:
-    """As `accept_batch`, for a body that was parsed to see its key."""
+    """As `accept_batch`, for a body that was parsed to see its key.
+
+    `ask` adds commands to the round trip; they see what the events touched.
+    """
     if not batch.events:
         return Accepted(0, batch.rejected)
     received_ms = to_millis(now)
     seed = "" if all(event.message_id for event in batch.events) else filing.new_seed(received_ms)
     touches = touches_of(batch, received_ms=received_ms, seed=seed)
 
+    answered_from = 0
+
     def note(commands: Commands) -> None:
+        nonlocal answered_from
         for (user_id, anonymous_id), found in touches.items():
             activity.note_pending(
                 cast("Pipeline", commands),  # it has the three methods that are used
@@ -58,16 +71,19 @@ def accept_parsed(
                 anonymous_id=anonymous_id,
                 touches=found,
             )
+        answered_from = len(commands) - COMMANDS_OF_STREAM
+        if ask is not None:
+            ask(commands)
 
-    stream.add(
+    noted = stream.add(
         source_id=access.source_id,
         received_ms=received_ms,
         form=form,
         body=body,
         seed=seed,
-        note=note if touches else None,
+        note=note if touches or ask else None,
     )
-    return Accepted(len(batch.events), batch.rejected)
+    return Accepted(len(batch.events), batch.rejected, noted[answered_from:] if ask else ())
 
 
 def accept_events(

@@ -45,6 +45,8 @@ class Quarantined(models.Model):
     entry_id = models.CharField(max_length=40)  # of the stream
     source_id = models.IntegerField()
     received_at = models.DateTimeField()
+    form = models.CharField(max_length=40)  # format and kind: "segment/batch"
+    seed = models.CharField(max_length=32, blank=True)  # of the message ids that the body lacks
     body = models.BinaryField()
     error = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)

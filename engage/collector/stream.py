@@ -52,10 +52,10 @@ def add(
     body: bytes,
     seed: str = "",
     note: Note | None = None,
-) -> None:
+) -> list[Any]:
     """Put a body into the stream; it is on the disk when this returns.
 
-    `note` may add commands of its own to the same round trip. Safe to run twice: events are stored
+    `note` may add commands of its own to the same round trip; their answers are returned. Safe to run twice: events are stored
     once by their message ids.
 
     Raises
@@ -75,10 +75,11 @@ def add(
     commands.add("XLEN", stream)
     if note is not None:
         note(commands)
-    added, Depth.known, *_ = execute(commands)
+    added, Depth.known, *noted = execute(commands)
     if isinstance(added, redis.ResponseError):
         Depth.known = 0
         raise refusal_of(added) from added
+    return noted
 
 
 def refuse_when_full(stream: str) -> None:
@@ -110,15 +111,14 @@ def refusal_of(error: redis.ResponseError) -> QueueFull | Unavailable:
 
 def read_new(consumer: str, *, count: int, block_ms: int | None = None) -> list[Entry]:
     """Entries that no consumer has begun with. Redis notes that this one did, before it does."""
+    streams: Any = {name(): ">"}
     try:
-        answer: Any = client().xreadgroup(
-            GROUP, consumer, {name(): ">"}, count=count, block=block_ms
-        )
+        answer: Any = client().xreadgroup(GROUP, consumer, streams, count=count, block=block_ms)
     except redis.ResponseError as exc:
         if "NOGROUP" not in str(exc):
             raise
         make_group()
-        return []
+        answer = client().xreadgroup(GROUP, consumer, streams, count=count)
     return [entry_of(raw_id, fields) for _, found in answer or () for raw_id, fields in found]
 
 

@@ -19,6 +19,8 @@ class Migration(migrations.Migration):
                 ('entry_id', models.CharField(max_length=40)),
                 ('source_id', models.IntegerField()),
                 ('received_at', models.DateTimeField()),
+                ('form', models.CharField(max_length=40)),
+                ('seed', models.CharField(blank=True, max_length=32)),
                 ('body', models.BinaryField()),
                 ('error', models.TextField()),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
