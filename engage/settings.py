@@ -94,6 +94,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "ninja",  # its docs page is served from here, not from elsewhere
     "engage.apps.EngageConfig",
     "engage.profiles.apps.ProfilesConfig",
     "engage.collector.apps.CollectorConfig",
