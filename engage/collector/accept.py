@@ -1,6 +1,6 @@
 """Taking events: the body to the stream, its products to the recent touches, and only then yes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -26,7 +26,7 @@ class Accepted(Struct, frozen=True):
 
     accepted: int
     rejected: Sequence[Rejection] = ()
-    answers: Sequence[Any] = ()  # of Redis, to the commands of `ask`
+    answers: Sequence[Any] = ()  # of Redis; those to the commands of `ask` come last
 
 
 def accept_batch(body: bytes, access: Access, *, now: datetime, form: str = LAUNCH) -> Accepted:
@@ -48,42 +48,38 @@ def accept_parsed(
     *,
     now: datetime,
     form: str,
-    ask: stream.Note | None = None,
+    ask: Callable[[Commands], None] | None = None,
 ) -> Accepted:
     """As `accept_batch`, for a body that was parsed to see its key.
 
-    `ask` adds commands to the round trip; they see what the events touched.
+    `ask` may add questions to the round trip; their answers know what these events touched.
     """
     if not batch.events:
         return Accepted(0, batch.rejected)
     received_ms = to_millis(now)
     seed = "" if all(event.message_id for event in batch.events) else filing.new_seed(received_ms)
-    touches = touches_of(batch, received_ms=received_ms, seed=seed)
-
-    answered_from = 0
-
-    def note(commands: Commands) -> None:
-        nonlocal answered_from
-        for (user_id, anonymous_id), found in touches.items():
-            activity.note_pending(
-                cast("Pipeline", commands),  # it has the three methods that are used
-                user_id=user_id,
-                anonymous_id=anonymous_id,
-                touches=found,
-            )
-        answered_from = len(commands) - COMMANDS_OF_STREAM
-        if ask is not None:
-            ask(commands)
-
-    noted = stream.add(
+    also = Commands()
+    for (user_id, anonymous_id), touches in touches_of(
+        batch, received_ms=received_ms, seed=seed
+    ).items():
+        activity.note_pending(
+            cast("Pipeline", also),  # it has the three methods that are used
+            user_id=user_id,
+            anonymous_id=anonymous_id,
+            touches=touches,
+        )
+    notes = len(also)
+    if ask is not None:
+        ask(also)
+    answers = stream.add(
         source_id=access.source_id,
         received_ms=received_ms,
         form=form,
         body=body,
         seed=seed,
-        note=note if touches or ask else None,
+        also=also,
     )
-    return Accepted(len(batch.events), batch.rejected, noted[answered_from:] if ask else ())
+    return Accepted(len(batch.events), batch.rejected, answers[notes:])
 
 
 def accept_events(

@@ -16,7 +16,6 @@ from engage.lib.errors import Unavailable
 from engage.lib.redis import Commands, Part, client, key
 
 GROUP: Final = "ingest"
-Note = Callable[[Commands], None]
 
 
 class Entry(NamedTuple):
@@ -51,12 +50,12 @@ def add(
     form: str,
     body: bytes,
     seed: str = "",
-    note: Note | None = None,
+    also: Commands | None = None,
 ) -> list[Any]:
     """Put a body into the stream; it is on the disk when this returns.
 
-    `note` may add commands of its own to the same round trip; their answers are returned. Safe to run twice: events are stored
-    once by their message ids.
+    `also` goes in the same round trip; the answers to it are returned. Safe to run twice: events
+    are stored once by their message ids.
 
     Raises
     ------
@@ -73,13 +72,13 @@ def add(
         fields += ("m", seed)
     commands.add("XADD", stream, "*", *fields)
     commands.add("XLEN", stream)
-    if note is not None:
-        note(commands)
-    added, Depth.known, *noted = execute(commands)
+    if also is not None:
+        commands.extend(also)
+    added, Depth.known, *answers = execute(commands)
     if isinstance(added, redis.ResponseError):
         Depth.known = 0
         raise refusal_of(added) from added
-    return noted
+    return answers
 
 
 def refuse_when_full(stream: str) -> None:

@@ -45,8 +45,14 @@ class Commands:
     def __init__(self) -> None:
         self._commands: list[tuple[Part, ...]] = []
 
+    def __len__(self) -> int:
+        return len(self._commands)
+
     def add(self, *command: Part) -> None:
         self._commands.append(command)
+
+    def extend(self, others: "Commands") -> None:
+        self._commands += others._commands
 
     def get(self, name: str) -> None:
         self.add("GET", name)
