@@ -38,14 +38,17 @@ def _example(one: Mapping[str, Any]) -> str:
     if "was_now" not in one:
         return f"{one['id']}  {one['name']}"
     changes = (
-        f"{name}: {_value(was)} → {_value(now)}" for name, (was, now) in one["was_now"].items()
+        f"{name}: {_value(was, name)} → {_value(now, name)}"
+        for name, (was, now) in one["was_now"].items()
     )
     return f"{one['id']}  {', '.join(changes)}"
 
 
-def _value(value: object) -> str:
+def _value(value: object, column: str) -> str:
     if value in (None, ""):
         return "–"
+    if column == "price" and isinstance(value, int | float):
+        return f"{value:.2f}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)

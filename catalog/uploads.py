@@ -136,9 +136,9 @@ def rehearsal() -> Iterator[None]:
 
 
 def _write(cursor: Any, planned: Stage, params: Mapping[str, Any]) -> None:
+    staging.mark_removed(cursor, planned, params)
     staging.write_changed(cursor, planned, params)
     staging.write_added(cursor, planned, params)
-    staging.mark_removed(cursor, planned, params)
 
 
 def _guard(counts: Mapping[str, int], *, allow_removals: bool) -> None:
