@@ -15,6 +15,7 @@ class Load:
     p50_us: float
     p99_us: float
     failures: int  # answers other than 200
+    first_failure: str = ""
 
 
 def request(path: str, body: bytes | None = None, *, headers: Sequence[str] = ()) -> bytes:
@@ -49,6 +50,7 @@ class _Loop:
         self.next = 0
         self.times: list[float] = []
         self.failures = 0
+        self.first_failure = ""
         self.selector = selectors.DefaultSelector()
         self.started: dict[socket.socket, float] = {}
         self.received: dict[socket.socket, bytes] = {}
@@ -75,6 +77,7 @@ class _Loop:
             p50_us=statistics.median(ordered) * 1e6,
             p99_us=ordered[int(len(ordered) * 0.99)] * 1e6,
             failures=self.failures,
+            first_failure=self.first_failure,
         )
 
     def send(self, link: socket.socket) -> None:
@@ -90,7 +93,9 @@ class _Loop:
             return
         self.received[link] = b""
         self.times.append(time.perf_counter() - self.started[link])
-        self.failures += not data.startswith(b"HTTP/1.1 200")
+        if not data.startswith(b"HTTP/1.1 200"):
+            self.failures += 1
+            self.first_failure = self.first_failure or data.decode(errors="replace")
         self.send(link)
 
 
@@ -99,6 +104,6 @@ def _is_whole(data: bytes) -> bool:
     if not end:
         return False
     at = head.lower().find(b"content-length:")
-    if at < 0:
-        return True
+    if at < 0:  # in chunks
+        return body.endswith(b"0\r\n\r\n")
     return len(body) >= int(head[at + 15 :].split(b"\r\n", 1)[0])

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from redis.exceptions import ConnectionError as RedisAway
 from redis.exceptions import TimeoutError as RedisSlow
 
-from campaigns import launch_body
+from campaigns import launch_body, launch_facts
 from campaigns.in_app_messages import Happened, messages_for
 from campaigns.launch_body import LAUNCHED, LaunchBody
 from engage.collector import accept, access, filing, times
@@ -36,22 +37,43 @@ def view(request: HttpRequest) -> HttpResponse:
     launch = launch_body.parse(body)
     who = access.open_to(request, body_key=launch.write_key)
     now = clock.now()
-    taken = accept.accept_parsed(launch.batch, launch.body, who, now=now, form=BATCH_FORM)
+    user_id, anonymous_id = person_of(launch)
+    taken = accept.accept_parsed(
+        launch.batch,
+        launch.body,
+        who,
+        now=now,
+        form=BATCH_FORM,
+        ask=partial(launch_facts.ask, user_id=user_id, anonymous_id=anonymous_id),
+    )
     if not taken.accepted and not launch.asked:
         [refused] = taken.rejected  # the launch itself: nobody can be answered
         return api.refusal(refused.code, refused.message)
-    answer = answer_for(launch, now=now)
+    answer = answer_for(
+        launch,
+        user_id=user_id,
+        anonymous_id=anonymous_id,
+        answers=taken.answers[-launch_facts.QUESTIONS :],
+        now=now,
+    )
     answer |= {"accepted": taken.accepted, "rejected": taken.rejected}
-    return HttpResponse(encode(answer), content_type=api.JSON)
+    raw = encode(answer)
+    return HttpResponse(raw, content_type=api.JSON, headers={"Content-Length": str(len(raw))})
 
 
-def answer_for(launch: LaunchBody, *, now: datetime) -> dict[str, Any]:
+def answer_for(
+    launch: LaunchBody,
+    *,
+    user_id: str,
+    anonymous_id: str,
+    answers: Sequence[Any],
+    now: datetime,
+) -> dict[str, Any]:
     """The messages of the person who opened the app; none when they cannot be known.
 
     The events are on the disk already, so a store that is away costs the messages only: an error
     would make the app send everything again.
     """
-    user_id, anonymous_id = person_of(launch)
     if not user_id and not anonymous_id:
         return {"messages": [], "stale": []}
     try:
@@ -61,6 +83,7 @@ def answer_for(launch: LaunchBody, *, now: datetime) -> dict[str, Any]:
             events=happened(launch, user_id, anonymous_id, now=now),
             seen=launch.seen,
             now=now,
+            answers=answers or None,  # None: no event could be taken, so nobody asked
         )
     except AWAY as exc:
         logger.warning("launch answered without messages", extra={"error": type(exc).__name__})

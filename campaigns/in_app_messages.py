@@ -17,6 +17,7 @@ from campaigns.segments.match import EventFact, Facts
 from delivery import inapp
 from engage.lib.clock import from_millis, to_millis
 from engage.lib.ids import uuid7
+from engage.lib.redis import Commands
 
 MOST_MESSAGES = 10  # of one answer, by priority
 SEEN, CONSENT = "Notification Viewed", "Consent Changed"
@@ -44,15 +45,23 @@ def messages_for(
     events: Sequence[Happened],
     seen: Sequence[str] | None,
     now: datetime,
+    answers: Sequence[Any] | None = None,
 ) -> dict[str, Any]:
     """The in-app messages of one person, and the ids the app should forget.
 
     `events` are the person's in this very request; they count although nobody stored them yet.
+    `answers` are Redis's to `launch_facts.ask`, when somebody has asked already.
     """
     live = in_app.cache.get()
     if not live.campaigns:
         return {"messages": [], "stale": _stale(live, seen)}
-    found = launch_facts.find(user_id=user_id, anonymous_id=anonymous_id, live=live, now=now)
+    if answers is None:
+        commands = Commands()
+        launch_facts.ask(commands, user_id=user_id, anonymous_id=anonymous_id)
+        answers = commands.execute()
+    found = launch_facts.find(
+        answers, user_id=user_id, anonymous_id=anonymous_id, live=live, now=now
+    )
     if any(event.kind != "track" or event.name in TELLING for event in events):
         launch_facts.forget(user_id=user_id, anonymous_id=anonymous_id)
     facts = _facts(found, events)

@@ -80,19 +80,28 @@ _decode_touch = msgspec.json.Decoder(Touch).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def find(*, user_id: str, anonymous_id: str, live: Live, now: datetime) -> Found:
-    """One round trip to Redis; a query more when the person was not here just now."""
-    key = _key(user_id, anonymous_id)
-    commands = redis.Commands()
-    commands.get(key)
-    for user, anonymous in ((user_id, ""), ("", anonymous_id)):
-        if user or anonymous:
-            commands.lrange(activity.hint_key(user_id=user, anonymous_id=anonymous), 0, -1)
-    cached, *hints = commands.execute()
+QUESTIONS = 3  # of `ask`, so many answers are its
+
+
+def ask(commands: redis.Commands, *, user_id: str, anonymous_id: str) -> None:
+    """Queue what must be looked up in Redis, into whatever travels there anyway."""
+    commands.get(_key(user_id, anonymous_id))
+    commands.lrange(activity.hint_key(user_id=user_id, anonymous_id=""), 0, -1)
+    commands.lrange(activity.hint_key(user_id="", anonymous_id=anonymous_id), 0, -1)
+
+
+def find(
+    answers: Sequence[Any], *, user_id: str, anonymous_id: str, live: Live, now: datetime
+) -> Found:
+    """From the answers to `ask`; one query when the person was not here just now."""
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    cached, *hints = answers
     known = _decode_known(cached) if cached else None
     if known is None:
         known = load(user_id=user_id, anonymous_id=anonymous_id, live=live, now=now)
-        redis.client().set(key, _encode(known), ex=CACHE_SECONDS)
+        redis.client().set(_key(user_id, anonymous_id), _encode(known), ex=CACHE_SECONDS)
     if user_id and anonymous_id and not known.owns_device:
         hints = hints[:1]  # two people share the device
     hinted = [_decode_touch(hint) for found in hints for hint in found]
