@@ -27,8 +27,8 @@ PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # before the next start 
 STEADY_SECONDS = 30.0  # alive so long: the next end is a new story
 LOOK_SECONDS = 0.05
 READY_SECONDS = 90.0
-PROGRAMS_STOP_SECONDS = 2.5
-STORES_STOP_SECONDS = 2.0
+PROGRAMS_STOP_SECONDS = 2.2  # with the next, less than the five seconds we promise
+STORES_STOP_SECONDS = 1.8
 FAMILY_SECONDS = 3.0  # for the sessions of a killed server to go before it is started again
 
 
@@ -168,10 +168,11 @@ class Supervisor:
         while not self.stopping:
             if self.port != self.wanted_port:
                 output.say(f"Port {self.wanted_port} is taken: using {self.port} instead.")
-            self.programs = [self.charge_of(program) for program in self.list_programs()]
-            for charge in self.programs:
-                charge.start()
-            if self.web_came_up():
+            web, *others = [self.charge_of(program) for program in self.list_programs()]
+            self.programs = [web]
+            web.start()
+            if self.web_came_up(web):  # it is what people wait for: the others start behind it
+                self.start_others(others)
                 break
             # Somebody took the port between our look at it and our use of it.
             self.stop_programs()
@@ -180,6 +181,12 @@ class Supervisor:
             self.ready = True
             self.write_status()
             self.announce()
+
+    def start_others(self, others: list[Charge]) -> None:
+        for charge in others:
+            if not self.stopping:
+                charge.start()
+                self.programs.append(charge)
 
     def list_programs(self) -> list[services.Program]:
         return services.list_programs(host=self.host, port=self.port)
@@ -199,9 +206,8 @@ class Supervisor:
 
         return Charge(program.name, launch, signal.SIGTERM)
 
-    def web_came_up(self) -> bool:
+    def web_came_up(self, web: Charge) -> bool:
         """False when a stranger has the port."""
-        web = self.programs[0]
         deadline = time.monotonic() + READY_SECONDS
         while not self.stopping:
             answering = probe.find_instance(self.host, self.port)
