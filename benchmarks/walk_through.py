@@ -25,9 +25,9 @@ CUSTOMERS_SHOWN = 10
 BOUGHT_WITHIN_DAYS = 60  # of the last event
 MAIL = """<mjml><mj-body><mj-section><mj-column>
 <mj-text>Hello, four things for you:</mj-text>
-<mj-raw>{% for item in slots.picks %}
+<mj-text>{% for item in slots.picks %}
 <p><a href="{{ item.link }}">{{ item.name }}</a> – {{ item.reason }}</p>
-{% endfor %}</mj-raw>
+{% endfor %}</mj-text>
 <mj-text><a href="{{ unsubscribe_url }}">Unsubscribe</a></mj-text>
 </mj-column></mj-section></mj-body></mjml>"""
 

@@ -71,6 +71,7 @@ def compile_body(body: str) -> Compiled:
     inlined = css_inline.CSSInliner(
         keep_style_tags=True, load_remote_stylesheets=False, keep_link_tags=False
     ).inline(html)
+    shelter.require_order(html, inlined)
     if not inlined.lower().startswith("<!doctype"):
         inlined = f"<!DOCTYPE html>{inlined}"
     text = _plain_text(inlined, shelter.restore)
@@ -111,6 +112,32 @@ class Shelter:
         pattern = re.compile(f"<!--{self.word}([0-9]+)x-->|{self.word}([0-9]+)x")
         return pattern.sub(lambda found: self.tokens[int(found[1] or found[2])], text)
 
+    def require_order(self, before: str, after: str) -> None:
+        """Raises `InvalidTemplate` where the parser moved what stands where HTML has no place.
+
+        Text between the rows of a table lands before the table, so that a loop would lose its
+        body. MJML puts an <mj-raw> of a column between rows.
+        """
+        numbers = re.compile(f"{self.word}([0-9]+)x")
+        pairs = zip(numbers.findall(before), numbers.findall(after), strict=False)
+        moved = next((int(was) for was, now in pairs if was != now), None)
+        if moved is None:
+            return
+        line = numbers.split(self.covered)
+        above = "".join(
+            part if place % 2 == 0 else self.tokens[int(part)]
+            for place, part in enumerate(line[: 2 * moved + 1])
+        )
+        raise InvalidTemplate(
+            [
+                Problem(
+                    f"body, line {above.count(chr(10)) + 1}",
+                    f"{self.tokens[moved]} stands where HTML allows only table rows: "
+                    "put the part into <mj-text>, or make it rows (<tr>) of an <mj-table>",
+                )
+            ]
+        )
+
     def _keep(self, found: re.Match[str]) -> str:
         self.tokens.append(found.group())
         return f"{self.word}{len(self.tokens) - 1}x"
@@ -118,7 +145,8 @@ class Shelter:
 
 def _mjml(source: str, shelter: Shelter) -> str:
     try:
-        return str(mjml.mjml2html(source))
+        # No fonts of its own: recipients are not shown to a font host unless the author says so.
+        return str(mjml.mjml2html(source, fonts={}))
     except ValueError as exc:
         message = str(exc).replace(" in root template", "")
         at = re.search(r" at position ([0-9]+):[0-9]+", message)

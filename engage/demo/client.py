@@ -44,6 +44,9 @@ class Client:
     def post(self, path: str, content: object = None) -> Answer:
         return self._call("POST", path, content)
 
+    def put(self, path: str, content: object) -> Answer:
+        return self._call("PUT", path, content)
+
     def patch(self, path: str, content: object) -> Answer:
         return self._call("PATCH", path, content)
 

@@ -20,6 +20,9 @@ IDENTIFY_BATCH = 250  # people per request: well below 500 KB
 STORE_SECONDS = 60.0
 
 MAIL = """<mjml>
+  <mj-head>
+    <mj-attributes><mj-all font-family="Helvetica, Arial, sans-serif" /></mj-attributes>
+  </mj-head>
   <mj-body background-color="#f4f4f5">
     <mj-section background-color="#ffffff">
       <mj-column>
@@ -29,15 +32,16 @@ MAIL = """<mjml>
     </mj-section>
     <mj-section background-color="#ffffff">
       <mj-column>
-        <mj-raw>
+        <mj-text line-height="20px">
           {% for item in slots.picks %}
-          <p style="font-family: sans-serif; margin: 12px 24px">
-            <a href="{{ item.link }}"><img src="{{ item.image_url }}" width="72" alt="">
-            <strong>{{ item.name }}</strong></a> · {{ item.price }} {{ item.currency }}<br>
-            <small>{{ item.reason }}</small>
+          <p style="margin: 16px 0">
+            <a href="{{ item.link }}"><img src="{{ item.image_url }}" width="64" height="64"
+              align="left" style="margin-right: 14px" alt=""></a>
+            <a href="{{ item.link }}"><strong>{{ item.name }}</strong></a><br>
+            {{ item.price }} {{ item.currency }}<br><small>{{ item.reason }}</small>
           </p>
           {% endfor %}
-        </mj-raw>
+        </mj-text>
       </mj-column>
     </mj-section>
     <mj-section>

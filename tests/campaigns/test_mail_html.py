@@ -103,3 +103,24 @@ def test_tokens_come_back_as_they_were():
     shelter = Shelter.of(source)
     assert "{" not in shelter.covered
     assert shelter.restore(shelter.covered) == source
+
+
+def test_a_loop_between_the_rows_of_a_table_is_refused_with_its_line():
+    body = (
+        "<mjml><mj-body><mj-section><mj-column>\n<mj-raw>\n"
+        "{% for x in slots.a %}<p>{{ x.name }}</p>{% endfor %}</mj-raw>\n"
+        "</mj-column></mj-section></mj-body></mjml>"
+    )
+    with pytest.raises(InvalidTemplate) as refused:
+        compile_body(body)
+    [problem] = refused.value.problems
+    assert problem.path == "body, line 3"
+    assert problem.message.startswith("{% for x in slots.a %} stands where HTML allows only")
+
+
+def test_no_font_is_asked_of_another_host_unless_the_author_says_so():
+    body = (
+        "<mjml><mj-body><mj-section><mj-column><mj-text>Hi</mj-text>"
+        "</mj-column></mj-section></mj-body></mjml>"
+    )
+    assert "fonts.googleapis" not in compile_body(body).html
