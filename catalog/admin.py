@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from catalog import uploads
-from catalog.errors import UploadRefused
+from catalog import products, uploads
+from catalog.errors import UnknownItem, UploadRefused
 from catalog.forms import ApplyForm, UploadForm
 from catalog.models import Catalog, Product, Upload
 from engage.lib import clock, screen
@@ -26,6 +26,13 @@ class CatalogAdmin(Page):
     search_fields = ("name",)
     ordering = ("name",)
     fields = ("name",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Slots and builds name their catalog, so it keeps its name."""
+        return ("name",) if obj else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
     def get_queryset(self, request: HttpRequest) -> Any:
         counted = super().get_queryset(request)
@@ -72,6 +79,7 @@ class ProductAdmin(Page):
         ("first_seen", "updated_at"),
     )
     readonly_fields = ("picture", "first_seen", "updated_at")
+    actions_detail = ("take_out", "bring_back")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).filter(deleted_at=None)
@@ -84,6 +92,48 @@ class ProductAdmin(Page):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def legal_buttons(self, row: Product) -> tuple[str, ...]:
+        return ("take_out",) if row.in_stock else ("bring_back",)
+
+    @button("Take out of stock…", icon="remove_shopping_cart")
+    def take_out(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.set_stock(
+            request,
+            object_id,
+            in_stock=False,
+            title="Take out of stock",
+            sentence="It is recommended nowhere from now on, in messages that wait included.",
+        )
+
+    @button("Back in stock…", icon="add_shopping_cart")
+    def bring_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.set_stock(
+            request,
+            object_id,
+            in_stock=True,
+            title="Back in stock",
+            sentence="It may be recommended again.",
+        )
+
+    def set_stock(
+        self, request: HttpRequest, object_id: str, *, in_stock: bool, title: str, sentence: str
+    ) -> HttpResponse:
+        product = self.row(request, object_id)
+
+        def deed() -> str:
+            item = {"id": product.item_id, "in_stock": in_stock}
+            written = products.patch(product.catalog.name, [item], now=clock.now())
+            if written.rejected:
+                raise UnknownItem(product.item_id, catalog=product.catalog.name)
+            return f"{product.name}: {title.lower()}."
+
+        question = Question(
+            title=f"{title}: {product.name}",
+            button=title,
+            sentences=[sentence, "The next upload may change it again."],
+        )
+        return self.ask(request, question, deed=deed, back=self.url("change", product.pk))
 
     @display("Product", ordering="name")
     def product(self, product: Product) -> SafeString:

@@ -5,7 +5,7 @@ from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
-from engage.collector import access
+from engage.collector import access, quarantine
 from engage.collector.forms import NewKeyForm
 from engage.collector.models import Quarantined, SdkKey, Source
 from engage.lib import clock, screen
@@ -121,6 +121,7 @@ class QuarantinedAdmin(Page):
     list_display = ("entry_id", "source_name", "received_at", "why", "replayed_at")
     ordering = ("-created_at",)
     actions = None
+    actions_detail = ("replay",)
     fields = (("entry_id", "source_name"), ("received_at", "replayed_at"), "error", "content")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -128,6 +129,21 @@ class QuarantinedAdmin(Page):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    @button("Try again…", icon="replay", tone="primary")
+    def replay(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.row(request, object_id)
+
+        def deed() -> str:
+            quarantine.replay(row, now=clock.now())
+            return "It is in the queue again. If it still cannot be stored, it comes back here."
+
+        question = Question(
+            title="Try to store it again",
+            button="Put it into the queue",
+            sentences=["An event that was stored meanwhile is not stored twice."],
+        )
+        return self.ask(request, question, deed=deed, back=self.url("change", row.pk))
 
     @display("Source")
     def source_name(self, row: Quarantined) -> str:

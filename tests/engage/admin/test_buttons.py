@@ -8,12 +8,12 @@ from django.urls import reverse
 from catalog.models import Catalog, Product, Upload
 from delivery import suppression
 from delivery.models import Suppression
-from engage.collector import access
-from engage.collector.models import SdkKey, Source
+from engage.collector import access, stream
+from engage.collector.models import Quarantined, SdkKey, Source
 from engage.profiles.models import Profile
 from recommendations.models import Build, HandPicked
 from tests.engage.admin.rows import make_everything
-from tests.factories import make_catalog, make_profile
+from tests.factories import NOON, make_catalog, make_profile
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_keys")]
 CSV = "id,name,price\np1,Red mug,4.50\np2,Blue mug,5.00\n"
@@ -112,6 +112,19 @@ def test_upload_without_file_or_with_an_odd_name_is_refused(admin_client: Client
     assert not Catalog.objects.exists()
 
 
+def test_product_taken_out_of_stock_is_out_for_every_process(admin_client: Client) -> None:
+    catalog = make_catalog(products=2)
+    product = catalog.products.get(item_id="p1")
+    admin_client.get(url_of("catalog_product_take_out", product.pk))
+    assert Product.objects.filter(in_stock=True).count() == 2
+    admin_client.post(url_of("catalog_product_take_out", product.pk))
+    catalog.refresh_from_db()
+    product.refresh_from_db()
+    assert (product.in_stock, catalog.version) == (False, 2)
+    admin_client.post(url_of("catalog_product_bring_back", product.pk))
+    assert Product.objects.filter(in_stock=True).count() == 2
+
+
 # --- keys -----------------------------------------------------------------------------------
 
 
@@ -146,6 +159,16 @@ def test_wrong_key_form_makes_no_key(admin_client: Client) -> None:
     for form in ({"source": "", "kind": "write"}, {"source": "a", "kind": "master"}, {}):
         assert admin_client.post(url_of("collector_sdkkey_add"), form).status_code == 200
     assert not SdkKey.objects.exists()
+
+
+def test_quarantined_event_is_put_into_the_queue_again(admin_client: Client) -> None:
+    row = Quarantined.objects.create(
+        entry_id="1-0", source_id=1, received_at=NOON, body=b"{}", error="broken", seed="s"
+    )
+    admin_client.get(url_of("collector_quarantined_replay", row.pk))
+    assert stream.health()["depth"] == 0
+    admin_client.post(url_of("collector_quarantined_replay", row.pk))
+    assert stream.health()["depth"] == 1
 
 
 # --- builds and hand-picked lists -----------------------------------------------------------
