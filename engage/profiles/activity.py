@@ -1,6 +1,6 @@
 """The recent touches of products: stored per profile, and hinted in Redis until they are stored.
 
-A stored touch is a record of 28 bytes: time in ms, a digest of the message id, the place in its
+A stored touch is a record of 19 bytes: time in ms, a digest of the message id, the place in its
 event counted down, the numbers of item and event. Written big-endian, records sort as bytes in the
 order of time, so the newest fifty of any set are the same whatever order they came in.
 """
@@ -20,8 +20,9 @@ from engage.lib import redis
 from engage.profiles import terms
 from engage.profiles.dedupe import digest_of
 
-RECORD: Final = Struct(">Q6sHii")
-FIRST_PLACE: Final = 0xFFFF
+RECORD: Final = Struct(">HI4sBii")  # the time in two parts
+TIME_LENGTH: Final = 6
+FIRST_PLACE: Final = 0xFF
 HINT_SECONDS: Final = 3600  # far longer than any event waits in the queue
 
 # Records that are all newer than the stored ones go in front; the rest is merged in Python.
@@ -29,7 +30,7 @@ PREPEND: Final = """
 UPDATE profiles_activity a
 SET touches = substring(v.touches || a.touches FOR %s)
 FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[]) AS v (profile_id, touches, oldest)
-WHERE a.profile_id = v.profile_id AND substring(a.touches FOR 28) < v.oldest
+WHERE a.profile_id = v.profile_id AND substring(a.touches FOR 19) < v.oldest
 RETURNING a.profile_id
 """
 READ: Final = "SELECT profile_id, touches FROM profiles_activity WHERE profile_id = ANY(%s)"
@@ -50,17 +51,19 @@ class Touch(NamedTuple):
 
 
 def message_mark(message_id: str) -> str:
-    """The 12 letters by which a stored touch knows its event."""
-    return digest_of(message_id)[-12:]
+    """The 8 letters by which a stored touch knows its event."""
+    return digest_of(message_id)[-8:]
 
 
 def record(*, ts_ms: int, mark: bytes, place: int, item: int, event: int) -> bytes:
-    return RECORD.pack(ts_ms, mark, FIRST_PLACE - place, item, event)
+    return RECORD.pack(ts_ms >> 32, ts_ms & 0xFFFFFFFF, mark, FIRST_PLACE - place, item, event)
 
 
 def newest(*runs: bytes) -> bytes:
     """The newest records of all runs, each once, newest first."""
     size = RECORD.size
+    if len(runs) == 1 and len(runs[0]) == size:
+        return runs[0]
     every = {run[at : at + size] for run in runs for at in range(0, len(run), size)}
     return b"".join(sorted(every, reverse=True)[: settings.RECENT_ITEMS])
 
@@ -89,9 +92,11 @@ def replace(cursor: Any, records: Mapping[int, Sequence[bytes]]) -> None:
 
 def before(run: bytes, *, ts_ms: int) -> bytes:
     """The records that are older than the time."""
-    limit, size = ts_ms.to_bytes(8), RECORD.size
+    limit, size = ts_ms.to_bytes(TIME_LENGTH), RECORD.size
     return b"".join(
-        run[at : at + size] for at in range(0, len(run), size) if run[at : at + 8] < limit
+        run[at : at + size]
+        for at in range(0, len(run), size)
+        if run[at : at + TIME_LENGTH] < limit
     )
 
 
@@ -110,12 +115,12 @@ def get_touches(profile_ids: Sequence[int]) -> dict[int, list[Touch]]:
 def unpack(stored: Mapping[int, bytes]) -> dict[int, list[Touch]]:
     rows = {profile: list(RECORD.iter_unpack(run)) for profile, run in stored.items()}
     every = chain.from_iterable(rows.values())
-    numbers = set(chain.from_iterable((item, event) for _, _, _, item, event in every))
+    numbers = set(chain.from_iterable(row[-2:] for row in every))
     word = terms.spell(numbers)
     return {
         profile: [
-            Touch(word[item], word[event], ts_ms, mark.hex())
-            for ts_ms, mark, _, item, event in found
+            Touch(word[item], word[event], high << 32 | low, mark.hex())
+            for high, low, mark, _, item, event in found
             if item in word and event in word
         ]
         for profile, found in rows.items()

@@ -20,7 +20,6 @@ MAX_ATTRIBUTES: Final = 512
 NAME_LENGTH: Final = 120
 VALUE_LENGTH: Final = 1_024
 NESTED_LENGTH: Final = 8_192  # of a list or an object, as JSON
-DAY_MS: Final = 86_400_000
 
 Stamp = list[Any]
 Rank = tuple[int, int, str]
@@ -65,14 +64,26 @@ def state_traits(
     return refused
 
 
-def state_context(statements: Statements, context: Mapping[str, Any], *, ts_ms: int) -> None:
-    """Add the locale and time zone that the context tells."""
-    for name in FROM_CONTEXT:
-        value = context.get(name)
-        if isinstance(value, str) and 0 < len(value) <= NAME_LENGTH:
-            rank = (0, ts_ms - ts_ms % DAY_MS, value)
-            if name not in statements or statements[name][0] < rank:
-                statements[name] = (rank, value)
+def read_context(context: Mapping[str, Any]) -> dict[str, str]:
+    """The locale and time zone that a context tells."""
+    return {
+        name: value
+        for name in FROM_CONTEXT
+        if isinstance(value := context.get(name), str) and 0 < len(value) <= NAME_LENGTH
+    }
+
+
+def state_context(statements: Statements, told: Mapping[str, str], *, day_ms: int) -> None:
+    """Add what the context of an event of that day tells."""
+    for name, value in told.items():
+        rank = (0, day_ms, value)
+        if name not in statements or statements[name][0] < rank:
+            statements[name] = (rank, value)
+
+
+def is_told_only(statements: Statements) -> bool:
+    """Whether all of it comes from contexts."""
+    return not any(rank[0] for rank, _ in statements.values())
 
 
 def join(

@@ -12,7 +12,7 @@ from django.db import connection
 
 from engage.lib import clock
 
-DAY_MS: Final = 86_400_000
+NOT_SAID: Final = object()
 ID_LENGTH: Final = 255
 TOKEN_LENGTH: Final = 4_096
 
@@ -28,6 +28,7 @@ LATER: Final = """(d.token_ms, d.token_message_id)
 NEWER_FACTS: Final = """(d.described_ms, d.platform, d.model, d.os_version, d.app_version)
     < (excluded.described_ms, excluded.platform, excluded.model, excluded.os_version,
        excluded.app_version)"""
+CHANGES: Final = f"({LATER} OR {NEWER_FACTS} OR d.last_seen < excluded.last_seen)"
 JOIN: Final = f"""
 ON CONFLICT (profile_id, device_id) DO UPDATE SET
     gone_at = CASE WHEN d.token = excluded.token THEN coalesce(d.gone_at, excluded.gone_at)
@@ -42,15 +43,21 @@ ON CONFLICT (profile_id, device_id) DO UPDATE SET
     app_version = CASE WHEN {NEWER_FACTS} THEN excluded.app_version ELSE d.app_version END,
     described_ms = greatest(d.described_ms, excluded.described_ms),
     last_seen = greatest(d.last_seen, excluded.last_seen)
-WHERE {LATER} OR {NEWER_FACTS} OR d.last_seen < excluded.last_seen
+WHERE {CHANGES}
 """
+# What changes nothing is left out before the rows are touched: a conflict would lock them.
 ADD: Final = f"""
 INSERT INTO profiles_device AS d ({COLUMNS})
-SELECT profile_id, device_id, token, token_ms, token_message_id, {FACTS}, described_ms,
-       to_timestamp(seen_ms / 1000), NULL
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],
-            %s::text[], %s::text[], %s::bigint[], %s::bigint[])
-  AS t (profile_id, device_id, token, token_ms, token_message_id, {FACTS}, described_ms, seen_ms)
+SELECT excluded.* FROM (
+    SELECT profile_id, device_id, token, token_ms, token_message_id, {FACTS}, described_ms,
+           to_timestamp(seen_ms / 1000) AS last_seen, NULL::timestamptz
+    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[],
+                %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[])
+      AS t (profile_id, device_id, token, token_ms, token_message_id, {FACTS}, described_ms,
+            seen_ms)
+) AS excluded
+LEFT JOIN profiles_device d USING (profile_id, device_id)
+WHERE d.profile_id IS NULL OR {CHANGES}
 {JOIN}
 """  # noqa: S608
 COPY: Final = f"""
@@ -72,40 +79,32 @@ ORDER BY d.profile_id, d.last_seen DESC, d.device_id
 """  # noqa: S608
 
 
+class Said(NamedTuple):
+    """What a context says of its device."""
+
+    device_id: str
+    token: str | None  # None: nothing is said of it; empty: there is none
+    facts: tuple[str, str, str, str]
+
+
 class Statement(NamedTuple):
     """What the events of one batch say of one device."""
 
-    token: str = ""
-    token_stamp: tuple[int, str] = (0, "")
-    facts: tuple[int, str, str, str, str] = (0, "", "", "", "")  # day, then FACTS
-    seen_ms: int = 0
+    token: str
+    token_stamp: tuple[int, str]
+    facts: tuple[int, str, str, str, str]  # the day, then FACTS
+    seen_ms: int
 
 
 Statements = dict[str, Statement]  # by device id
 
 
-def state(
-    statements: Statements, context: Mapping[str, Any], *, ts_ms: int, message_id: str
-) -> None:
-    """Add what `context.device`, `context.os` and `context.app` say."""
+def read_context(context: Mapping[str, Any]) -> Said | None:
+    """What `context.device`, `context.os` and `context.app` say."""
     device = context.get("device")
-    if not isinstance(device, Mapping):
-        return
     device_id = word(device, "id", ID_LENGTH)
-    if not device_id:
-        return
-    day = ts_ms - ts_ms % DAY_MS
-    said = Statement(facts=facts_of(device, context, day=day), seen_ms=day)
-    token = device.get("token")
-    if "token" in device and (token is None or is_token(token)):
-        said = said._replace(token=token or "", token_stamp=(ts_ms, message_id))
-    known = statements.get(device_id)
-    statements[device_id] = said if known is None else join(known, said)
-
-
-def facts_of(
-    device: Mapping[str, Any], context: Mapping[str, Any], *, day: int
-) -> tuple[int, str, str, str, str]:
+    if not isinstance(device, dict) or not device_id:
+        return None
     system, app = context.get("os"), context.get("app")
     platform = word(device, "type", 20) or word(system, "name", 20)
     facts = (
@@ -114,12 +113,25 @@ def facts_of(
         word(system, "version", 50),
         word(app, "version", 50),
     )
-    return (day, *facts) if any(facts) else (0, *facts)
+    token = device.get("token", NOT_SAID)
+    return Said(device_id, (token or "") if token is None or is_token(token) else None, facts)
+
+
+def state(statements: Statements, said: Said, *, day_ms: int, ts_ms: int, message_id: str) -> None:
+    """Add what an event of that day says."""
+    stated = Statement(
+        token=said.token or "",
+        token_stamp=(0, "") if said.token is None else (ts_ms, message_id),
+        facts=(day_ms, *said.facts) if any(said.facts) else (0, *said.facts),
+        seen_ms=day_ms,
+    )
+    known = statements.get(said.device_id)
+    statements[said.device_id] = stated if known is None else join(known, stated)
 
 
 def word(source: object, name: str, length: int) -> str:
     """A string of the mapping, cut to the length of its column; empty when there is none."""
-    value = source.get(name) if isinstance(source, Mapping) else None
+    value = source.get(name) if isinstance(source, dict) else None
     return value[:length] if isinstance(value, str) else ""
 
 

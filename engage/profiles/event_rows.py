@@ -3,19 +3,17 @@
 import os
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+from django.conf import settings
 
 from engage.lib import clock
 from engage.lib.bulk import copy_lines, escape
 from engage.profiles import activity, extract, history_blocks, terms
-from engage.profiles.events import StoredEvent, filed_properties
+from engage.profiles.events import StoredEvent, filed_properties, was_clamped
 
 HAS_SPECIAL: Final = re.compile(r"[\\\n\r]").search
-BACKSLASH: Final = "\\"
-ESCAPED: Final = BACKSLASH * 2
 TABLE: Final = "profiles_event"
 COLUMNS: Final = (
     "profile_id, ts, id, source_id, message_id, kind, name, user_id, anonymous_id, properties,"
@@ -50,28 +48,36 @@ def lines_of(
     """The events as lines for COPY."""
     encode = msgspec.json.encode
     noise = os.urandom(9 * len(events)).hex()
+    received_at, received, context, written = None, "", None, b""
     lines = []
     for at, (event, ts_ms, owner) in enumerate(zip(events, times, owners, strict=True)):
-        noisy = noise[18 * at : 18 * at + 18]
-        words = [event.message_id, event.kind, event.name, event.user_id, event.anonymous_id]
+        # Events of one body share these.
+        if event.received_at is not received_at:
+            received_at = event.received_at
+            received = received_at.isoformat()
+        if event.context is not context:
+            context = event.context
+            written = encode(context)
+        words = (event.message_id, event.kind, event.name, event.user_id, event.anonymous_id)
         named = "\t".join(words)
-        if named.count("\t") != 4 or HAS_SPECIAL(named):
+        if HAS_SPECIAL(named) or named.count("\t") != 4:
             named = "\t".join(map(escape, words))
-        documents = encode(filed_properties(event)) + b"\t" + encode(event.context)
+        properties = event.properties if event.kind == "track" else filed_properties(event)
+        # JSON has no raw tab or line end; only its backslashes mean something to COPY.
+        documents = (encode(properties) + b"\t" + written).replace(b"\\", b"\\\\").decode()
+        noisy = noise[18 * at : 18 * at + 18]
         lines.append(
-            f"{owner}\t{second(ts_ms // 1000)}.{ts_ms % 1000:03d}+00"
-            # A UUID of version 7 from the event's own time: the index grows at its end.
-            f"\t{ts_ms:012x}7{noisy[:3]}8{noisy[3:]}\t{event.source_id}\t{named}"
-            # JSON has no raw tab or line end; only its backslashes mean something to COPY.
-            f"\t{documents.decode().replace(BACKSLASH, ESCAPED)}\t{event.received_at}"
+            # The id is a UUID of version 7 from the event's own time: the index grows at its end.
+            f"{owner}\t{filed_moment(event, ts_ms)}\t{ts_ms:012x}7{noisy[:3]}8{noisy[3:]}"
+            f"\t{event.source_id}\t{named}\t{documents}\t{received}"
         )
     return lines
 
 
-@lru_cache(maxsize=10_000)
-def second(seconds: int) -> str:
-    """The UTC time that many seconds after 1970, as SQL writes it."""
-    return f"{clock.from_millis(seconds * 1000):%Y-%m-%d %H:%M:%S}"
+def filed_moment(event: StoredEvent, ts_ms: int) -> str:
+    """The time of the row: that of the event, unless it was clamped."""
+    moment = clock.from_millis(ts_ms) if was_clamped(event, ts_ms) else event.ts
+    return moment.isoformat()
 
 
 def records_of(
@@ -86,9 +92,9 @@ def records_of(
     rows = zip(times, digests, owners, items, names, strict=True)
     for ts_ms, digest, owner, found, name in rows:
         if found:
-            mark = bytes.fromhex(digest[-12:])
+            mark = bytes.fromhex(digest[-8:])
             records.setdefault(owner, []).extend(
                 activity.record(ts_ms=ts_ms, mark=mark, place=place, item=item, event=name)
-                for place, item in enumerate(found)
+                for place, item in enumerate(found[: settings.RECENT_ITEMS])
             )
     return records

@@ -36,14 +36,26 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     traits: Mapping[str, Any] = {}
 
 
+def stated_ms(event: StoredEvent) -> int:
+    return int(event.ts.timestamp() * 1000)
+
+
 def filed_ms(event: StoredEvent) -> int:
     """The event's time in ms, clamped to 1990 … a day after its arrival.
 
     It depends on the event alone, never on the present moment: a replay files it the same.
     """
-    millis = int(event.ts.timestamp() * 1000)
+    millis = stated_ms(event)
+    if event.ts <= event.received_at and millis >= EARLIEST_MS:
+        return millis
     latest = int(event.received_at.timestamp() * 1000) + LATEST_AHEAD_MS
-    return EARLIEST_MS if millis < EARLIEST_MS else min(millis, latest)
+    return max(EARLIEST_MS, min(millis, latest))
+
+
+def was_clamped(event: StoredEvent, ts_ms: int) -> bool:
+    """Whether the event is filed under another time than its own."""
+    is_usual = event.ts <= event.received_at and ts_ms > EARLIEST_MS
+    return not is_usual and stated_ms(event) != ts_ms
 
 
 def filed_properties(event: StoredEvent) -> Mapping[str, Any]:

@@ -36,7 +36,7 @@ ORDER BY txid, id LIMIT %s
 EVERYTHING: Final = """
 SELECT id, NULL, NULL, NULL, NULL FROM profiles_historyblock
 UNION ALL
-SELECT profile_id, name, kind, (extract(epoch FROM ts) * 1000)::bigint,
+SELECT profile_id, name, kind, floor(extract(epoch FROM ts) * 1000)::bigint,
        CASE WHEN properties ?| array['product_id', 'sku', 'products'] THEN properties::text END
 FROM profiles_event
 """

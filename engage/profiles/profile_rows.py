@@ -1,6 +1,6 @@
 """Reading and writing many rows of profiles at once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +12,18 @@ Known = tuple[dict[str, Any], dict[str, Stamp]]  # attributes and stamps
 # A key-less lock: rows of other tables may still refer to the profile.
 LOCK: Final = "SELECT id FROM profiles_profile WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 READ: Final = "SELECT id, attributes::text, stamps::text FROM profiles_profile WHERE id = ANY(%s)"
+# Those for which a context tells (profile, name, day, value) something new.
+READ_TOLD: Final = """
+SELECT id, attributes::text, stamps::text FROM profiles_profile WHERE id IN (
+    SELECT p.id FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[])
+           AS v (id, name, day_ms, value)
+    JOIN profiles_profile p ON p.id = v.id
+    WHERE NOT coalesce(
+        jsonb_array_length(p.stamps -> v.name) = 2
+        OR (p.stamps -> v.name ->> 0)::bigint > v.day_ms
+        OR (p.stamps -> v.name ->> 0)::bigint = v.day_ms AND p.attributes ->> v.name = v.value,
+        false))
+"""
 WRITE: Final = """
 UPDATE profiles_profile p SET attributes = v.attributes::jsonb, stamps = v.stamps::jsonb
 FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS v (id, attributes, stamps) WHERE p.id = v.id
@@ -32,10 +44,26 @@ def lock_profiles(cursor: Any, profile_ids: Iterable[int]) -> list[int]:
     return [row[0] for row in cursor.fetchall()]
 
 
-def read_attributes(cursor: Any, profile_ids: Iterable[int]) -> dict[int, Known]:
+def read_attributes(cursor: Any, profile_ids: Collection[int]) -> dict[int, Known]:
+    if not profile_ids:
+        return {}
     cursor.execute(READ, [list(profile_ids)])
-    decode = msgspec.json.decode
-    return {row[0]: (decode(row[1]), decode(row[2])) for row in cursor.fetchall()}
+    return decode(cursor.fetchall())
+
+
+def read_told_otherwise(
+    cursor: Any, told: Sequence[tuple[int, str, int, str]]
+) -> dict[int, Known]:
+    """The profiles to which contexts tell something new: (profile, name, day in ms, value)."""
+    if not told:
+        return {}
+    cursor.execute(READ_TOLD, [list(column) for column in zip(*told, strict=True)])
+    return decode(cursor.fetchall())
+
+
+def decode(rows: Iterable[tuple[int, str, str]]) -> dict[int, Known]:
+    read = msgspec.json.decode
+    return {profile: (read(attributes), read(stamps)) for profile, attributes, stamps in rows}
 
 
 def write_attributes(cursor: Any, known: Mapping[int, Known]) -> None:

@@ -4,7 +4,7 @@ The state is a function of the events, so a replay changes nothing, except where
 profile. Statements older than the oldest month that is still kept stay: their events are gone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -24,7 +24,7 @@ from engage.profiles import (
 from engage.profiles.statements import Statements
 
 READ: Final = """
-SELECT kind, name, (extract(epoch FROM ts) * 1000)::bigint, message_id, properties::text,
+SELECT kind, name, floor(extract(epoch FROM ts) * 1000)::bigint, message_id, properties::text,
        context::text
 FROM profiles_event WHERE profile_id = %s
 """
@@ -49,13 +49,12 @@ UPDATE profiles_device SET gone_at = %s WHERE profile_id = %s AND device_id = %s
 """
 
 
-def replay(cursor: Any, profile_ids: Iterable[int]) -> None:
+def replay(cursor: Any, profile_ids: Collection[int]) -> None:
     """Replace the state of the profiles, in the caller's transaction."""
-    ids = profile_rows.lock_profiles(cursor, profile_ids)
-    if not ids:
+    if not profile_ids:
         return
     kept = partitions.oldest_moment(cursor)
-    for profile_id in ids:
+    for profile_id in profile_rows.lock_profiles(cursor, profile_ids):
         replay_one(cursor, profile_id, kept_ms=clock.to_millis(kept))
 
 

@@ -6,13 +6,25 @@ twice is once: profiles do not depend on how events were batched, and a replay g
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from engage.profiles import attributes, consent_rows, devices, profile_rows
 from engage.profiles.attributes import Statements as Attributes
 from engage.profiles.consent_rows import Statements as Consents
+from engage.profiles.devices import Said
 from engage.profiles.devices import Statements as Devices
 from engage.profiles.events import StoredEvent
+
+DAY_MS: Final = 86_400_000
+
+
+class Told(NamedTuple):
+    """The context of a profile's latest event, as it was read."""
+
+    context: Mapping[str, Any]
+    day_ms: int
+    device: Said | None
+    words: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -23,6 +35,7 @@ class Statements:
     attributes: dict[int, Attributes] = field(default_factory=dict)
     consents: dict[int, Consents] = field(default_factory=dict)
     devices: dict[int, Devices] = field(default_factory=dict)
+    told: dict[int, Told] = field(default_factory=dict)
     refused: int = 0  # attributes that were out of bounds
 
     def add(
@@ -47,12 +60,26 @@ class Statements:
         elif name == consent_rows.EVENT:
             stated = self.consents.setdefault(profile, {})
             consent_rows.state_event(stated, properties, ts_ms=ts_ms, message_id=message_id)
-        if "device" in context:
-            devices.state(
-                self.devices.setdefault(profile, {}), context, ts_ms=ts_ms, message_id=message_id
-            )
-        if "locale" in context or "timezone" in context:
-            attributes.state_context(self.attributes.setdefault(profile, {}), context, ts_ms=ts_ms)
+        if context:
+            self.add_context(profile, context, ts_ms=ts_ms, message_id=message_id)
+
+    def add_context(
+        self, profile: int, context: Mapping[str, Any], *, ts_ms: int, message_id: str
+    ) -> None:
+        day_ms = ts_ms - ts_ms % DAY_MS
+        told = self.told.get(profile)
+        if told is None or (told.context is not context and told.context != context):
+            device, words = devices.read_context(context), attributes.read_context(context)
+        elif told.day_ms == day_ms and (told.device is None or told.device.token is None):
+            return  # the same device says the same all day
+        else:
+            device, words = told.device, told.words
+        self.told[profile] = Told(context, day_ms, device, words)
+        if device is not None:
+            stated = self.devices.setdefault(profile, {})
+            devices.state(stated, device, day_ms=day_ms, ts_ms=ts_ms, message_id=message_id)
+        if words:
+            attributes.state_context(self.attributes.setdefault(profile, {}), words, day_ms=day_ms)
 
     def add_traits(
         self, profile: int, traits: Mapping[str, Any], *, ts_ms: int, message_id: str
@@ -95,9 +122,17 @@ def write(cursor: Any, said: Statements) -> None:
 
 
 def write_attributes(cursor: Any, stated: Mapping[int, Attributes]) -> None:
-    if not stated:
-        return
-    known = profile_rows.read_attributes(cursor, stated)
+    """Join what is stated; what contexts repeat all day is not even read."""
+    told = {profile: each for profile, each in stated.items() if attributes.is_told_only(each)}
+    known = profile_rows.read_attributes(cursor, stated.keys() - told.keys())
+    known |= profile_rows.read_told_otherwise(
+        cursor,
+        [
+            (profile, name, rank[1], rank[2])
+            for profile, each in told.items()
+            for name, (rank, _) in each.items()
+        ],
+    )
     changed = {
         profile: joined
         for profile, (values, stamps) in known.items()

@@ -22,6 +22,8 @@ CREATE INDEX profiles_event_ts ON profiles_event USING brin (ts);
 ALTER TABLE profiles_profile SET (fillfactor = 70);
 ALTER TABLE profiles_activity SET (fillfactor = 70);
 ALTER TABLE profiles_activity ALTER touches SET STORAGE PLAIN;
+-- Lives for a second: compressing it costs more than writing it.
+ALTER TABLE profiles_historyblock ALTER payload SET STORAGE EXTERNAL;
 """
 
 

@@ -6,7 +6,7 @@ from engage.profiles.models.profile import Profile
 
 
 class Activity(models.Model):
-    """`touches`: newest first, at most RECENT_ITEMS records of 28 bytes; see `activity.py`."""
+    """`touches`: newest first, at most RECENT_ITEMS records of 19 bytes; see `activity.py`."""
 
     profile = models.OneToOneField(Profile, models.CASCADE, primary_key=True)
     touches = models.BinaryField(default=bytes)
