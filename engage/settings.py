@@ -62,7 +62,11 @@ RECENT_ITEMS = 50  # touches kept per profile, newest first
 EVENT_MONTHS = env.integer("ENGAGE_EVENT_MONTHS", 0)  # older months are dropped; 0: kept for ever
 # What the rooms above add to the export of a person, and do when one is erased; by profile id.
 PERSON_PARTS = {"messages": "delivery.reports.messages_of"}
-ERASERS = ["delivery.erasure.erase", "campaigns.erasure.erase"]
+ERASERS = [
+    "engage.collector.quarantine.erase",
+    "delivery.erasure.erase",
+    "campaigns.erasure.erase",
+]
 
 # --- recommendations ------------------------------------------------------------------------
 BUILD_THREADS = env.integer("ENGAGE_BUILD_THREADS", 1, minimum=1, maximum=64)
@@ -104,6 +108,11 @@ INSTALLED_APPS = [
     "campaigns.apps.CampaignsConfig",
 ]
 # The doors for machines have no middleware at all: see engage/wsgi.py.
+MACHINE_PATHS = (
+    *("/v1/", "/batch", "/users/track", "/1/"),
+    *("/t/", "/u/", "/hooks/"),
+    *("/healthz", "/metrics"),
+)
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -2,16 +2,25 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
-from engage import health
-from engage.api import api
+from campaigns import app_launch
+from engage import health, management_api
 
 urlpatterns = [
-    path("", include("campaigns.urls")),  # two paths, before the many of the collector
+    path("v1/app-launch", app_launch.view),
+    path("v1/app-launch/", app_launch.view),
     path("", include("engage.collector.urls")),
     path("", include("delivery.urls")),
+    path("v1/", management_api.api.urls),
     path("healthz", health.healthz),
     path("metrics", health.metrics),
+    path("docs/", management_api.docs, name="docs"),
+    path("docs/openapi.json", management_api.openapi, name="openapi"),
     path("admin/", admin.site.urls),
-    path("", api.urls),
+    path("", RedirectView.as_view(pattern_name="admin:index")),
 ]
+
+handler400 = "engage.faults.bad_request"
+handler404 = "engage.faults.not_found"
+handler500 = "engage.faults.server_error"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import django
+from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler
 
@@ -14,16 +15,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "engage.settings")
 if os.environ.get("ENGAGE_INSTANCE"):  # a web worker of the runner, whose server may be killed
     die_with_parent()
 
-# Sessions, CSRF and the like are for people; they would cost a machine a third of its answers.
-MACHINES: Final = (
-    *("/v1/", "/batch", "/users/track", "/1/"),
-    *("/t/", "/u/", "/hooks/"),
-    *("/healthz", "/metrics"),
-)
-
 
 class MachineHandler(WSGIHandler):
-    """Django without any middleware."""
+    """Without any middleware: sessions, CSRF and the like would cost a third of the answers."""
 
     def load_middleware(self, is_async: bool = False) -> None:
         self._view_middleware: list[Any] = []
@@ -36,8 +30,9 @@ class MachineHandler(WSGIHandler):
 django.setup(set_prefix=False)
 for_machines = MachineHandler()
 for_people = WSGIHandler()
+machine_paths: Final = settings.MACHINE_PATHS
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    handler = for_machines if environ["PATH_INFO"].startswith(MACHINES) else for_people
+    handler = for_machines if environ["PATH_INFO"].startswith(machine_paths) else for_people
     return handler(environ, start_response)

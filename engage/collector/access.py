@@ -13,7 +13,7 @@ from django.db import Error, transaction
 from django.db.models import Q
 from django.http import HttpRequest
 
-from engage.collector.errors import InvalidKey, ServerKeyNeeded
+from engage.collector.errors import InvalidKey, InvalidServerKey, ServerKeyNeeded
 from engage.collector.models import SdkKey, Source
 from engage.lib import clock
 from engage.lib.errors import InvalidInput
@@ -134,9 +134,15 @@ def open_to_servers(request: HttpRequest) -> Access:
 
     Raises
     ------
-    InvalidKey, ServerKeyNeeded
+    InvalidServerKey, ServerKeyNeeded
     """
-    access = open_to(request)
+    try:
+        access = open_to(request)
+    except InvalidKey as exc:
+        raise InvalidServerKey(
+            "The server key is missing, unknown, expired or revoked.",
+            detail="Send it as the user of Basic authorization or as bearer.",
+        ) from exc
     if access.kind != SdkKey.Kind.SERVER:
         raise ServerKeyNeeded("A write key may only send events; this needs a server key.")
     return access

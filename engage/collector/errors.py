@@ -7,6 +7,10 @@ class InvalidKey(EngageError):
     code = "invalid_write_key"
 
 
+class InvalidServerKey(EngageError):
+    code = "invalid_server_key"
+
+
 class ServerKeyNeeded(EngageError):
     code = "server_key_needed"
 

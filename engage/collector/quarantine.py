@@ -4,11 +4,13 @@ from datetime import datetime
 
 import msgspec
 
-from engage.collector import stream
-from engage.collector.formats.event import Batch
+from engage.collector import formats, stream
+from engage.collector.formats.event import Batch, word
 from engage.collector.models import Quarantined
 from engage.collector.stream import Entry
 from engage.lib.clock import from_millis, to_millis
+from engage.lib.errors import EngageError
+from engage.profiles.identity import list_identities
 
 LONGEST_ERROR = 4_000
 
@@ -37,6 +39,23 @@ def keep(entry: Entry, *, form: str, body: bytes, error: str) -> None:
         body=body,
         error=error.replace("\x00", "")[:LONGEST_ERROR],
     )
+
+
+def erase(profile_id: int) -> None:
+    """Delete what is kept here of a person, known by their names. Safe to run twice."""
+    names = {value for _, value in list_identities([profile_id]).get(profile_id, ())}
+    for row in Quarantined.objects.only("form", "body").iterator(chunk_size=100):
+        if names & names_in(row):
+            row.delete()
+
+
+def names_in(row: Quarantined) -> set[str]:
+    """The ids in a kept body; none when it cannot be read."""
+    try:
+        events = formats.parse(bytes(row.body), form=row.form).events
+    except EngageError:
+        return set()
+    return {word(name) for event in events for name in (event.user_id, event.anonymous_id)}
 
 
 def replay(row: Quarantined, *, now: datetime) -> None:

@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 # The one table of HTTP numbers. A code that is not here is a refusal of what came in: 400.
 STATUS: Final[Mapping[str, int]] = {
-    "invalid_key": 401,
     "invalid_write_key": 401,
+    "invalid_server_key": 401,
     "server_key_needed": 403,
     "not_found": 404,
     "method_not_allowed": 405,
@@ -36,15 +36,19 @@ STATUS: Final[Mapping[str, int]] = {
     "internal_error": 500,
     "unavailable": 503,
     # of rooms
-    "build_running": 409,
-    "nothing_to_learn": 409,
-    "nothing_to_roll_back": 409,
-    "channel_unavailable": 503,
-    "channel_not_configured": 409,
-    "damaged_artifact": 503,
     "unknown_catalog": 404,
     "unknown_item": 404,
-    "catalog_busy": 409,
+    "build_running": 409,
+    "campaign_not_ready": 409,
+    "channel_not_configured": 409,
+    "illegal_move": 409,
+    "nothing_to_learn": 409,
+    "nothing_to_roll_back": 409,
+    "too_many_removed": 409,
+    "upload_refused": 409,
+    "catalog_busy": 503,
+    "channel_unavailable": 503,
+    "damaged_artifact": 503,
     "history_damaged": 503,
 }
 RETRY_AFTER_SECONDS: Final = {429: 5, 503: 5}
@@ -222,7 +226,9 @@ def install_handlers(api: NinjaAPI) -> None:
         EngageError: refuse,
         Http404: lambda _: refuse(NotFound("There is nothing here.")),
         ValidationError: invalid,
-        AuthenticationError: lambda _: refusal("invalid_key", "This needs a valid server key."),
+        AuthenticationError: lambda _: refusal(
+            "invalid_server_key", "This needs a valid server key."
+        ),
         AuthorizationError: lambda _: refusal("server_key_needed", "This key may not do that."),
         HttpError: http_error,
         RequestDataTooBig: lambda _: refuse(too_large(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)),

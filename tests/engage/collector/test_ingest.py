@@ -12,9 +12,10 @@ from engage.collector import accept, ingest, quarantine, storing, stream
 from engage.collector.access import Access
 from engage.collector.models import Quarantined
 from engage.lib import redis
-from engage.profiles import store
+from engage.profiles import activity, erasure, store
 from engage.profiles.errors import PoisonEvent
 from engage.profiles.models import Event
+from tests.factories import make_profile
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WHO = Access(1, "write")
@@ -272,9 +273,20 @@ def test_health_tells_the_age_of_the_oldest_entry(now):
 
 
 def test_touches_are_known_before_the_answer(now):
-    from engage.profiles import activity
-
     take(now, event(1, event="Product Viewed", properties={"product_id": "p1"}))
     take(now, event(2, event="Product Viewed", properties={"products": [{"sku": 7}, {"sku": 8}]}))
     assert [touch.item for touch in activity.pending(user_id="u1")] == ["8", "7", "p1"]
     assert redis.client().ttl(redis.key("recent", "u", "u1")) > 0
+
+
+def test_erased_person_leaves_the_quarantine_too(now):
+    ann = make_profile(user_id="ann")
+    for number, user in enumerate(("ann", "bob", 7)):
+        body = json.dumps({"batch": [event(number, userId=user)]}).encode()
+        entry = stream.Entry(f"{number}-0", 1, 0, "segment/batch", body)
+        quarantine.keep_entry(entry, error="x")
+    erasure.erase(ann.pk, now=now)
+    assert list(Quarantined.objects.order_by("id").values_list("entry_id", flat=True)) == [
+        "1-0",
+        "2-0",
+    ]
