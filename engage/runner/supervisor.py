@@ -17,7 +17,8 @@ from pathlib import Path
 from django.conf import settings
 
 from engage.lib.errors import EngageError
-from engage.runner import children, output, probe, programs
+from engage.runner import children, output, probe
+from engage.runner import programs as program_list
 from engage.runner.errors import StartFailed
 from engage.runner.locks import read_owner, try_lock, write_owner
 from engage.runner.servers import forget_sockets, list_stores, owner_file
@@ -188,11 +189,11 @@ class Supervisor:
                 charge.start()
                 self.programs.append(charge)
 
-    def list_programs(self) -> list[programs.Program]:
-        return programs.list_programs(host=self.host, port=self.port)
+    def list_programs(self) -> list[program_list.Program]:
+        return program_list.list_programs(host=self.host, port=self.port)
 
-    def charge_of(self, program: programs.Program) -> Charge:
-        env = {**programs.common_env(port=self.port, nonce=self.nonce), **program.env}
+    def charge_of(self, program: program_list.Program) -> Charge:
+        env = {**program_list.common_env(port=self.port, nonce=self.nonce), **program.env}
 
         def launch(sink: int) -> "subprocess.Popen[bytes]":
             return children.start(
