@@ -40,7 +40,12 @@ def make_everything() -> Profile:
     source = make_source(name="Shop app")
     SdkKey.objects.create(source=source, kind="write", digest="d" * 64, hint="wk_12")
     Quarantined.objects.create(
-        entry_id="1-0", source_id=source.pk, received_at=NOON, body=b"{", error=f"broken {HOSTILE}"
+        entry_id="1-0",
+        source_id=source.pk,
+        received_at=NOON,
+        form="segment/batch",
+        body=b"{",
+        error=f"broken {HOSTILE}",
     )
     make_event(profile, source_id=source.pk)
     Merge.objects.create(winner_id=profile.pk, loser_id=999, reason="identify")

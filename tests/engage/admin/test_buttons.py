@@ -163,7 +163,12 @@ def test_wrong_key_form_makes_no_key(admin_client: Client) -> None:
 
 def test_quarantined_event_is_put_into_the_queue_again(admin_client: Client) -> None:
     row = Quarantined.objects.create(
-        entry_id="1-0", source_id=1, received_at=NOON, body=b"{}", error="broken", seed="s"
+        entry_id="1-0",
+        source_id=1,
+        received_at=NOON,
+        form="segment/batch",
+        body=b"{}",
+        error="broken",
     )
     admin_client.get(url_of("collector_quarantined_replay", row.pk))
     assert stream.health()["depth"] == 0
