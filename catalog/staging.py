@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
+import msgspec
+
 from catalog.rows import Row
 from engage.lib.bulk import NULL, escape
 
@@ -25,6 +27,7 @@ COLUMNS: Final = {
 }
 # What a new product has in a column that the file does not bring.
 DEFAULTS: Final = {"price": "NULL", "in_stock": "true"}
+COUNTS: Final = ("added", "changed", "unchanged", "removed", "live")
 PREFIX: Final = "catalog_stage_"
 
 
@@ -90,7 +93,7 @@ def copy_line(stage: Stage, row: Row, *, line: int) -> str:
     if row.problems:
         blank = [NULL] * len(stage.common)
         return "\t".join([str(line), escape(row.id), "refused", NULL, *blank]) + "\n"
-    extra = escape(json.dumps(row.own, ensure_ascii=False)) if row.own else "{}"
+    extra = escape(msgspec.json.encode(row.own).decode()) if row.own else "{}"
     cells = [_cell(row.common.get(name), name) for name in stage.common]
     return "\t".join([str(line), escape(row.id), NULL, extra, *cells]) + "\n"
 
@@ -145,14 +148,8 @@ def count(cursor: Any, stage: Stage) -> dict[str, int]:
         stage.params,
     )
     live, removed = cursor.fetchone()
-    unchanged = usable - added - changed
-    return {
-        "added": added,
-        "changed": changed,
-        "unchanged": unchanged,
-        "removed": removed,
-        "live": live,
-    }
+    figures = (added, changed, usable - added - changed, removed, live)
+    return dict(zip(COUNTS, figures, strict=True))
 
 
 def _absent(stage: Stage) -> str:

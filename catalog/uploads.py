@@ -98,14 +98,14 @@ def apply(upload: Upload, *, now: datetime, allow_removals: bool = False) -> Upl
                 f"This upload is {upload.state}: a newer one took its place, or it was applied."
             )
         planned = _planned(upload)
-        counts = staging.count(cursor, planned)  # against what is live now, not when it was read
+        counts = _counts(cursor, planned, upload, catalog)
         _guard(counts, allow_removals=allow_removals)
         changes = counts["added"] + counts["changed"] + counts["removed"]
         columns = {**catalog.columns, **upload.report["types"]}
         if changes or columns != catalog.columns:
             catalog.version += 1
             catalog.columns = columns
-            _write(cursor, planned, {"version": catalog.version, "now": now})
+            _write(cursor, planned, counts, {"version": catalog.version, "now": now})
         Catalog.objects.filter(pk=catalog.pk).update(
             version=catalog.version, columns=catalog.columns, updated_at=now
         )
@@ -135,10 +135,22 @@ def rehearsal() -> Iterator[None]:
         transaction.set_rollback(True)
 
 
-def _write(cursor: Any, planned: Stage, params: Mapping[str, Any]) -> None:
-    staging.mark_removed(cursor, planned, params)
-    staging.write_changed(cursor, planned, params)
-    staging.write_added(cursor, planned, params)
+def _counts(cursor: Any, planned: Stage, upload: Upload, catalog: Catalog) -> dict[str, int]:
+    """Against what is live now: counted again where something changed since the staging."""
+    if upload.report["base_version"] == catalog.version:
+        return {name: upload.report[name] for name in staging.COUNTS}
+    return staging.count(cursor, planned)
+
+
+def _write(
+    cursor: Any, planned: Stage, counts: Mapping[str, int], params: Mapping[str, Any]
+) -> None:
+    if counts["removed"]:
+        staging.mark_removed(cursor, planned, params)
+    if counts["changed"]:
+        staging.write_changed(cursor, planned, params)
+    if counts["added"]:
+        staging.write_added(cursor, planned, params)
 
 
 def _guard(counts: Mapping[str, int], *, allow_removals: bool) -> None:
@@ -265,6 +277,7 @@ def _report(
     rows = sorted([*refused.shown, *repeated], key=lambda row: int(row["line"]))
     return {
         **staging.count(cursor, planned),
+        "base_version": catalog.version,
         "refused": refused.count + staging.count_repeated(cursor, planned),
         "refused_rows": rows[:REFUSED_SHOWN],
         "examples": staging.list_examples(cursor, planned),

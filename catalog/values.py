@@ -35,6 +35,8 @@ TIME = re.compile(
 )
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+# Nearly every address is like this one; others are looked at part by part.
+PLAIN_URL = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(?:/[A-Za-z0-9._~/%?&=+#-]*)?")
 NO_URL = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}\ud800-\udfff]")
 TRUE: Final = frozenset({"true", "yes", "y", "t", "in stock", "in_stock", "instock", "available"})
 FALSE: Final = frozenset(
@@ -43,7 +45,7 @@ FALSE: Final = frozenset(
 
 
 def text(value: object, *, longest: int) -> str:
-    found = as_text(value)
+    found = value if isinstance(value, str) else as_text(value)
     if found is None:
         raise ValueError(f"expected a text, not {_kind(value)}")
     if isinstance(value, float) and not math.isfinite(value):
@@ -114,8 +116,8 @@ def stock(value: object) -> bool:
 
 def url(value: object) -> str:
     found = text(value, longest=LONGEST["url"])
-    if not found:
-        return ""
+    if not found or PLAIN_URL.fullmatch(found):
+        return found
     try:
         parts = urlsplit(found)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
