@@ -134,6 +134,8 @@ def for_machines(view: View) -> View:
         response["Access-Control-Allow-Origin"] = "*"
         if response.status_code >= 400:
             response["Access-Control-Expose-Headers"] = EXPOSED
+            # Django would log each refusal: a client that retries must not fill the log.
+            response._has_been_logged = True  # type: ignore[attr-defined]
         return response
 
     guarded.csrf_exempt = True  # type: ignore[attr-defined]

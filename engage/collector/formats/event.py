@@ -152,7 +152,7 @@ def from_object(value: Any) -> Event:
     if not isinstance(value, dict):
         raise Unstorable("not_an_object")
     return Event(
-        type=text_of(value.get("type")),
+        type=value["type"] if isinstance(value.get("type"), str) else None,
         event=text_of(value.get("event")),
         user_id=id_of(value.get("userId")),
         anonymous_id=id_of(value.get("anonymousId")),
@@ -178,11 +178,9 @@ def id_of(value: Any) -> Word:
     return value  # type: ignore[no-any-return]
 
 
-def text_of(value: Any) -> str | None:
+def text_of(value: Any) -> Any:
     """Words that are something else are left out: only type and event are needed."""
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, str | int) and not isinstance(value, bool) else None
 
 
 def moment_of(value: Any) -> Moment:
