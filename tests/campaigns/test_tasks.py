@@ -1,0 +1,55 @@
+"""The bells, rung in this process: rows in, messages out."""
+
+import pytest
+
+from campaigns import bell, lifecycle, tasks
+from campaigns.models import Run
+from delivery.models import Message
+from engage.celery import app
+from engage.lib import clock
+from tests.delivery.sending import RecordingChannel, use_channel
+from tests.factories import make_campaign, make_profile
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_keys")]
+
+
+@pytest.fixture
+def at_once(settings):
+    """Tasks run where they are rung, in chunks of three."""
+    settings.SEND_BATCH = 3
+    app.conf.task_always_eager = app.conf.task_eager_propagates = True
+    yield use_channel(RecordingChannel())
+    app.conf.task_always_eager = app.conf.task_eager_propagates = False
+
+
+def test_two_ticks_take_a_campaign_from_launch_to_its_end(at_once):
+    people = [make_profile(email=f"{n}@x.example", opted_in=("email",)) for n in range(8)]
+    campaign = make_campaign()
+    run = lifecycle.launch(campaign, now=clock.now())
+    tasks.tick()  # plans
+    tasks.tick()  # sends
+    run.refresh_from_db()
+    campaign.refresh_from_db()
+    assert (run.state, run.planned, campaign.state) == ("finished", len(people), "finished")
+    assert sorted(at_once.addresses) == [f"{n}@x.example" for n in range(8)]
+
+
+def test_more_ticks_send_nothing_again(at_once):
+    make_profile(email="a@x.example", opted_in=("email",))
+    lifecycle.launch(make_campaign(), now=clock.now())
+    for _ in range(4):
+        tasks.tick()
+    assert at_once.addresses == ["a@x.example"]
+    assert Run.objects.count() == 1
+
+
+def test_work_that_somebody_has_is_not_rung_for(at_once):
+    make_profile(email="a@x.example", opted_in=("email",))
+    run = lifecycle.launch(make_campaign(), now=clock.now())
+    assert bell.ring("plan", run.pk)
+    assert not bell.ring("plan", run.pk)
+    tasks.tick()
+    assert Message.objects.count() == 0
+    bell.hang_up("plan", run.pk)
+    tasks.tick()
+    assert Message.objects.count() == 1
