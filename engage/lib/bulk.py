@@ -1,6 +1,6 @@
-"""Many rows at once: COPY in PostgreSQL's text format."""
+"""Many rows at once: COPY in PostgreSQL's text format, and arrays as one parameter each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -26,3 +26,21 @@ def copy_lines(cursor: Any, lines: Sequence[str], *, table: str, columns: str) -
     if lines:
         data = BytesIO(("\n".join(lines) + "\n").encode())
         cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN", data)
+
+
+def array(values: Iterable[int | str | bytes | None]) -> str:
+    """The values as the text of a PostgreSQL array; the driver quotes a list one by one."""
+    return "{" + ",".join(map(element, values)) + "}"
+
+
+def element(value: int | str | bytes | None) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, bytes):
+        return f'"\\\\x{value.hex()}"'
+    return "NULL" if value is None else str(value)
+
+
+def arrays(rows: Iterable[Sequence[Any]]) -> list[str]:
+    """The columns of the rows, each as an array."""
+    return [array(column) for column in zip(*rows, strict=True)]

@@ -17,6 +17,7 @@ from redis import Redis
 from redis.client import Pipeline
 
 from engage.lib import redis
+from engage.lib.bulk import array
 from engage.profiles import terms
 from engage.profiles.dedupe import digest_of
 
@@ -33,7 +34,9 @@ FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[]) AS v (profile_id, touches, o
 WHERE a.profile_id = v.profile_id AND substring(a.touches FOR 19) < v.oldest
 RETURNING a.profile_id
 """
-READ: Final = "SELECT profile_id, touches FROM profiles_activity WHERE profile_id = ANY(%s)"
+READ: Final = (
+    "SELECT profile_id, touches FROM profiles_activity WHERE profile_id = ANY(%s::bigint[])"
+)
 REPLACE: Final = """
 INSERT INTO profiles_activity (profile_id, touches)
 SELECT * FROM unnest(%s::bigint[], %s::bytea[])
@@ -55,7 +58,7 @@ def message_mark(message_id: str) -> str:
     return digest_of(message_id)[-8:]
 
 
-def record(*, ts_ms: int, mark: bytes, place: int, item: int, event: int) -> bytes:
+def record(ts_ms: int, mark: bytes, place: int, item: int, event: int) -> bytes:
     return RECORD.pack(ts_ms >> 32, ts_ms & 0xFFFFFFFF, mark, FIRST_PLACE - place, item, event)
 
 
@@ -75,19 +78,19 @@ def add(cursor: Any, records: Mapping[int, Sequence[bytes]]) -> None:
         return
     length = settings.RECENT_ITEMS * RECORD.size
     oldest = [run[-RECORD.size :] for run in runs.values()]
-    cursor.execute(PREPEND, [length, list(runs), list(runs.values()), oldest])
+    cursor.execute(PREPEND, [length, array(runs), array(runs.values()), array(oldest)])
     done = {row[0] for row in cursor.fetchall()}
     rest = {profile: run for profile, run in runs.items() if profile not in done}
     if rest:
         stored = read(cursor, rest)
         merged = {p: newest(run, stored.get(p, b"")) for p, run in rest.items()}
-        cursor.execute(REPLACE, [list(merged), list(merged.values())])
+        cursor.execute(REPLACE, [array(merged), array(merged.values())])
 
 
 def replace(cursor: Any, records: Mapping[int, Sequence[bytes]]) -> None:
     """Make the records the whole activity of profiles, which the caller has locked."""
     runs = {profile: newest(*found) for profile, found in records.items()}
-    cursor.execute(REPLACE, [list(runs), list(runs.values())])
+    cursor.execute(REPLACE, [array(runs), array(runs.values())])
 
 
 def before(run: bytes, *, ts_ms: int) -> bytes:
@@ -101,7 +104,7 @@ def before(run: bytes, *, ts_ms: int) -> bytes:
 
 
 def read(cursor: Any, profile_ids: Iterable[int]) -> dict[int, bytes]:
-    cursor.execute(READ, [list(profile_ids)])
+    cursor.execute(READ, [array(profile_ids)])
     return {profile: bytes(touches) for profile, touches in cursor.fetchall()}
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from engage.lib.bulk import arrays
+
 CHANNELS: Final = frozenset({"email", "push", "web_push", "sms", "webhook", "in_app"})
 EVENT: Final = "Consent Changed"
 STATUS: Final = {
@@ -109,7 +111,7 @@ def add(cursor: Any, statements: Mapping[int, Statements]) -> None:
         for (channel, topic), (strength, source) in sorted(stated.items())
     ]  # fmt: skip
     if rows:
-        cursor.execute(ADD, [list(column) for column in zip(*rows, strict=True)])
+        cursor.execute(ADD, arrays(rows))
 
 
 def copy(cursor: Any, *, loser: int, winner: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import psycopg2.errors
 from django.db import connection, transaction
 
-from engage.lib.bulk import copy_lines
+from engage.lib.bulk import arrays, copy_lines
 from engage.profiles.events import StoredEvent
 
 IS_UUID: Final = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
@@ -49,8 +49,7 @@ def keep_new(
             lines = [f"{digest}\t{source_id}\t{seen_on}" for digest, source_id in keys]
             copy_lines(cursor, lines, table=TABLE, columns="digest, source_id, seen_on")
     except psycopg2.errors.UniqueViolation:
-        columns = [list(column) for column in zip(*keys, strict=True)]
-        cursor.execute(STAGED, [seen_on, *columns])
+        cursor.execute(STAGED, [seen_on, *arrays(keys)])
         return sorted(first[key] for key in cursor.fetchall())
     return sorted(first.values())
 

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from django.db import connection
 
 from engage.lib import clock
+from engage.lib.bulk import arrays
 
 NOT_SAID: Final = object()
 ID_LENGTH: Final = 255
@@ -158,7 +159,7 @@ def add(cursor: Any, statements: Mapping[int, Statements]) -> None:
         for device_id, said in sorted(stated.items())
     ]  # fmt: skip
     if rows:
-        cursor.execute(ADD, [list(column) for column in zip(*rows, strict=True)])
+        cursor.execute(ADD, arrays(rows))
 
 
 def copy(cursor: Any, *, loser: int, winner: int) -> None:

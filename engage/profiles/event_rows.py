@@ -1,8 +1,8 @@
 """The rows of a batch: the events themselves, the touches of products, the history's columns."""
 
 import os
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -11,9 +11,9 @@ from django.conf import settings
 from engage.lib import clock
 from engage.lib.bulk import copy_lines, escape
 from engage.profiles import activity, extract, history_blocks, terms
-from engage.profiles.events import StoredEvent, filed_properties, was_clamped
+from engage.profiles.events import StoredEvent, filed_properties
 
-HAS_SPECIAL: Final = re.compile(r"[\\\n\r]").search
+SECONDS: Final = [f"{ms // 1000:02d}.{ms % 1000:03d}+00" for ms in range(60_000)]
 TABLE: Final = "profiles_event"
 COLUMNS: Final = (
     "profile_id, ts, id, source_id, message_id, kind, name, user_id, anonymous_id, properties,"
@@ -48,19 +48,21 @@ def lines_of(
     """The events as lines for COPY."""
     encode = msgspec.json.encode
     noise = os.urandom(9 * len(events)).hex()
-    received_at, received, context, written = None, "", None, b""
+    received_at, received = None, ""
+    context: Mapping[str, Any] | None = None
+    written = b""
     lines = []
     for at, (event, ts_ms, owner) in enumerate(zip(events, times, owners, strict=True)):
         # Events of one body share these.
         if event.received_at is not received_at:
             received_at = event.received_at
-            received = received_at.isoformat()
+            received = spell(int(received_at.timestamp() * 1000))
         if event.context is not context:
             context = event.context
             written = encode(context)
         words = (event.message_id, event.kind, event.name, event.user_id, event.anonymous_id)
         named = "\t".join(words)
-        if HAS_SPECIAL(named) or named.count("\t") != 4:
+        if "\\" in named or "\n" in named or "\r" in named or named.count("\t") != 4:
             named = "\t".join(map(escape, words))
         properties = event.properties if event.kind == "track" else filed_properties(event)
         # JSON has no raw tab or line end; only its backslashes mean something to COPY.
@@ -68,16 +70,21 @@ def lines_of(
         noisy = noise[18 * at : 18 * at + 18]
         lines.append(
             # The id is a UUID of version 7 from the event's own time: the index grows at its end.
-            f"{owner}\t{filed_moment(event, ts_ms)}\t{ts_ms:012x}7{noisy[:3]}8{noisy[3:]}"
+            f"{owner}\t{spell(ts_ms)}\t{ts_ms:012x}7{noisy[:3]}8{noisy[3:]}"
             f"\t{event.source_id}\t{named}\t{documents}\t{received}"
         )
     return lines
 
 
-def filed_moment(event: StoredEvent, ts_ms: int) -> str:
-    """The time of the row: that of the event, unless it was clamped."""
-    moment = clock.from_millis(ts_ms) if was_clamped(event, ts_ms) else event.ts
-    return moment.isoformat()
+def spell(ts_ms: int) -> str:
+    """The time as SQL writes it, to the millisecond."""
+    minute, rest = divmod(ts_ms, 60_000)
+    return spell_minute(minute) + SECONDS[rest]
+
+
+@lru_cache(maxsize=10_000)
+def spell_minute(minute: int) -> str:
+    return f"{clock.from_millis(minute * 60_000):%Y-%m-%d %H:%M:}"
 
 
 def records_of(
@@ -93,8 +100,7 @@ def records_of(
     for ts_ms, digest, owner, found, name in rows:
         if found:
             mark = bytes.fromhex(digest[-8:])
-            records.setdefault(owner, []).extend(
-                activity.record(ts_ms=ts_ms, mark=mark, place=place, item=item, event=name)
-                for place, item in enumerate(found[: settings.RECENT_ITEMS])
-            )
+            own = records.setdefault(owner, [])
+            for place, item in enumerate(found[: settings.RECENT_ITEMS]):
+                own.append(activity.record(ts_ms, mark, place, item, name))
     return records

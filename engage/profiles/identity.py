@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
+from engage.lib.bulk import array, arrays
 from engage.profiles.events import StoredEvent
 
 # What broken clients send instead of an id. They keep their events, but claim and merge nobody.
@@ -23,7 +24,7 @@ RESERVED: Final = frozenset(
 
 READ: Final = """
 SELECT value, profile_id, claimed_ms, claimed_message_id, claimed_by FROM profiles_identity
-WHERE kind = %s AND value = ANY(%s)
+WHERE kind = %s AND value = ANY(%s::text[])
 """
 WITH_USER: Final = """
 SELECT DISTINCT profile_id FROM profiles_identity WHERE kind = 'user' AND profile_id = ANY(%s)
@@ -159,10 +160,10 @@ def read_known(cursor: Any, names: Names) -> None:
     """Fill in what is known of the names."""
     wanted = {*names.user_times, *(alias.previous_id for alias in names.aliases)}
     if wanted:
-        cursor.execute(READ, ["user", list(wanted)])
+        cursor.execute(READ, ["user", array(wanted)])
         names.users = {row[0]: row[1] for row in cursor.fetchall()}
     if names.anonymous_times:
-        cursor.execute(READ, ["anonymous", list(names.anonymous_times)])
+        cursor.execute(READ, ["anonymous", array(names.anonymous_times)])
         names.anonymous = {
             value: Anonymous(profile, None if ms is None else Claim(ms, message_id, user_id))
             for value, profile, ms, message_id, user_id in cursor.fetchall()
@@ -242,7 +243,7 @@ def add_profiles(cursor: Any, times: Sequence[int]) -> list[int]:
         [len(times)],
     )
     ids = [row[0] for row in cursor.fetchall()]
-    cursor.execute(ADD_PROFILES, [ids, list(times)])
+    cursor.execute(ADD_PROFILES, [array(ids), array(times)])
     return ids
 
 
@@ -251,7 +252,7 @@ def add_identities(cursor: Any, rows: Sequence[Row]) -> None:
         flat = [
             (kind, value, profile, *(claim or NO_CLAIM)) for kind, value, profile, claim in rows
         ]
-        cursor.execute(ADD, [list(column) for column in zip(*flat, strict=True)])
+        cursor.execute(ADD, arrays(flat))
         if cursor.rowcount < len(rows):
             raise Contended
 

@@ -5,13 +5,18 @@ from typing import Any, Final
 
 import msgspec
 
+from engage.lib.bulk import array, arrays
 from engage.profiles.attributes import Stamp
 
 Known = tuple[dict[str, Any], dict[str, Stamp]]  # attributes and stamps
 
 # A key-less lock: rows of other tables may still refer to the profile.
-LOCK: Final = "SELECT id FROM profiles_profile WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
-READ: Final = "SELECT id, attributes::text, stamps::text FROM profiles_profile WHERE id = ANY(%s)"
+LOCK: Final = (
+    "SELECT id FROM profiles_profile WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE"
+)
+READ: Final = (
+    "SELECT id, attributes::text, stamps::text FROM profiles_profile WHERE id = ANY(%s::bigint[])"
+)
 # Those for which a context tells (profile, name, day, value) something new.
 READ_TOLD: Final = """
 SELECT id, attributes::text, stamps::text FROM profiles_profile WHERE id IN (
@@ -40,14 +45,14 @@ WHERE p.id = v.id AND (p.first_seen > to_timestamp(v.first / 1000.0)
 
 def lock_profiles(cursor: Any, profile_ids: Iterable[int]) -> list[int]:
     """Lock the profiles in the order of their ids; those that exist."""
-    cursor.execute(LOCK, [sorted(profile_ids)])
+    cursor.execute(LOCK, [array(sorted(profile_ids))])
     return [row[0] for row in cursor.fetchall()]
 
 
 def read_attributes(cursor: Any, profile_ids: Collection[int]) -> dict[int, Known]:
     if not profile_ids:
         return {}
-    cursor.execute(READ, [list(profile_ids)])
+    cursor.execute(READ, [array(profile_ids)])
     return decode(cursor.fetchall())
 
 
@@ -57,7 +62,7 @@ def read_told_otherwise(
     """The profiles to which contexts tell something new: (profile, name, day in ms, value)."""
     if not told:
         return {}
-    cursor.execute(READ_TOLD, [list(column) for column in zip(*told, strict=True)])
+    cursor.execute(READ_TOLD, arrays(told))
     return decode(cursor.fetchall())
 
 
@@ -70,11 +75,11 @@ def write_attributes(cursor: Any, known: Mapping[int, Known]) -> None:
     if known:
         attributes = [msgspec.json.encode(each[0]).decode() for each in known.values()]
         stamps = [msgspec.json.encode(each[1]).decode() for each in known.values()]
-        cursor.execute(WRITE, [list(known), attributes, stamps])
+        cursor.execute(WRITE, [array(known), array(attributes), array(stamps)])
 
 
 def widen_seen(cursor: Any, seen: Mapping[int, tuple[int, int]]) -> None:
     """Make first_seen and last_seen of each profile cover (first, last) in ms."""
     if seen:
         first, last = zip(*seen.values(), strict=True)
-        cursor.execute(SEEN, [list(seen), list(first), list(last)])
+        cursor.execute(SEEN, [array(seen), array(first), array(last)])

@@ -5,9 +5,11 @@ from typing import Any, Final, Literal
 
 from django.db import connection, transaction
 
+from engage.lib.bulk import array
+
 Kind = Literal["item", "event"]
 
-FIND: Final = "SELECT value, id FROM profiles_term WHERE kind = %s AND value = ANY(%s)"
+FIND: Final = "SELECT value, id FROM profiles_term WHERE kind = %s AND value = ANY(%s::text[])"
 # In the order of their values: two transactions that add the same terms wait, never deadlock.
 ADD: Final = """
 INSERT INTO profiles_term (kind, value)
@@ -30,7 +32,7 @@ def numbers(cursor: Any, kind: Kind, values: Iterable[str]) -> dict[str, int]:
         return {value: cache[value] for value in wanted}
     found = find(cursor, kind, missing)
     if len(found) < len(missing):
-        cursor.execute(ADD, [kind, [value for value in missing if value not in found]])
+        cursor.execute(ADD, [kind, array(value for value in missing if value not in found)])
         found = find(cursor, kind, missing)
     # A number of a transaction that fails must not be remembered.
     transaction.on_commit(lambda: remember(kind, found))
@@ -38,7 +40,7 @@ def numbers(cursor: Any, kind: Kind, values: Iterable[str]) -> dict[str, int]:
 
 
 def find(cursor: Any, kind: Kind, values: Collection[str]) -> dict[str, int]:
-    cursor.execute(FIND, [kind, list(values)])
+    cursor.execute(FIND, [kind, array(values)])
     return dict(cursor.fetchall())
 
 
