@@ -87,6 +87,12 @@ class ArrayColumn:
         moved[known] = self.values[change.source[known]]
         return moved
 
+    def stays(self, change: Change, cells: NDArray[Any]) -> bool:
+        """Nothing of this column is among the changes, so the column may be kept."""
+        if change.source is not None:
+            return False
+        return np.array_equal(self.values[change.rows], cells, equal_nan=cells.dtype.kind == "f")
+
     def compare(self, op: str, wanted: Any) -> Mask:
         """For ordered cells; the caller removes missing rows."""
         if op == "in":
@@ -110,8 +116,11 @@ class NumberColumn(ArrayColumn):
         return None if found != found else found
 
     def changed(self, change: Change, values: Sequence[Any]) -> "NumberColumn":
+        cells = number_cells(values)
+        if self.stays(change, cells):
+            return self
         moved = self.moved(change)
-        moved[change.rows] = number_cells(values)
+        moved[change.rows] = cells
         return NumberColumn(moved)
 
     def matches(self, op: str, wanted: Any) -> Mask:
@@ -135,8 +144,11 @@ class TimeColumn(ArrayColumn):
         return datetime.fromtimestamp(millis / 1000, UTC).isoformat().replace("+00:00", "Z")
 
     def changed(self, change: Change, values: Sequence[Any]) -> "TimeColumn":
+        cells = time_cells(values)
+        if self.stays(change, cells):
+            return self
         moved = self.moved(change)
-        moved[change.rows] = time_cells(values)
+        moved[change.rows] = cells
         return TimeColumn(moved)
 
     def matches(self, op: str, wanted: Any) -> Mask:
@@ -158,8 +170,11 @@ class BooleanColumn(ArrayColumn):
         return None if found < 0 else bool(found)
 
     def changed(self, change: Change, values: Sequence[Any]) -> "BooleanColumn":
+        cells = boolean_cells(values)
+        if self.stays(change, cells):
+            return self
         moved = self.moved(change)
-        moved[change.rows] = boolean_cells(values)
+        moved[change.rows] = cells
         return BooleanColumn(moved)
 
     def matches(self, op: str, wanted: Any) -> Mask:

@@ -1,7 +1,9 @@
 """Columns built from a stream of rows, in little more memory than the columns take."""
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from math import inf
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,9 +22,13 @@ class Builder(Protocol):
 
 
 def builder(kind: str) -> Builder:
-    """For an empty column of a kind: text, number, boolean, time, list."""
-    kinds: dict[str, type[Builder]] = {
+    """For an empty column of a kind: text, number, boolean, time, list.
+
+    Of a text column one may ask for its form: "coded" or "packed".
+    """
+    kinds: dict[str, Callable[[], Builder]] = {
         "text": TextBuilder,
+        "coded": partial(TextBuilder, inf),
         "packed": PackedBuilder,
         "list": ListBuilder,
         "number": NumberBuilder,
@@ -100,9 +106,10 @@ class PackedBuilder:
 
 
 class TextBuilder:
-    """Codes as long as there are few distinct texts, bytes from then on."""
+    """Codes as long as there are at most so many distinct texts, bytes from then on."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: float | None = None) -> None:
+        self.most = MOST_WORDS if most is None else most
         self.codes: dict[str, int] = {}
         self.cells = array("i")
         self.packed: PackedBuilder | None = None
@@ -115,7 +122,7 @@ class TextBuilder:
             self.codes.setdefault(v, len(self.codes)) if v and isinstance(v, str) else -1
             for v in values
         )
-        if len(self.codes) > MOST_WORDS:
+        if len(self.codes) > self.most:
             self._pack()
 
     def _pack(self) -> None:

@@ -29,7 +29,14 @@ logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
 CHUNK = 2_000  # rows at a time while loading
-PACKED = ("name", "image_url", "url")  # nearly all different: bytes from the start
+# How common texts are kept: nearly all different as bytes; what ranking groups by as codes.
+FORMS = {
+    "name": "packed",
+    "image_url": "packed",
+    "url": "packed",
+    "category": "coded",
+    "group_id": "coded",
+}
 FIELDS = tuple(name for name in COMMON if name != "id")
 # Above this share of changed rows reading everything anew is cheaper than merging.
 MERGE_SHARE = 0.2
@@ -187,9 +194,7 @@ def _load(catalog: Catalog) -> Snapshot:
     started = time.monotonic()
     ids: list[str] = []
     builders = {
-        name: builder("packed" if name in PACKED else kind)
-        for name, kind in COMMON.items()
-        if name != "id"
+        name: builder(FORMS.get(name, kind)) for name, kind in COMMON.items() if name != "id"
     }
     columns = ", ".join(_sql_of(name) for name in FIELDS)
     query = f"""SELECT item_id, {columns} FROM catalog_product

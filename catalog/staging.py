@@ -127,6 +127,15 @@ class _Reader:
         return data[:size]
 
 
+def count_rows(cursor: Any, stage: Stage) -> int:
+    """-1 where the table is gone; PostgreSQL empties unlogged tables when it crashes."""
+    cursor.execute("SELECT to_regclass(%s) IS NULL", [stage.table])
+    if cursor.fetchone()[0]:
+        return -1
+    cursor.execute(f"SELECT count(*) FROM {stage.table}")  # noqa: S608
+    return int(cursor.fetchone()[0])
+
+
 # --- differences ---------------------------------------------------------------------------------
 
 

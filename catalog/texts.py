@@ -29,14 +29,17 @@ class CodedColumn(ArrayColumn):
         return None if code < 0 else self.vocabulary[code]
 
     def changed(self, change: Change, values: Sequence[Any]) -> "CodedColumn":
-        codes = dict(self.code_of)
-        cells = [
-            codes.setdefault(v, len(codes)) if v and isinstance(v, str) else -1 for v in values
-        ]
-        moved = self.moved(change)
-        moved[change.rows] = cells
-        if len(codes) == len(self.code_of):
+        known = [self.code_of.get(v) if v else -1 for v in values]
+        if None not in known:
+            cells = np.array(known, dtype=np.int32)
+            if self.stays(change, cells):
+                return self
+            moved = self.moved(change)
+            moved[change.rows] = cells
             return self._with(moved)
+        codes = dict(self.code_of)
+        moved = self.moved(change)
+        moved[change.rows] = [codes.setdefault(v, len(codes)) if v else -1 for v in values]
         return CodedColumn(moved, list(codes))
 
     @classmethod

@@ -98,6 +98,8 @@ def apply(upload: Upload, *, now: datetime, allow_removals: bool = False) -> Upl
                 f"This upload is {upload.state}: a newer one took its place, or it was applied."
             )
         planned = _planned(upload)
+        if staging.count_rows(cursor, planned) != upload.report["staged"]:
+            raise UploadRefused("What was read of this file is gone. Upload it again.")
         counts = _counts(cursor, planned, upload, catalog)
         _guard(counts, allow_removals=allow_removals)
         changes = counts["added"] + counts["changed"] + counts["removed"]
@@ -278,6 +280,7 @@ def _report(
     return {
         **staging.count(cursor, planned),
         "base_version": catalog.version,
+        "staged": staging.count_rows(cursor, planned),
         "refused": refused.count + staging.count_repeated(cursor, planned),
         "refused_rows": rows[:REFUSED_SHOWN],
         "examples": staging.list_examples(cursor, planned),

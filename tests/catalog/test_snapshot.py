@@ -90,6 +90,17 @@ def test_change_of_one_product_is_merged_and_the_old_snapshot_stays():
     ]
 
 
+def test_columns_without_a_change_are_kept():
+    catalog = make_catalog(products=3)
+    before = snapshot.current("default")
+    change(catalog, "p2", price=Decimal(2), in_stock=False)
+    after = snapshot.refresh("default")
+    kept = {
+        name for name in before.types if name != "id" and after.column(name) is before.column(name)
+    }
+    assert kept == {"category", "currency", "group_id", "image_url", "price", "url"}
+
+
 def test_new_and_deleted_products_move_the_rows():
     catalog = make_catalog(products=3)
     snapshot.current("default")

@@ -299,6 +299,17 @@ def test_newer_upload_takes_the_place_of_a_waiting_one():
     assert staging_tables() == 0
 
 
+@pytest.mark.parametrize("accident", ["TRUNCATE", "DROP TABLE"])
+def test_staged_rows_lost_in_a_crash_remove_nothing(accident):
+    load("id,name\na,Hat\nb,Cap\nc,Boot\n")
+    upload = stage("id,name\na,Hat\nb,Cap\n")
+    with connection.cursor() as cursor:
+        cursor.execute(f"{accident} catalog_stage_{upload.pk}")
+    with pytest.raises(UploadRefused, match=r"is gone\. Upload it again"):
+        uploads.apply(upload, now=NOON, allow_removals=True)
+    assert len(live()) == 3
+
+
 def test_discarded_upload_leaves_only_its_report():
     upload = uploads.discard(stage("id,name\na,Hat\n"), now=NOON)
     assert (upload.state, upload.report["added"], staging_tables()) == ("refused", 1, 0)
