@@ -63,7 +63,7 @@ def run() -> list[Row]:
             ratio=p50.launch.p50_us / p50.empty.p50_us, goal=2.6, at_most=True,
         ),
         Row(
-            name="app launch, every person for the first time",
+            name="app launch, people never seen before",
             value=new.per_second, unit="/s",
             yardstick_name=YARDSTICK, yardstick_value=empty_per_second,
             ratio=new.per_second / empty_per_second,
