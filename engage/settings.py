@@ -150,7 +150,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "engage" / "static"]
 WHITENOISE_USE_FINDERS = True
-DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * BATCH_MAX_BYTES
+DATA_UPLOAD_MAX_MEMORY_SIZE = max(2 * BATCH_MAX_BYTES, 10_000_000)  # 1,000 products with texts
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 X_FRAME_OPTIONS = "SAMEORIGIN"  # previews are shown in a sandboxed frame of our own pages

@@ -2,6 +2,8 @@ import json
 
 import pytest
 from django.urls import path
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from ninja import NinjaAPI
 
 from catalog.api import router
@@ -42,6 +44,12 @@ def test_put_answers_for_each_item(client, wrap):
             "version": 1,
         },
     )
+
+
+def test_a_thousand_products_with_long_texts_fit(client):
+    items = [{"id": str(n), "name": "A", "about": "x" * 8_000} for n in range(1_000)]
+    status, answer = ask(client, "PUT", ITEMS, items)
+    assert (status, answer["accepted"]) == (200, 1_000)
 
 
 def test_patch_and_get(client):
@@ -103,3 +111,33 @@ def test_refusals_have_one_shape(client, method, url, body, status, code):
     assert (found, answer["success"], answer["code"]) == (status, False, code)
     assert set(answer) == {"success", "code", "message", "detail"}
     assert Product.objects.count() == 1
+
+
+anything = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(),
+        st.sampled_from(["a\x00", "\ud800", "-1", "1e5", "http://[", 10**400, "2026-01-01", ""]),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner)),
+    max_leaves=5,
+)
+names = st.sampled_from(["id", "name", "price", "url", "in_stock", "currency", "own", "Price", ""])
+bodies = st.lists(st.one_of(anything, st.dictionaries(names, anything)), max_size=3)
+
+
+@given(body=bodies, method=st.sampled_from(["PUT", "PATCH", "DELETE"]))
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_no_body_breaks_anything(client, body, method):
+    raw = json.dumps([{"id": "p1", "name": "P"}, *body])
+    status, answer = ask(client, method, ITEMS, raw)
+    assert status in {200, 400, 404}, answer
+    if status == 200:
+        assert answer["accepted"] + len(answer["rejected"]) == len(body) + 1
