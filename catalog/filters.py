@@ -12,7 +12,7 @@ through: better an empty slot than a product somebody wanted kept out.
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,9 +43,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A filter that was read without fault."""
+    """A filter that was read without fault. Two that ask the same are equal."""
 
-    root: Node
+    root: Node = field(compare=False)
+    # To Python 1, 1.0 and True are equal; to a column they are not.
+    key: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", repr(self.root))
 
     @property
     def columns(self) -> frozenset[str]:

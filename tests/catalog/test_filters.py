@@ -218,6 +218,12 @@ def test_columns_says_what_is_looked_at():
     assert filters.parse(data).columns == {"price", "in_stock"}
 
 
+def test_filters_that_ask_the_same_are_equal():
+    one, other = (filters.parse(when("eco", "=", True)) for _ in range(2))
+    assert {one: "found"}[other] == "found"
+    assert one != filters.parse(when("eco", "=", 1))
+
+
 # --- against a plain evaluator -----------------------------------------------------------------
 
 WORDS = ["", "a", "b", "ab", "aba", "ä", "é"]

@@ -48,16 +48,24 @@ class Command(BaseCommand):
     def load(self, file: BinaryIO, file_name: str, **options: Any) -> None:
         dry = options["dry_run"]
         with uploads.rehearsal() if dry else nullcontext():
-            upload = uploads.stage(
+            upload = self.stage(file, file_name, **options)
+            self.stdout.write("\n".join(summary.lines(upload.report)))
+            self.apply(upload, allow_removals=options["allow_removals"], dry=dry)
+
+    def stage(self, file: BinaryIO, file_name: str, **options: Any) -> Upload:
+        on_terminal = sys.stderr.isatty()
+        try:
+            return uploads.stage(
                 file,
                 file_name=file_name,
                 catalog=options["catalog"],
                 now=clock.now(),
                 types=read_types(options["column"]),
-                progress=self.show_progress if sys.stderr.isatty() else None,
+                progress=show_progress if on_terminal else None,
             )
-            self.stdout.write("\n".join(summary.lines(upload.report)))
-            self.apply(upload, allow_removals=options["allow_removals"], dry=dry)
+        finally:
+            if on_terminal:
+                sys.stderr.write("\r\x1b[K")
 
     def apply(self, upload: Upload, *, allow_removals: bool, dry: bool) -> None:
         try:
@@ -74,13 +82,13 @@ class Command(BaseCommand):
         name, version = upload.catalog.name, done.report["version"]
         self.stdout.write(self.style.SUCCESS(f"Catalog “{name}” is at version {version}."))
 
-    def show_progress(self, share: float) -> None:
-        """One line on the terminal, drawn again and again; gone when the reading is done."""
-        width = 40
-        done = min(int(share * width), width)
-        bar = f"\r[{'█' * done}{'·' * (width - done)}] {share:4.0%}"
-        self.stderr.write(bar if share < 0.999 else "\r\x1b[K", ending="")
-        self.stderr.flush()
+
+def show_progress(share: float) -> None:
+    """One line on the terminal, drawn again and again."""
+    width = 40
+    done = min(int(share * width), width)
+    sys.stderr.write(f"\r[{'█' * done}{'·' * (width - done)}] {share:4.0%}")
+    sys.stderr.flush()
 
 
 def read_types(pairs: list[str]) -> dict[str, str]:
