@@ -184,6 +184,7 @@ def send(folder: Path) -> dict[str, Any]:
         "audience": run.audience,
         "planned": figures["planned"],
         "states": figures["states"],
+        "suppressed": figures["reasons"],
         "products_by_rung": dict(rungs),
         "messages_by_best_rung": {RUNGS[k] if k < 99 else "none": v for k, v in best.items()},
     }
@@ -195,7 +196,14 @@ def show(report: dict[str, Any]) -> None:
     for step in report["steps"]:
         print(f"{step['name']:24}{step['seconds']:>9.2f}{step['peak_mb']:>9.1f}")
     sent = report["steps"][-1]
-    for fact in ("audience", "planned", "states", "messages_by_best_rung", "products_by_rung"):
+    for fact in (
+        "audience",
+        "planned",
+        "states",
+        "suppressed",
+        "messages_by_best_rung",
+        "products_by_rung",
+    ):
         print(f"{fact.replace('_', ' ')}: {sent[fact]}")
     print(f"captured mails: {report['captured_mails']}")
 

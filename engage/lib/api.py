@@ -60,6 +60,7 @@ PREFLIGHT: Final = {
 }
 EXPOSED: Final = "Retry-After, X-RateLimit-Reset"
 ENCODERS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 47}  # zlib's window bits
+DISCARD_BYTES: Final = 8_000_000
 JSON: Final = "application/json"
 
 T = TypeVar("T")
@@ -170,6 +171,7 @@ def read_raw(request: HttpRequest, *, limit: int) -> bytes:
     except ValueError:
         length = 0
     if length > limit:
+        discard(meta["wsgi.input"], length)
         raise too_large(limit)
     try:
         if "HTTP_TRANSFER_ENCODING" in meta:  # no length is known; Django would read nothing
@@ -185,6 +187,16 @@ def read_raw(request: HttpRequest, *, limit: int) -> bytes:
     if len(raw) < length:
         raise UnreadableBody("The body ended before its announced length.")
     return raw
+
+
+def discard(source: Any, length: int) -> None:
+    """Read what is refused anyway: a client that still writes would not see the answer."""
+    left = min(length, DISCARD_BYTES)
+    try:
+        while left > 0 and (part := source.read(min(left, 65_536))):
+            left -= len(part)
+    except OSError:  # it went away, and needs no answer
+        return
 
 
 def unpack(raw: bytes, *, window: int, limit: int) -> bytes:
