@@ -21,8 +21,6 @@ from engage.lib.redis import Commands
 
 MOST_MESSAGES = 10  # of one answer, by priority
 SEEN, CONSENT = "Notification Viewed", "Consent Changed"
-# What an event of this very request may change of what the cache remembers.
-TELLING = frozenset({SEEN, CONSENT})
 CARD = ("id", "name", "price", "currency", "image_url", "url", "link", "rank", "reason")
 
 
@@ -62,8 +60,6 @@ def messages_for(
     found = launch_facts.find(
         answers, user_id=user_id, anonymous_id=anonymous_id, live=live, now=now
     )
-    if any(event.kind != "track" or event.name in TELLING for event in events):
-        launch_facts.forget(user_id=user_id, anonymous_id=anonymous_id)
     facts = _facts(found, events)
     standing = _standing(found, events, person=user_id or anonymous_id)
     chosen = [

@@ -1,4 +1,8 @@
-"""What is known of the person who opened the app: one look into Redis, rarely one into SQL."""
+"""What is known of the person who opened the app: one look into Redis, one into SQL.
+
+Nothing is kept between launches: a consent that was withdrawn, or a message that was seen, a
+second ago must count (I-5).
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,11 +13,9 @@ from django.db import connection
 
 from campaigns.in_app import Live
 from engage.lib import redis
-from engage.lib.ids import digest16
 from engage.profiles import activity
 from engage.profiles.activity import Touch
 
-CACHE_SECONDS = 15  # attributes, stored events and impressions may be this old
 MAX_EVENTS = 500
 MAX_IMPRESSIONS = 500
 
@@ -50,15 +52,15 @@ LEFT JOIN profiles_activity a ON a.profile_id = p.id
 """
 
 
-class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
+class StoredEvent(msgspec.Struct, frozen=True):
     name: str
     ts_ms: int
     message_id: str
     properties: dict[str, Any]
 
 
-class Known(msgspec.Struct, frozen=True, array_like=True):
-    """What the tables know; kept in Redis for a few seconds. `profile_id` None: never seen."""
+class Known(msgspec.Struct, frozen=True):
+    """What the tables know. `profile_id` None: never seen."""
 
     profile_id: int | None = None
     attributes: dict[str, Any] = {}
@@ -75,17 +77,14 @@ class Found(msgspec.Struct, frozen=True):
     hinted: Sequence[Touch]  # accepted and perhaps not stored yet
 
 
-_decode_known = msgspec.msgpack.Decoder(Known).decode
 _decode_touch = msgspec.json.Decoder(Touch).decode
-_encode = msgspec.msgpack.Encoder().encode
 
 
-QUESTIONS = 3  # of `ask`, so many answers are its
+QUESTIONS = 2  # of `ask`, so many answers are its
 
 
 def ask(commands: redis.Commands, *, user_id: str, anonymous_id: str) -> None:
     """Queue what must be looked up in Redis, into whatever travels there anyway."""
-    commands.get(_key(user_id, anonymous_id))
     commands.lrange(activity.hint_key(user_id=user_id, anonymous_id=""), 0, -1)
     commands.lrange(activity.hint_key(user_id="", anonymous_id=anonymous_id), 0, -1)
 
@@ -93,15 +92,12 @@ def ask(commands: redis.Commands, *, user_id: str, anonymous_id: str) -> None:
 def find(
     answers: Sequence[Any], *, user_id: str, anonymous_id: str, live: Live, now: datetime
 ) -> Found:
-    """From the answers to `ask`; one query when the person was not here just now."""
+    """From the answers to `ask`, and one query."""
     for answer in answers:
         if isinstance(answer, Exception):
             raise answer
-    cached, *hints = answers
-    known = _decode_known(cached) if cached else None
-    if known is None:
-        known = load(user_id=user_id, anonymous_id=anonymous_id, live=live, now=now)
-        redis.client().set(_key(user_id, anonymous_id), _encode(known), ex=CACHE_SECONDS)
+    known = load(user_id=user_id, anonymous_id=anonymous_id, live=live, now=now)
+    hints = list(answers)
     if user_id and anonymous_id and not known.owns_device:
         hints = hints[:1]  # two people share the device
     hinted = [_decode_touch(hint) for found in hints for hint in found]
@@ -136,16 +132,6 @@ def load(*, user_id: str, anonymous_id: str, live: Live, now: datetime) -> Known
         impressions=[(campaign, ms) for campaign, ms in _json(impressions)],
         events=[StoredEvent(*event) for event in _json(events)],
     )
-
-
-def forget(*, user_id: str, anonymous_id: str) -> None:
-    """Look again next time: this request brought something that changes the answer."""
-    redis.client().delete(_key(user_id, anonymous_id))
-
-
-def _key(user_id: str, anonymous_id: str) -> str:
-    """A digest: ids with colons must not meet in one key."""
-    return redis.key("launch", digest16(user_id, anonymous_id).hex)
 
 
 def _json(value: Any) -> Any:
