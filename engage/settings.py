@@ -147,7 +147,6 @@ FORMAT_MODULE_PATH = ["engage.formats"]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "engage" / "static"]
 WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = max(2 * BATCH_MAX_BYTES, 10_000_000)  # 1,000 products with texts

@@ -22,7 +22,6 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
         supervisor = Supervisor(
             data_dir=settings.DATA_DIR, host=settings.HOST, wanted_port=settings.PORT
         )
