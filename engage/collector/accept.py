@@ -11,13 +11,15 @@ from redis.client import Pipeline
 
 from engage.collector import filing, formats, stream, times
 from engage.collector.access import Access
-from engage.collector.formats.event import Batch, Event, Rejection, word
+from engage.collector.formats.event import Batch, Rejection, word
 from engage.lib.clock import to_millis
 from engage.lib.redis import Commands
 from engage.profiles import activity, extract
 from engage.profiles.activity import Touch
 
 LAUNCH: Final = "segment/batch"
+PURCHASE: Final = "Order Completed"
+HINTED: Final = 20
 Touches = dict[tuple[str, str], list[Touch]]
 
 
@@ -111,30 +113,32 @@ def accept_events(
 
 
 def touches_of(batch: Batch, *, received_ms: int, seed: str) -> Touches:
-    """The products that the events touch, by who did, oldest first, and no more than are kept."""
+    """The products that the events touch, by who did, oldest first.
+
+    No more of one person than tell what they are after, for the second until they are stored; but
+    every purchase, because what was just bought must not be shown.
+    """
     found: Touches = {}
     sent_at = times.parse(batch.sent_at)
     for place in range(len(batch.events) - 1, -1, -1):  # from the end: the newest are kept
         event = batch.events[place]
         if event.type != "track" or not event.properties:
             continue
-        items = extract.items(word(event.event), event.properties)
-        if items:
+        user_id, name = word(event.user_id), word(event.event)
+        who = (user_id, "" if user_id else word(event.anonymous_id))
+        kept = found.get(who)
+        if kept is not None and len(kept) >= HINTED and name != PURCHASE:
+            continue
+        if items := extract.items(name, event.properties):
             millis = filing.time_of(event, sent_at=sent_at, received_ms=received_ms)
-            message_id = word(event.message_id) or filing.mint_id(seed, place)
             ts_ms = received_ms if millis is None else millis
-            add_touches(found, event, items, ts_ms=ts_ms, message_id=message_id)
+            message_id = word(event.message_id) or filing.mint_id(seed, place)
+            touches = [Touch(item, name, ts_ms, message_id) for item in reversed(items)]
+            if kept is None:
+                found[who] = touches
+            else:
+                kept += touches
     for touches in found.values():
         touches.reverse()
+        del touches[: -settings.RECENT_ITEMS]
     return found
-
-
-def add_touches(
-    found: Touches, event: Event, items: Sequence[str], *, ts_ms: int, message_id: str
-) -> None:
-    user_id = word(event.user_id)
-    who = (user_id, "" if user_id else word(event.anonymous_id))
-    touches = found.setdefault(who, [])
-    room = settings.RECENT_ITEMS - len(touches)
-    for item in reversed(items[:room] if room > 0 else ()):
-        touches.append(Touch(item, word(event.event), ts_ms, message_id))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from django.db import Error, transaction
+from django.db import Error, close_old_connections, connection, transaction
 from django.db.models import Q
 from django.http import HttpRequest
 
@@ -103,6 +103,8 @@ def find_key(raw: str) -> Access | None:
 
 
 def read_key(raw: str) -> Access | None:
+    if not connection.in_atomic_block:
+        close_old_connections()  # the doors for events run without Django's handler, which does it
     valid = Q(expires_at=None) | Q(expires_at__gt=clock.now())
     found = (
         SdkKey.objects.filter(valid, digest=digest_of(raw), revoked_at=None)

@@ -100,7 +100,7 @@ def execute(commands: Commands) -> list[Any]:
 
 
 def refusal_of(error: redis.ResponseError) -> QueueFull | Unavailable:
-    if isinstance(error, redis.exceptions.OutOfMemoryError):
+    if str(error).startswith("OOM"):
         return QueueFull("The queue's memory is full. Send again later.")
     return Unavailable("The queue cannot be written to. Send again later.", detail=str(error))
 

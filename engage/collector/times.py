@@ -14,19 +14,19 @@ LARGEST_MILLIS: Final = 1e14
 
 def parse(value: str | int | float | None) -> int | None:
     """Milliseconds since 1970; None for what is no time."""
-    if value is None or value == "":
-        return None
     if not isinstance(value, str):
-        return from_number(value)
+        return None if value is None else from_number(value)
     try:
         moment = datetime.fromisoformat(value)
-        return to_millis(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
         return parse_loosely(value.strip())
 
 
 def parse_loosely(text: str) -> int | None:
     """A number in quotes, ISO with a zone's name, the date of a mail."""
+    if not text:
+        return None
     try:
         return from_number(float(text))
     except ValueError:

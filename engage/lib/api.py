@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from http import HTTPStatus
-from typing import Any, Concatenate, Final, TypeVar
+from typing import Any, Concatenate, Final
 
 import msgspec
 from django.conf import settings
@@ -17,7 +17,7 @@ from ninja.errors import AuthenticationError, AuthorizationError, HttpError, Val
 from redis.exceptions import ConnectionError as RedisAway
 from redis.exceptions import TimeoutError as RedisSlow
 
-from engage.lib.errors import EngageError, InvalidInput, NotFound, Unavailable
+from engage.lib.errors import EngageError, NotFound, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,6 @@ ENCODERS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 47}  # zlib's window bit
 DISCARD_BYTES: Final = 8_000_000
 JSON: Final = "application/json"
 
-T = TypeVar("T")
 View = Callable[Concatenate[HttpRequest, ...], HttpResponse]
 
 
@@ -215,20 +214,6 @@ def unpack(raw: bytes, *, window: int, limit: int) -> bytes:
 
 def too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The body is larger than {limit:,} bytes. Send less at a time.")
-
-
-def decode(body: bytes, shape: type[T]) -> T:
-    """The body as a struct.
-
-    Raises
-    ------
-    InvalidInput
-        With the path of what does not fit.
-    """
-    try:
-        return msgspec.json.decode(body, type=shape)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise InvalidInput("The body is not the JSON expected here.", detail=str(exc)) from exc
 
 
 # --- django-ninja ----------------------------------------------------------------------------

@@ -11,12 +11,14 @@ from engage.collector import careful
 from engage.collector.careful import Malformed, Unstorable
 from engage.collector.errors import InvalidBatch, InvalidBody, TooManyEvents
 from engage.collector.formats.event import (
+    NOBODY,
     Batch,
     Event,
     Moment,
     Object,
     Rejection,
     Word,
+    all_good,
     fault,
     from_object,
     id_of,
@@ -36,6 +38,7 @@ KINDS: Final = {
 }  # fmt: skip
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 NUL: Final = b"\\u0000"
+NOTHING: Final[list[Rejection]] = []
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -122,17 +125,10 @@ def parse_batch(body: bytes) -> Batch:
     except UNREADABLE:
         return parse_batch_with_care(body)
     check_count(many.batch)
-    own = many.user_id or many.anonymous_id
-    taken: list[Event] = []
-    rejected: list[Rejection] = []
-    for index, event in enumerate(many.batch):
-        if own and not event.user_id and not event.anonymous_id:
-            event.user_id, event.anonymous_id = many.user_id, many.anonymous_id
-        code = fault(event)
-        if code is None:
-            taken.append(event)
-        else:
-            rejected.append(reject(index, code))
+    if all_good(many.batch):
+        taken, rejected = many.batch, NOTHING
+    else:
+        taken, rejected = sort_out(many.batch, own=(many.user_id, many.anonymous_id))
     return Batch(taken, rejected, many.write_key, many.sent_at, many.context)
 
 
@@ -175,7 +171,7 @@ def sort_out(
         if isinstance(event, str):
             rejected.append(reject(index, event))
             continue
-        if not event.user_id and not event.anonymous_id:
+        if event.user_id in NOBODY and event.anonymous_id in NOBODY:
             event.user_id, event.anonymous_id = own
         if code := fault(event):
             rejected.append(reject(index, code))

@@ -25,6 +25,6 @@ def write_key(db) -> str:
 @pytest.fixture
 def redis_away(monkeypatch):
     """Every new connection goes to a port where nothing listens."""
-    absent = Redis(port=1, socket_connect_timeout=1)
+    absent = Redis.from_url("redis://127.0.0.1:1/0", socket_connect_timeout=1)
     monkeypatch.setattr(redis, "client", lambda: absent)
     monkeypatch.setattr(redis, "_threads", threading.local())

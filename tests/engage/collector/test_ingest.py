@@ -290,3 +290,13 @@ def test_erased_person_leaves_the_quarantine_too(now):
         "1-0",
         "2-0",
     ]
+
+
+def test_of_a_long_queue_the_newest_touches_and_every_purchase_are_hinted(now):
+    bought = event(0, event="Order Completed", properties={"products": [{"sku": "bought"}]})
+    views = [
+        event(n, event="Product Viewed", properties={"product_id": f"p{n}"}) for n in range(1, 61)
+    ]
+    take(now, bought, *views)
+    items = [touch.item for touch in activity.pending(user_id="u1")]
+    assert items == [*(f"p{n}" for n in range(60, 40, -1)), "bought"]
