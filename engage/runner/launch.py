@@ -13,7 +13,6 @@ import ctypes
 import os
 import sys
 
-ORDINARY_ID = 1000  # inside the namespace; it need not exist
 CLONE_NEWUSER = 0x10000000
 PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
 CAP_DAC_OVERRIDE, CAPABILITY_VERSION_3 = 1, 0x20080522
@@ -37,11 +36,20 @@ def main(arguments: list[str]) -> None:
 
 
 def enter_namespace() -> None:
-    user, group = os.geteuid(), os.getegid()
+    user, group, ordinary = os.geteuid(), os.getegid(), find_ordinary_id()
     call("unshare", CLONE_NEWUSER)
     write("/proc/self/setgroups", "deny")
-    write("/proc/self/uid_map", f"{ORDINARY_ID} {user} 1")
-    write("/proc/self/gid_map", f"{ORDINARY_ID} {group} 1")
+    write("/proc/self/uid_map", f"{ordinary} {user} 1")
+    write("/proc/self/gid_map", f"{ordinary} {group} 1")
+
+
+def find_ordinary_id() -> int:
+    """Who we are inside: an account that is not root and has a name, which initdb asks for."""
+    import pwd
+
+    ids = {account.pw_uid for account in pwd.getpwall()} - {0}
+    unmapped = 65534  # what files of strangers show as
+    return min(ids - {unmapped} or ids or {unmapped})
 
 
 def become_nobody() -> None:

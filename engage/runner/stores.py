@@ -221,14 +221,14 @@ def quoted(path: Path) -> str:
 
 
 def find_identity(program: Path) -> children.Identity:
-    """How we run PostgreSQL, which refuses to be root; see `launch.py`.
+    """How we run PostgreSQL, which wants a user with a name who is not root; see `launch.py`.
 
     Raises
     ------
     StartFailed
-        If we are root and the machine allows no way around it.
+        If we are either and the machine allows no way around it.
     """
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 and has_name(os.geteuid()):
         return "same"
     identity: children.Identity
     for identity in ("namespace", "account"):
@@ -238,10 +238,21 @@ def find_identity(program: Path) -> children.Identity:
         if subprocess.run(line, capture_output=True, timeout=10).returncode == 0:
             return identity
     raise StartFailed(
-        "PostgreSQL does not run as root, and this machine allows neither a user namespace nor "
-        "the account nobody. Start Engage as an ordinary user, or set DATABASE_URL to a server "
-        "that runs elsewhere."
+        "PostgreSQL runs neither as root nor as a user without a name, and this machine allows "
+        "neither a user namespace nor the account nobody. Start Engage as an ordinary user, or "
+        "set DATABASE_URL to a server that runs elsewhere."
     )
+
+
+def has_name(user: int) -> bool:
+    """False for the arbitrary numbers that some container hosts run us under."""
+    import pwd
+
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        return False
+    return True
 
 
 def give_to(identity: children.Identity, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The embedded servers, real ones, each test in a folder of its own."""
 
 import os
+import pwd
 import shutil
 import signal
 import stat
@@ -15,6 +16,7 @@ import redis
 from engage.lib.data_dir import socket_dir
 from engage.runner import binaries, stores
 from engage.runner.errors import ServerMissing, StartFailed
+from engage.runner.launch import find_ordinary_id
 from engage.runner.locks import try_lock
 from engage.runner.servers import (
     embedded_servers,
@@ -315,3 +317,17 @@ def test_child_of_the_runner_starts_no_servers(monkeypatch, new_dir, settings):
     settings.DATA_DIR = new_dir
     with servers_for_command(["ingest"]):
         assert not new_dir.exists()
+
+
+def test_the_ordinary_id_inside_the_namespace_has_a_name_and_is_not_root():
+    ordinary = find_ordinary_id()
+    assert ordinary != 0
+    assert pwd.getpwuid(ordinary).pw_name
+
+
+def test_a_number_without_a_name_does_not_run_postgres_as_it_is(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert stores.find_identity(program) != "same"
