@@ -32,6 +32,9 @@ def main(arguments: list[str]) -> None:
         call("prctl", PR_SET_PDEATHSIG, int(signal), 0, 0, 0)
     if os.getppid() != int(parent):
         raise SystemExit("launch: the parent is gone")
+    if identity == "account" and not os.access(program[0], os.X_OK):
+        # PostgreSQL asks this way for its own file, and the right to pass folders does not count.
+        raise SystemExit(f"launch: nobody may not enter the folders above {program[0]}")
     os.execvp(program[0], program)  # noqa: S606
 
 

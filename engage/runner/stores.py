@@ -232,16 +232,19 @@ def find_identity(program: Path) -> children.Identity:
         return "same"
     identity: children.Identity
     for identity in ("namespace", "account"):
-        line = children.launch_line(
-            [program, "--version"], parting=signal.SIGKILL, identity=identity
-        )
-        if subprocess.run(line, capture_output=True, timeout=10).returncode == 0:
+        if works(program, identity=identity):
             return identity
     raise StartFailed(
         "PostgreSQL runs neither as root nor as a user without a name, and this machine allows "
-        "neither a user namespace nor the account nobody. Start Engage as an ordinary user, or "
-        "set DATABASE_URL to a server that runs elsewhere."
+        f"neither a user namespace nor the account nobody to run {program}. Start Engage as an "
+        "ordinary user, move it out of a folder that only root may enter, or set DATABASE_URL "
+        "to a server that runs elsewhere."
     )
+
+
+def works(program: Path, *, identity: children.Identity) -> bool:
+    line = children.launch_line([program, "--version"], parting=signal.SIGKILL, identity=identity)
+    return subprocess.run(line, capture_output=True, timeout=10).returncode == 0
 
 
 def has_name(user: int) -> bool:

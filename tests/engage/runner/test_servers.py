@@ -244,9 +244,27 @@ def test_each_server_is_started_or_not_on_its_own(new_dir, monkeypatch):
         assert not (new_dir / "postgres").exists()
 
 
+def require(identity):
+    server = binaries.find_postgres(major=None).server
+    if not stores.works(server, identity=identity):
+        pytest.skip(f"PostgreSQL cannot be run by {identity} here: {server}")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+def test_a_program_below_a_private_folder_is_not_offered_to_the_account(tmp_path):
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    program = private / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert stores.works(program, identity="same")
+    assert not stores.works(program, identity="account")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
 @pytest.mark.parametrize("identity", ["namespace", "account"])
 def test_root_starts_postgres_either_way(data_dir, monkeypatch, identity):
+    require(identity)
     os.chmod(data_dir.parent, 0o700)
     monkeypatch.setattr(stores, "find_identity", lambda program: identity)
     with embedded_servers(data_dir, durable=False):
@@ -257,6 +275,7 @@ def test_root_starts_postgres_either_way(data_dir, monkeypatch, identity):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
 def test_files_made_in_one_way_are_used_in_the_other(data_dir, monkeypatch):
     for identity in ("namespace", "account", "namespace"):
+        require(identity)
         monkeypatch.setattr(stores, "find_identity", lambda program, way=identity: way)
         with embedded_servers(data_dir, durable=False):
             ask_postgres(data_dir, "CREATE TABLE IF NOT EXISTS kept (number int)")
