@@ -31,6 +31,7 @@ def open_transaction(database: str):
         other.cursor().execute("SELECT pg_current_xact_id()")
         yield
     finally:
+        other.rollback()  # answered when it is over; a closed connection ends a little later
         other.close()
 
 
