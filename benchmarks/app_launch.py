@@ -20,6 +20,7 @@ TOUCHES = 20  # per person, most of them in two categories
 ROUNDS = 5
 SECONDS = 2.0
 CONNECTIONS = 16
+THREADS = 4  # as shipped; while one waits for a store another works
 ITEMS = 4
 YARDSTICK = "empty Django view, same server"
 
@@ -33,7 +34,7 @@ class Round:
 def run() -> list[Row]:
     key = set_up(now=_now())
     everybody = [_launch(key, person) for person in range(PEOPLE)]
-    with served() as port:
+    with served(threads=THREADS) as port:
         empty = [request(EMPTY)]
         _check(port, everybody[0])
         for requests in (empty, everybody):  # pages, caches and kernels are warm from here on

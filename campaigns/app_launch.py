@@ -3,19 +3,19 @@
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import msgspec
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, close_old_connections
 from django.http import HttpRequest, HttpResponse
 from redis.exceptions import ConnectionError as RedisAway
 from redis.exceptions import TimeoutError as RedisSlow
 
-from campaigns import launch_body, launch_facts
-from campaigns.in_app_messages import Happened, messages_for
+from campaigns import launch_body
+from campaigns.in_app_messages import Happened, messages_for, messages_from
 from campaigns.launch_body import LAUNCHED, LaunchBody
+from campaigns.launch_facts import QUESTIONS, Look
 from engage.collector import accept, access, filing, times
 from engage.collector.formats.event import Event, fault, word
 from engage.lib import api, clock
@@ -38,54 +38,48 @@ def view(request: HttpRequest) -> HttpResponse:
     who = access.open_to(request, body_key=launch.write_key)
     now = clock.now()
     user_id, anonymous_id = person_of(launch)
+    look = Look(user_id=user_id, anonymous_id=anonymous_id, now=now)
     taken = accept.accept_parsed(
         launch.batch,
         launch.body,
         who,
         now=now,
         form=BATCH_FORM,
-        ask=partial(launch_facts.ask, user_id=user_id, anonymous_id=anonymous_id),
+        ask=look.ask,
+        meanwhile=look.load,
     )
     if not taken.accepted and not launch.asked:
         [refused] = taken.rejected  # the launch itself: nobody can be answered
         return api.refusal(refused.code, refused.message)
-    answer = answer_for(
-        launch,
-        user_id=user_id,
-        anonymous_id=anonymous_id,
-        answers=taken.answers[-launch_facts.QUESTIONS :],
-        now=now,
-    )
+    answer = answer_for(launch, look, answers=taken.answers[-QUESTIONS:])
     answer |= {"accepted": taken.accepted, "rejected": taken.rejected}
     raw = encode(answer)
     return HttpResponse(raw, content_type=api.JSON, headers={"Content-Length": str(len(raw))})
 
 
-def answer_for(
-    launch: LaunchBody,
-    *,
-    user_id: str,
-    anonymous_id: str,
-    answers: Sequence[Any],
-    now: datetime,
-) -> dict[str, Any]:
+def answer_for(launch: LaunchBody, look: Look, *, answers: Sequence[Any]) -> dict[str, Any]:
     """The messages of the person who opened the app; none when they cannot be known.
 
     The events are on the disk already, so a store that is away costs the messages only: an error
     would make the app send everything again.
     """
+    user_id, anonymous_id = look.user_id, look.anonymous_id
     if not user_id and not anonymous_id:
         return {"messages": [], "stale": []}
+    events = happened(launch, user_id, anonymous_id, now=look.now)
     try:
+        if answers:
+            return messages_from(look, answers, events=events, seen=launch.seen)
+        # No event could be taken, so nobody asked.
         return messages_for(
             user_id=user_id,
             anonymous_id=anonymous_id,
-            events=happened(launch, user_id, anonymous_id, now=now),
+            events=events,
             seen=launch.seen,
-            now=now,
-            answers=answers or None,  # None: no event could be taken, so nobody asked
+            now=look.now,
         )
     except AWAY as exc:
+        close_old_connections()  # no handler of Django's does it on this path
         logger.warning("launch answered without messages", extra={"error": type(exc).__name__})
         return {"messages": [], "stale": []}
 

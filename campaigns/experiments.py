@@ -12,6 +12,8 @@ def is_held_out(campaign_id: int, *, person: int | str, percent: Decimal) -> boo
 
     `person` is the profile id; for somebody never seen, the id they came with.
     """
+    if not percent:
+        return False
     return stable_unit("control", str(campaign_id), str(person)) * 100 < percent
 
 

@@ -50,8 +50,9 @@ class Live:
     """`due_names`: the events the rules ask for; `window_days`: how far back, None: ever."""
 
     campaigns: Sequence[LiveCampaign] = ()
+    campaign_ids: list[int] = field(default_factory=list)
     stale: Sequence[str] = ()
-    event_names: Sequence[str] = ()
+    event_names: list[str] = field(default_factory=list)
     window_days: float | None = 0
 
     def since(self, now: datetime) -> datetime | None:
@@ -86,6 +87,8 @@ def variant_for(live: LiveCampaign, *, standing: Standing) -> Variant:
 
 def _below_limits(live: LiveCampaign, seen: Sequence[datetime], *, now: datetime) -> bool:
     """Days are those of the campaign's zone."""
+    if not seen:
+        return True
     if len(seen) >= live.campaign.lifetime:
         return False
     today = now.astimezone(live.zone).date()
@@ -137,6 +140,7 @@ def load(*, now: datetime) -> Live:
     windows = [deed.within_days for deed in deeds]
     return Live(
         campaigns=campaigns,
+        campaign_ids=[live.campaign.pk for live in campaigns],
         stale=_stale(now),
         event_names=sorted({deed.event for deed in deeds}),
         window_days=None if None in windows else max((w for w in windows if w), default=0),

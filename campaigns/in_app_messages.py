@@ -11,7 +11,7 @@ from typing import Any
 
 from campaigns import in_app, launch_facts
 from campaigns.in_app import Live, LiveCampaign, Standing
-from campaigns.launch_facts import Found
+from campaigns.launch_facts import Found, Look
 from campaigns.personalise import Addressee, Person, Personal, personalise
 from campaigns.segments.match import EventFact, Facts
 from delivery import inapp
@@ -43,25 +43,27 @@ def messages_for(
     events: Sequence[Happened],
     seen: Sequence[str] | None,
     now: datetime,
-    answers: Sequence[Any] | None = None,
 ) -> dict[str, Any]:
     """The in-app messages of one person, and the ids the app should forget.
 
     `events` are the person's in this very request; they count although nobody stored them yet.
-    `answers` are Redis's to `launch_facts.ask`, when somebody has asked already.
     """
-    live = in_app.cache.get()
+    look = Look(user_id=user_id, anonymous_id=anonymous_id, now=now)
+    commands = Commands()
+    look.ask(commands)
+    answers = commands.execute(meanwhile=look.load)
+    return messages_from(look, answers, events=events, seen=seen)
+
+
+def messages_from(
+    look: Look, answers: Sequence[Any], *, events: Sequence[Happened], seen: Sequence[str] | None
+) -> dict[str, Any]:
+    """As `messages_for`, where Redis has answered `look.ask` already."""
+    found, live, now = look.find(answers), look.live, look.now
     if not live.campaigns:
         return {"messages": [], "stale": _stale(live, seen)}
-    if answers is None:
-        commands = Commands()
-        launch_facts.ask(commands, user_id=user_id, anonymous_id=anonymous_id)
-        answers = commands.execute()
-    found = launch_facts.find(
-        answers, user_id=user_id, anonymous_id=anonymous_id, live=live, now=now
-    )
     facts = _facts(found, events)
-    standing = _standing(found, events, person=user_id or anonymous_id)
+    standing = _standing(found, events, person=look.user_id or look.anonymous_id)
     chosen = [
         one
         for one in live.campaigns
@@ -150,7 +152,7 @@ def _message(
         "id": live.id,
         "variant": variant.name,
         "priority": campaign.priority,
-        "expires_at": expires_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "expires_at": _as_text(expires_at),
         "content_type": personal.content.content_type,
         "content": _content(personal),
         "trigger": {"event": "App Launched", "where": []},
@@ -184,6 +186,11 @@ def _content(personal: Personal) -> dict[str, Any]:
         "link": content.link,
         "items": [{name: card[name] for name in CARD if name in card} for card in personal.cards],
     }
+
+
+def _as_text(moment: datetime) -> str:
+    """To the second: "2026-11-02T13:00:00Z"."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _stale(live: Live, seen: Sequence[str] | None) -> list[str]:

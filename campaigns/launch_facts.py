@@ -1,4 +1,4 @@
-"""What is known of the person who opened the app: one look into Redis, one into SQL.
+"""What is known of the person who opened the app: asked of Redis and of PostgreSQL at once.
 
 Nothing is kept between launches: a consent that was withdrawn, or a message that was seen, a
 second ago must count (I-5).
@@ -6,27 +6,29 @@ second ago must count (I-5).
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from django.db import connection
+from django.db import InterfaceError, OperationalError
 
+from campaigns import in_app
 from campaigns.in_app import Live
 from engage.lib import redis
+from engage.lib.prepared import Query
 from engage.profiles import activity
 from engage.profiles.activity import Touch
 
-MAX_EVENTS = 500
-MAX_IMPRESSIONS = 500
+MAX_EVENTS: Final = 500
+MAX_IMPRESSIONS: Final = 500
 
 # The user's profile, else that of the anonymous id, unless another user claimed the device.
-QUERY = """
+FIND: Final = """
 WITH known AS (
   SELECT profile_id, kind, value, claimed_by FROM profiles_identity
-  WHERE (kind = 'user' AND value = %(user)s) OR (kind = 'anonymous' AND value = %(anonymous)s)
+  WHERE (kind = 'user' AND value = $1) OR (kind = 'anonymous' AND value = $2)
 ), me AS (
   SELECT profile_id AS id FROM known
-  WHERE kind = 'user' OR %(user)s = '' OR claimed_by IN ('', %(user)s)
+  WHERE kind = 'user' OR $1 = '' OR claimed_by IN ('', $1)
   ORDER BY kind DESC LIMIT 1
 )
 SELECT p.id, p.attributes, a.touches,
@@ -38,21 +40,29 @@ SELECT p.id, p.attributes, a.touches,
       i.campaign_id, floor(extract(epoch FROM i.ts) * 1000)::bigint)), '[]')
     FROM (SELECT campaign_id, ts FROM delivery_interaction
       WHERE profile_id = p.id AND kind = 'impression' AND item_id = ''
-        AND campaign_id = ANY(%(campaigns)s) ORDER BY ts DESC LIMIT %(impressions)s) AS i),
-  CASE WHEN cardinality(%(names)s::text[]) = 0 THEN '[]'::jsonb ELSE
-    (SELECT coalesce(jsonb_agg(jsonb_build_array(
-        e.name, floor(extract(epoch FROM e.ts) * 1000)::bigint, e.message_id, e.properties)), '[]')
-      FROM (SELECT name, ts, message_id, properties FROM profiles_event
-        WHERE profile_id = p.id AND name = ANY(%(names)s)
-          AND ts >= coalesce(%(since)s::timestamptz, '-infinity')
-        ORDER BY ts DESC LIMIT %(events)s) AS e)
-  END
+        AND campaign_id = ANY($3) ORDER BY ts DESC LIMIT $4) AS i),
+  {events}
 FROM me JOIN profiles_profile p ON p.id = me.id
 LEFT JOIN profiles_activity a ON a.profile_id = p.id
 """
+EVENTS: Final = """
+  (SELECT coalesce(jsonb_agg(jsonb_build_array(
+      e.name, floor(extract(epoch FROM e.ts) * 1000)::bigint, e.message_id, e.properties)), '[]')
+    FROM (SELECT name, ts, message_id, properties FROM profiles_event
+      WHERE profile_id = p.id AND name = ANY($5) AND ts >= $6
+      ORDER BY ts DESC LIMIT $7) AS e)
+"""
+TYPES: Final = ("text", "text", "bigint[]", "bigint")
+# Most rules ask for no events, and even a plan that finds none has to look at every partition.
+STANDING: Final = Query("launch_standing", FIND.format(events="'[]'::jsonb"), types=TYPES)
+HISTORY: Final = Query(
+    "launch_history",
+    FIND.format(events=EVENTS),
+    types=(*TYPES, "text[]", "timestamptz", "bigint"),
+)
 
 
-class StoredEvent(msgspec.Struct, frozen=True):
+class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
     name: str
     ts_ms: int
     message_id: str
@@ -77,66 +87,84 @@ class Found(msgspec.Struct, frozen=True):
     hinted: Sequence[Touch]  # accepted and perhaps not stored yet
 
 
-_decode_touch = msgspec.json.Decoder(Touch).decode
+decode_touch = msgspec.json.Decoder(Touch).decode
+decode_json = msgspec.json.Decoder().decode
+decode_impressions = msgspec.json.Decoder(list[tuple[int, int]]).decode
+decode_events = msgspec.json.Decoder(list[StoredEvent]).decode
+
+AWAY: Final = (OperationalError, InterfaceError)
+QUESTIONS: Final = 2  # of `Look.ask`, so many answers are its
+NOBODY: Final = Known()
 
 
-QUESTIONS = 2  # of `ask`, so many answers are its
+class Look:
+    """Two questions on their way: `ask` queues one, `load` asks the other meanwhile."""
 
+    def __init__(self, *, user_id: str, anonymous_id: str, now: datetime) -> None:
+        self.user_id = user_id
+        self.anonymous_id = anonymous_id
+        self.now = now
+        self.live = Live()
+        self.known = NOBODY
+        self.failure: Exception | None = None
 
-def ask(commands: redis.Commands, *, user_id: str, anonymous_id: str) -> None:
-    """Queue what must be looked up in Redis, into whatever travels there anyway."""
-    commands.lrange(activity.hint_key(user_id=user_id, anonymous_id=""), 0, -1)
-    commands.lrange(activity.hint_key(user_id="", anonymous_id=anonymous_id), 0, -1)
+    def ask(self, commands: redis.Commands) -> None:
+        """Queue what Redis knows, into whatever travels there anyway."""
+        commands.lrange(activity.hint_key(user_id=self.user_id, anonymous_id=""), 0, -1)
+        commands.lrange(activity.hint_key(user_id="", anonymous_id=self.anonymous_id), 0, -1)
 
+    def load(self) -> None:
+        """Ask the tables. Never raises: the events that travel meanwhile must not suffer."""
+        try:
+            self.live = in_app.cache.get()
+            if self.live.campaigns:
+                self.known = load(
+                    user_id=self.user_id,
+                    anonymous_id=self.anonymous_id,
+                    live=self.live,
+                    now=self.now,
+                )
+        except AWAY as exc:
+            self.failure = exc
 
-def find(
-    answers: Sequence[Any], *, user_id: str, anonymous_id: str, live: Live, now: datetime
-) -> Found:
-    """From the answers to `ask`, and one query."""
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
-    known = load(user_id=user_id, anonymous_id=anonymous_id, live=live, now=now)
-    hints = list(answers)
-    if user_id and anonymous_id and not known.owns_device:
-        hints = hints[:1]  # two people share the device
-    hinted = [_decode_touch(hint) for found in hints for hint in found]
-    return Found(known, activity.combine(known.touches, hinted), hinted)
+    def find(self, answers: Sequence[Any]) -> Found:
+        """Both together, from Redis's answers to `ask`.
+
+        Raises
+        ------
+        redis.RedisError, django.db.Error
+            What stood in the way of one of them.
+        """
+        failures = [one for one in (*answers, self.failure) if isinstance(one, Exception)]
+        if failures:
+            raise failures[0]
+        if self.user_id and self.anonymous_id and not self.known.owns_device:
+            answers = answers[:1]  # two people share the device
+        hinted = [decode_touch(hint) for found in answers for hint in found]
+        touches = activity.combine(self.known.touches, hinted) if hinted else self.known.touches
+        return Found(self.known, touches, hinted)
 
 
 def load(*, user_id: str, anonymous_id: str, live: Live, now: datetime) -> Known:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            QUERY,
-            {
-                "user": user_id,
-                "anonymous": anonymous_id,
-                "campaigns": [one.campaign.pk for one in live.campaigns],
-                "impressions": MAX_IMPRESSIONS,
-                "names": list(live.event_names),
-                "since": live.since(now),
-                "events": MAX_EVENTS,
-            },
-        )
-        row = cursor.fetchone()
+    """What the tables know, in one query."""
+    given = (user_id, anonymous_id, live.campaign_ids, MAX_IMPRESSIONS)
+    if live.event_names:
+        since = live.since(now) or "-infinity"
+        row = HISTORY.fetch_one(*given, live.event_names, since, MAX_EVENTS)
+    else:
+        row = STANDING.fetch_one(*given)
     if row is None:
-        return Known()
+        return NOBODY
     profile_id, attributes, packed, owns_device, opted_out, impressions, events = row
-    touches = activity.unpack({profile_id: bytes(packed)})[profile_id] if packed else []
     return Known(
         profile_id=profile_id,
-        attributes=_json(attributes),
-        touches=touches,
+        attributes=decode_json(attributes),
+        touches=activity.unpack_one(packed) if packed else [],
         owns_device=owns_device,
         opted_out=opted_out,
-        impressions=[(campaign, ms) for campaign, ms in _json(impressions)],
-        events=[StoredEvent(*event) for event in _json(events)],
+        impressions=decode_impressions(impressions),
+        events=decode_events(events),
     )
-
-
-def _json(value: Any) -> Any:
-    """Django's connection gives jsonb as text outside of models."""
-    return msgspec.json.decode(value) if isinstance(value, str) else value
 
 
 def impressions_of(known: Known) -> Mapping[int, list[int]]:

@@ -64,7 +64,7 @@ def _recommend(
             catalog=slot.catalog,
             n=slot.maximum,
             ladder=tuple(slot.ladder) or serve.DEFAULT_LADDER,
-            filter=_parsed(json.dumps(slot.filter, sort_keys=True)),
+            filter=_parsed(json.dumps(slot.filter, sort_keys=True)) if slot.filter else None,
             exclude_events=slot.exclude_events or None,  # None: the usual, what was bought
             exclude_items=shown,
             now=now,
@@ -120,6 +120,5 @@ def _list_of(value: object, allowed: Collection[str]) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _parsed(text: str) -> filters.Filter | None:
-    data = json.loads(text)
-    return filters.parse(data) if data else None
+def _parsed(text: str) -> filters.Filter:
+    return filters.parse(json.loads(text))

@@ -28,6 +28,7 @@ from catalog.values import as_text
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
+KEPT_CARDS = 10_000  # of each snapshot; the same few products are shown most of the time
 CHUNK = 2_000  # rows at a time while loading
 # How common texts are kept: nearly all different as bytes; what ranking groups by as codes.
 FORMS = {
@@ -53,6 +54,7 @@ class Snapshot:
     index: Mapping[str, int]  # id → row
     types: Mapping[str, str]  # common and own columns → type
     _columns: dict[str, Column]
+    _cards: dict[int, Mapping[str, str | None]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __len__(self) -> int:
@@ -74,8 +76,16 @@ class Snapshot:
         """True where the product can be bought."""
         return compared(self._columns["in_stock"].values, "=", 1)
 
-    def card(self, row: int) -> dict[str, str | None]:
+    def card(self, row: int) -> Mapping[str, str | None]:
         """What a person sees of a product, ready for JSON; the price with two decimals."""
+        found = self._cards.get(row)
+        if found is None:
+            if len(self._cards) >= KEPT_CARDS:
+                self._cards.clear()
+            found = self._cards[row] = self._make_card(row)
+        return found
+
+    def _make_card(self, row: int) -> Mapping[str, str | None]:
         price = self._columns["price"].value(row)
         return {
             "id": self.ids[row],

@@ -4,12 +4,10 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from campaigns import app_launch
 from engage import health, management_api
 
 urlpatterns = [
-    path("v1/app-launch", app_launch.view),
-    path("v1/app-launch/", app_launch.view),
+    path("", include("campaigns.urls")),
     path("", include("engage.collector.urls")),
     path("", include("delivery.urls")),
     path("v1/", management_api.api.urls),

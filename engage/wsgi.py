@@ -35,7 +35,10 @@ django.setup(set_prefix=False)
 for_machines = MachineHandler()
 for_people = WSGIHandler()
 
-from engage.collector.urls import DOORS  # noqa: E402  (its models need the set-up)
+from campaigns import urls as launches  # noqa: E402  (their models need the set-up)
+from engage.collector import urls as collector  # noqa: E402
+
+DOORS: Final[Mapping[str, Door]] = {**collector.DOORS, **launches.DOORS}
 
 machine_paths: Final = settings.MACHINE_PATHS
 

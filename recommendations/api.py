@@ -95,8 +95,8 @@ def list_items(picks: list[serve.Pick], products: snapshot.Snapshot) -> list[dic
         row = products.index.get(pick.item)
         if row is not None:
             found.append(
-                products.card(row)
-                | {
+                {
+                    **products.card(row),
                     "score": round(pick.score, 6),
                     "rank": pick.rank,
                     "rung": pick.rung,

@@ -51,7 +51,7 @@ def artifacts_dir() -> Path:
 
 def live(catalog: str, *, clock: Callable[[], float] = time.monotonic) -> Artifact | None:
     """The artifact to serve now; None when there is no good one."""
-    mine = held.setdefault(catalog, Held())
+    mine = held.get(catalog) or held.setdefault(catalog, Held())
     if clock() - mine.checked < CHECK_SECONDS:
         return mine.artifact
     with lock:

@@ -8,6 +8,7 @@ one.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -86,7 +87,7 @@ def recommend(
     InvalidInput
         For an unknown rung or strategy, or a number below 1.
     """
-    rungs = climb(strategy, ladder)
+    rungs = climb(strategy, tuple(ladder))
     if n < 1:
         raise InvalidInput(f"n is {n}, expected at least 1.")
     here = shelf.current(catalog)
@@ -99,14 +100,17 @@ def recommend(
     if seed is not None:
         for person in people:
             person.banned |= here.widen({seed})
+    open_now = people
     for rung in rungs:
-        open_now = [person for person in people if len(person.picks) < n]
-        if open_now:
-            RUNGS[rung](Climb(rung, here, choice, open_now, n, repeats, seed, catalog))
+        RUNGS[rung](Climb(rung, here, choice, open_now, n, repeats, seed, catalog))
+        open_now = [person for person in open_now if len(person.picks) < n]
+        if not open_now:
+            break
     return [Filled(person.picks, len(person.picks) < n) for person in people]
 
 
-def climb(strategy: str, ladder: Sequence[str]) -> list[str]:
+@lru_cache(maxsize=256)
+def climb(strategy: str, ladder: tuple[str, ...]) -> Sequence[str]:
     """The rungs to take: from the strategy on where the ladder has it, else the strategy first."""
     unknown = [name for name in (strategy, *ladder) if name not in RUNGS]
     if unknown:
@@ -175,14 +179,13 @@ def fill_from_neighbours(this: Climb, reading: str, *, depth: int) -> None:
         groups=this.choice.groups,
         n=this.n,
     )
-    rows = np.where(ranked.items >= 0, here.row_of[ranked.items], -1).tolist()
-    scores, because = ranked.scores.tolist(), ranked.because.tolist()
-    for u, (person, pairs) in enumerate(asked):
-        for row, score, place in zip(rows[u], scores[u], because[u], strict=True):
-            if row < 0 or len(person.picks) == this.n:
+    lists = zip(*(array.tolist() for array in ranked), strict=True)
+    for (person, pairs), picks in zip(asked, lists, strict=True):
+        for number, score, place in zip(*picks, strict=True):
+            if number < 0 or len(person.picks) == this.n:
                 break
             reason = explain(this, person, pairs[place][1])
-            this.add(person, row, score, source=reading, reason=reason)
+            this.add(person, int(here.row_of[number]), score, source=reading, reason=reason)
 
 
 def block(person: Person, this: Climb) -> list[int]:

@@ -51,10 +51,12 @@ def accept_parsed(
     now: datetime,
     form: str,
     ask: Callable[[Commands], None] | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Accepted:
     """As `accept_batch`, for a body that was parsed to see its key.
 
     `ask` may add questions to the round trip; their answers know what these events touched.
+    `meanwhile` is called while it is under way.
     """
     if not batch.events:
         return Accepted(0, batch.rejected)
@@ -80,6 +82,7 @@ def accept_parsed(
         body=body,
         seed=seed,
         also=also,
+        meanwhile=meanwhile,
     )
     return Accepted(len(batch.events), batch.rejected, answers[notes:])
 

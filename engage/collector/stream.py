@@ -51,11 +51,12 @@ def add(
     body: bytes,
     seed: str = "",
     also: Commands | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> list[Any]:
     """Put a body into the stream; it is on the disk when this returns.
 
-    `also` goes in the same round trip; the answers to it are returned. Safe to run twice: events
-    are stored once by their message ids.
+    `also` goes in the same round trip; the answers to it are returned. `meanwhile` is called while
+    it is under way. Safe to run twice: events are stored once by their message ids.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def add(
     commands.add("XLEN", stream)
     if also is not None:
         commands.extend(also)
-    added, Depth.known, *answers = execute(commands)
+    added, Depth.known, *answers = execute(commands, meanwhile=meanwhile)
     if isinstance(added, redis.ResponseError):
         Depth.known = 0
         raise refusal_of(added) from added
@@ -92,9 +93,9 @@ def refuse_when_full(stream: str) -> None:
         raise QueueFull("Too many events wait to be stored. Send again later.")
 
 
-def execute(commands: Commands) -> list[Any]:
+def execute(commands: Commands, *, meanwhile: Callable[[], None] | None = None) -> list[Any]:
     try:
-        return commands.execute()
+        return commands.execute(meanwhile=meanwhile)
     except (redis.ConnectionError, redis.TimeoutError) as exc:
         raise Unavailable("The queue is away. Send again later.") from exc
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -70,11 +71,12 @@ class Commands:
     def expire(self, name: str, seconds: int) -> None:
         self.add("EXPIRE", name, seconds)
 
-    def execute(self) -> list[Any]:
+    def execute(self, *, meanwhile: Callable[[], None] | None = None) -> list[Any]:
         """The answers in order; an error of one command stands in its place.
 
-        A connection that turns out to be closed is opened again and the commands are sent once
-        more, so they must be safe to run twice.
+        `meanwhile` is called once the commands are under way, and its time is not lost: Redis may
+        have to wait for its disk. A connection that turns out to be closed is opened again and the
+        commands are sent once more, so they must be safe to run twice; so must `meanwhile`.
 
         Raises
         ------
@@ -85,9 +87,9 @@ class Commands:
         packed = b"".join(pack_command(one) for one in self._commands)  # type: ignore[arg-type]
         link = _own_link()
         try:
-            return link.exchange(packed, answers=len(self._commands))
+            return link.exchange(packed, answers=len(self._commands), meanwhile=meanwhile)
         except redis.ConnectionError:
-            return link.exchange(packed, answers=len(self._commands))
+            return link.exchange(packed, answers=len(self._commands), meanwhile=meanwhile)
 
 
 class _Link:
@@ -104,10 +106,12 @@ class _Link:
         self._connection: Any = pool.connection_class(**options)
         self._reader: Any = Reader()
 
-    def exchange(self, packed: bytes, *, answers: int) -> list[Any]:
+    def exchange(
+        self, packed: bytes, *, answers: int, meanwhile: Callable[[], None] | None = None
+    ) -> list[Any]:
         """Send, and read so many answers. After any failure the connection is closed."""
         try:
-            return self._exchange(packed, answers)
+            return self._exchange(packed, answers, meanwhile)
         except BaseException as exc:
             # Unread answers would be taken for those of the next commands.
             self._connection.disconnect()
@@ -117,11 +121,15 @@ class _Link:
                 raise redis.ConnectionError(f"the connection to Redis broke: {exc}") from exc
             raise
 
-    def _exchange(self, packed: bytes, answers: int) -> list[Any]:
+    def _exchange(
+        self, packed: bytes, answers: int, meanwhile: Callable[[], None] | None
+    ) -> list[Any]:
         if self._connection._sock is None:
             self._connection.connect()
             self._reader = Reader(replyError=redis.ResponseError)
         self._connection._sock.sendall(packed)
+        if meanwhile is not None:
+            meanwhile()
         found: list[Any] = []
         while len(found) < answers:
             received = self._connection._sock.recv(65_536)

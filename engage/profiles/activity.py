@@ -116,18 +116,26 @@ def get_touches(profile_ids: Sequence[int]) -> dict[int, list[Touch]]:
 
 
 def unpack(stored: Mapping[int, bytes]) -> dict[int, list[Touch]]:
-    rows = {profile: list(RECORD.iter_unpack(run)) for profile, run in stored.items()}
-    every = chain.from_iterable(rows.values())
-    numbers = set(chain.from_iterable(row[-2:] for row in every))
+    found = {profile: list(RECORD.iter_unpack(run)) for profile, run in stored.items()}
+    numbers = {number for rows in found.values() for row in rows for number in row[-2:]}
     word = terms.spell(numbers)
-    return {
-        profile: [
-            Touch(word[item], word[event], high << 32 | low, mark.hex())
-            for high, low, mark, _, item, event in found
-            if item in word and event in word
-        ]
-        for profile, found in rows.items()
-    }
+    return {profile: spelled(rows, word) for profile, rows in found.items()}
+
+
+def spelled(
+    rows: Iterable[tuple[int, int, bytes, int, int, int]], word: Mapping[int, str]
+) -> list[Touch]:
+    return [
+        Touch(word[item], word[event], high << 32 | low, mark.hex())
+        for high, low, mark, _, item, event in rows
+        if item in word and event in word
+    ]
+
+
+def unpack_one(run: bytes) -> list[Touch]:
+    rows = list(RECORD.iter_unpack(run))
+    *_, items, events = zip(*rows, strict=True)
+    return spelled(rows, terms.spell({*items, *events}))
 
 
 # --- hints: accepted, not yet stored ---------------------------------------------------------

@@ -7,7 +7,6 @@ best does; ties go to the item with the smaller number.
 
 import threading
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,13 +50,14 @@ class Asked(NamedTuple):
 
 def ask(recent: Sequence[Sequence[int]], blocked: Sequence[Sequence[int]]) -> Asked:
     """The lists of each profile, laid end to end."""
-    parts = list(chain.from_iterable(zip(recent, blocked, strict=True)))
-    ends = np.cumsum([len(part) for part in parts], dtype=np.int64).reshape(-1, 2)
-    bounds = np.zeros((len(recent), 3), np.int64)
-    bounds[1:, 0] = ends[:-1, 1]
-    bounds[:, 1:] = ends
-    total = int(ends[-1, 1]) if len(ends) else 0
-    return Asked(bounds, np.fromiter(chain.from_iterable(parts), np.int32, total))
+    items: list[int] = []
+    bounds: list[tuple[int, int, int]] = []
+    for own, closed in zip(recent, blocked, strict=True):
+        begin = len(items)
+        items += own
+        items += closed
+        bounds.append((begin, begin + len(own), len(items)))
+    return Asked(np.array(bounds, np.int64).reshape(-1, 3), np.array(items, np.int32))
 
 
 class Ranked(NamedTuple):

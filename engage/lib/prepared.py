@@ -1,0 +1,64 @@
+"""A short reading query, asked so often that asking must cost little.
+
+PostgreSQL plans it once per connection, and nobody looks first whether the connection still lives:
+both take longer than the answer. A connection that turns out to be gone is opened anew and the
+query asked again.
+"""
+
+import re
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any, Final
+from weakref import WeakSet
+
+from django.db import InterfaceError, OperationalError, connections
+from psycopg2 import errors
+
+# A pooler gave us the server connection of somebody else, or a column changed its type.
+UNFIT_PLAN: Final = (
+    errors.InvalidSqlStatementName,
+    errors.DuplicatePreparedStatement,
+    errors.FeatureNotSupported,
+)
+GONE: Final = (OperationalError, InterfaceError)
+
+
+class Query:
+    """`sql` has $1, $2 … in the places of its values, whose types are `types`."""
+
+    def __init__(self, name: str, sql: str, *, types: Sequence[str]) -> None:
+        # The plan of another release must not be taken for this one.
+        plan = f"{name}_{blake2b(sql.encode(), digest_size=4).hexdigest()}"
+        self.execute = f"EXECUTE {plan} ({', '.join(['%s'] * len(types))})"
+        self.prepare = f"PREPARE {plan} ({', '.join(types)}) AS {sql}; {self.execute}"
+        self.plain = re.sub(r"\$(\d+)", lambda one: f"%({one[1]})s::{types[int(one[1]) - 1]}", sql)
+        self.planned: WeakSet[Any] = WeakSet()  # the connections that have the plan
+
+    def fetch_one(self, *values: Any) -> tuple[Any, ...] | None:
+        """The first row, or None. Raises `django.db.Error` as a cursor of Django's does."""
+        django = connections["default"]
+        try:
+            return self._fetch(django, values)
+        except GONE:
+            if django.in_atomic_block:
+                raise
+            django.close()
+            return self._fetch(django, values)
+
+    def _fetch(self, django: Any, values: Sequence[Any]) -> tuple[Any, ...] | None:
+        django.ensure_connection()
+        link = django.connection
+        with django.wrap_database_errors, link.cursor() as cursor:
+            try:
+                if link in self.planned:
+                    cursor.execute(self.execute, values)
+                else:
+                    self.planned.add(link)
+                    cursor.execute(self.prepare, values)
+            except UNFIT_PLAN:
+                self.planned.discard(link)
+                cursor.execute(
+                    self.plain, {str(place): one for place, one in enumerate(values, 1)}
+                )
+            row: tuple[Any, ...] | None = cursor.fetchone()
+            return row
