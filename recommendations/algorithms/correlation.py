@@ -198,9 +198,8 @@ class NextItems(ItemCorrelation):
 
     def fit(self, steps: Log) -> Self:
         """Learn from sequences, in the order of the log; weights are not used."""
-        ahead = np.rint(UNIT * self.decay ** np.arange(self.window)).astype(np.int64)
-        behind = np.rint(UNIT * self.backward * self.decay ** np.arange(self.window))
-        behind = behind.astype(np.int64)
+        fading = self.decay ** np.arange(self.window)
+        ahead, behind = whole(UNIT * fading), whole(UNIT * self.backward * fading)
         occurrences = np.bincount(steps.item, minlength=steps.n_items)
         column, row = tilt(occurrences, source=self.source, target=self.target, shrink=self.shrink)
         start = np.append(0, np.cumsum(occurrences)).astype(np.int64)
@@ -212,6 +211,13 @@ class NextItems(ItemCorrelation):
             args = (start, positions, steps.profile, steps.item, ahead, behind, column, row)
             self._fill(occurrences, lambda a, b, *out: kernels.next_rows(a, b, *args, *out))
         return self
+
+
+def whole(shares: NDArray[Any]) -> NDArray[np.int64]:
+    """As integers, up to the first that rounds to 0: the kernel takes every addition as one."""
+    rounded: NDArray[np.int64] = np.rint(shares).astype(np.int64)
+    zeros = np.flatnonzero(rounded <= 0)
+    return rounded[: zeros[0] if zeros.size else None]
 
 
 def tilt(
@@ -265,12 +271,14 @@ def next_rows_in_numpy(
     """All pairs of each distance at once, summed in a sparse matrix."""
     shape = (steps.n_items, steps.n_items)
     total = csr_matrix(shape, dtype=np.int64)
-    for distance in range(1, min(ahead.size, len(steps) - 1) + 1):
+    for distance in range(1, min(max(ahead.size, behind.size), len(steps) - 1) + 1):
         together = steps.profile[:-distance] == steps.profile[distance:]
         earlier, later = steps.item[:-distance][together], steps.item[distance:][together]
         once = np.ones(earlier.size, np.int64)
         forward = csr_matrix((once, (earlier, later)), shape=shape)
-        total = total + ahead[distance - 1] * forward + behind[distance - 1] * forward.T.tocsr()
+        for weights, pairs in ((ahead, forward), (behind, forward.T.tocsr())):
+            if distance <= weights.size:
+                total = total + weights[distance - 1] * pairs
 
     def rows(
         first: int, last: int, neighbours: NDArray[np.int32], scores: NDArray[np.float32]

@@ -134,7 +134,7 @@ def next_rows(  # type: ignore[no-untyped-def]
     out_items,
     out_scores,
 ):
-    """Rows `first` to `last` of the directed counts, best columns only."""
+    """Rows `first` to `last` of the directed counts, best columns only; no addition is 0."""
     sums = np.zeros(column.size, np.int64)
     touched = np.empty(column.size, np.int32)
     scores = np.empty(out_items.shape[1], np.float64)
@@ -155,8 +155,6 @@ def next_rows(  # type: ignore[no-untyped-def]
                 if profile[q] != profile[p]:
                     break
                 j = item[q]
-                if behind[p - q - 1] == 0:
-                    break
                 if sums[j] == 0:
                     touched[count] = j
                     count += 1

@@ -106,6 +106,18 @@ def test_next_without_looking_back_has_the_same_twin(backward):
     assert one.neighbours_.tobytes() == other.neighbours_.tobytes()
 
 
+@pytest.mark.parametrize(("decay", "backward"), [(0.01, 0.3), (0.5, 1e-4), (0.3, 9.0), (1.0, 0.3)])
+def test_steps_that_round_to_nothing_add_no_pair(decay, backward):
+    """The compiled loop once wrote beyond its arrays here."""
+    item = np.arange(12 * 4_000) % 12
+    log = make_log(np.zeros_like(item), item, ts_ms=np.arange(item.size), n_items=12)
+    one = NextItems(decay=decay, backward=backward, top=11).fit(log)
+    other = NextItems(decay=decay, backward=backward, top=11, use_numba=False).fit(log)
+    assert one.neighbours_.tobytes() == other.neighbours_.tobytes()
+    assert one.scores_.tobytes() == other.scores_.tobytes()
+    assert ((one.neighbours_ >= 0) == (one.scores_ > 0)).all()
+
+
 def test_equal_scores_go_to_the_smaller_number():
     log = make_log(np.array([0, 0, 1, 1, 2, 2]), np.array([0, 3, 0, 2, 0, 1]), n_items=4)
     model = SimilarItems(top=4).fit(matrix(log, cap=10))
