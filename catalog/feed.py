@@ -7,6 +7,7 @@ A row that cannot be read is handed on with its problem; a file that cannot be r
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ FORMATS: Final = {
     ".json": "json",
 }
 BOM: Final = b"\xef\xbb\xbf"
+# What a broken JSON object still says plainly.
+MEMBER: Final = re.compile(r'"([^"\\]{1,100})"\s*:\s*(?:"([^"\\]*)"|(-?[0-9]+)(?![0-9.eE]))')
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +85,16 @@ class Feed:
         header = self._read_header(lines)
         reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
         while True:
-            first = lines.count + 1
+            first, lines.began = lines.count + 1, ""
             try:
                 cells = next(reader)
             except StopIteration:
                 return
             except csv.Error as exc:
-                yield _malformed(exc, first=first, last=lines.count)
+                # Split at every delimiter, but good enough to know whose row it probably was.
+                found = (cell.strip(' "\r\n') for cell in lines.began.split(self.delimiter))
+                row = dict(zip(header, found, strict=False))
+                yield RawRow(first, row, _judge_quotes(exc, first=first, last=lines.count))
                 continue
             if not any(cells):
                 continue
@@ -132,8 +138,10 @@ class Feed:
             try:
                 yield RawRow(number, decode(raw))
             except (msgspec.DecodeError, RecursionError) as exc:
-                raw.decode()  # a wrong encoding is wrong for the whole file
-                yield RawRow(number, {}, Problem("", f"is not a JSON object: {exc}"))
+                # A wrong encoding is wrong for the whole file.
+                found = (match.groups("") for match in MEMBER.finditer(raw.decode()))
+                row = {name: text or digits for name, text, digits in found}
+                yield RawRow(number, row, Problem("", f"is not a JSON object: {exc}"))
 
     def _find_bad_encoding(self) -> str:
         stream = self._open()
@@ -170,6 +178,7 @@ class _Lines:
     def __init__(self, text: io.TextIOWrapper) -> None:
         self.text = text
         self.count = 0
+        self.began = ""  # the first line since this was emptied
 
     def __iter__(self) -> "_Lines":
         return self
@@ -181,6 +190,7 @@ class _Lines:
         self.count += 1
         if len(found) > LONGEST_LINE:
             raise InvalidFile(f"Line {self.count} is longer than {LONGEST_LINE:,} characters.")
+        self.began = self.began or found
         return found
 
 
@@ -207,11 +217,12 @@ def _check_header(header: list[str]) -> None:
             raise InvalidFile(f"Line 1: the header has the column “{column[:100]}” twice.")
 
 
-def _malformed(exc: csv.Error, *, first: int, last: int) -> RawRow:
-    """A row with misplaced quotes. One that never ends is the end of the file's sense."""
-    if "field limit" in str(exc) or "unexpected end" in str(exc):
+def _judge_quotes(exc: csv.Error, *, first: int, last: int) -> Problem:
+    """Misplaced quotes. One that never closes is the end of the file's sense."""
+    too_long = "field limit" in str(exc)
+    if too_long and last == first:
+        return Problem("", f"has a cell longer than {csv.field_size_limit():,} characters")
+    if too_long or "unexpected end" in str(exc):
         raise InvalidFile(f"Line {first}: a quotation mark opens here and never closes.") from exc
     where = f"its quotation marks do not match ({exc})"
-    if last > first:
-        where = f"{where}; it goes on to line {last}"
-    return RawRow(first, {}, Problem("", where))
+    return Problem("", f"{where}; it goes on to line {last}" if last > first else where)

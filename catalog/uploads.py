@@ -260,9 +260,9 @@ def _copy_lines(
 
 
 def _read(raw: RawRow, survey: Survey, *, typed: bool) -> Row:
-    cells = {survey.columns[name]: value for name, value in raw.cells.items() if value is not None}
     if raw.problem:
-        row = read_row({"id": cells.get("id", "")}, types={}, typed=typed)
+        named = {survey.columns.get(name): value for name, value in raw.cells.items()}
+        row = read_row({"id": named.get("id", "")}, types={}, typed=typed)
         row.problems = [raw.problem]
         return row
     # What JSON leaves out is as missing as an empty cell.
@@ -292,6 +292,7 @@ def _report(
             for name, kind in survey.types.items()
             if catalog.columns.get(name, kind) != kind
         },
+    cells = {survey.columns[name]: value for name, value in raw.cells.items() if value is not None}
         "columns": {**{name: COMMON[name] for name in ("id", *planned.common)}, **survey.types},
     }
 

@@ -153,12 +153,35 @@ def test_refused_rows_are_named_and_the_others_arrive():
         (4, "c", "url"),
         (6, "d", "id"),
         (7, "e", ""),
-        (8, "", ""),
+        (8, "f", ""),
         (9, "g", "price"),
         (9, "g", "in_stock"),
         (10, "h", "name"),
     ]
     assert refused(upload)[4][3] == "is the same as in line 5"
+
+
+@pytest.mark.parametrize(
+    ("file_name", "whole", "broken"),
+    [
+        ("a.csv", 'id,name,note\na,"Hat",1\n"b",Cap,1\nc,Tie,1', 'b,"Cap" of "wool",1'),
+        ("a.csv", 'id,name,note\na,"Hat",1\n"b",Cap,1\nc,Tie,1', '"b","Cap"x,1'),
+        ("a.csv", "id,name,note\na,Hat,1\nb,Cap,1\nc,Tie,1", f"b,Cap,{'x' * 200_000}"),
+        (
+            "a.jsonl",
+            '{"id":"a","name":"Hat"}\n{"id":"b","name":"Cap"}\n{"id":"c","name":"Tie"}',
+            '{"id":"b", "other": 5 "name":"Cap}',
+        ),
+    ],
+)
+def test_product_whose_row_cannot_be_read_stays_as_it_is(file_name, whole, broken):
+    load(whole, file_name=file_name)
+    lines = whole.split("\n")
+    lines[-2] = broken
+    upload = load("\n".join(lines), file_name=file_name)
+    assert figures(upload) == (0, 0, 0, 2, 1)
+    assert [(line, item) for line, item, *_ in refused(upload)] == [(len(lines) - 1, "b")]
+    assert list(live()) == ["a", "b", "c"]
 
 
 def test_product_whose_row_is_refused_stays_as_it_is():
