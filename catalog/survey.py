@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from catalog.columns import ALIASES, COMMON, TYPES, Evidence, assign
+from catalog.columns import ALIASES, COMMON, TYPES, Evidence, assign, plain
 from catalog.errors import InvalidFile
 from catalog.feed import Feed, RawRow
 from catalog.values import PRICE
 
 MOST_ROWS = 10_000_000
+PRICES = frozenset({"price", *ALIASES["price"]})
 Progress = Callable[[float], None]  # told the share that is done, 0 to 1
 
 
@@ -45,15 +46,15 @@ def take_survey(
     """
     evidence: dict[str, Evidence] = {}
     skipped = set(COMMON)
-    priced_in, first_problem = "", ""
+    priced: dict[str, bool] = {}  # column that may be the price → it brings a currency along
+    first_problem = ""
     for number, raw in enumerate(feed.rows(), start=1):
         if not evidence and not feed.typed:
             skipped = {name for name, ours in assign(raw.cells).items() if ours in COMMON}
         if raw.problem:
             first_problem = first_problem or f"Line {raw.line} {raw.problem.message}."
         else:
-            _note(raw, evidence=evidence, skipped=skipped, typed=feed.typed)
-            priced_in = priced_in or _currency_in_price(raw)
+            _note(raw, evidence=evidence, priced=priced, skipped=skipped, typed=feed.typed)
         if number > MOST_ROWS:
             raise InvalidFile(f"The file has more than {MOST_ROWS:,} products.")
         if progress and number % 1_000 == 0:
@@ -68,28 +69,35 @@ def take_survey(
         if ours not in COMMON
     }
     _check_stated(stated, types)
-    present = set(columns.values()) | ({"currency"} if priced_in else set())
+    present = set(columns.values())
+    if any(brought and columns[name] == "price" for name, brought in priced.items()):
+        present.add("currency")
     common = tuple(name for name in COMMON if name in present and name != "id")
     return Survey(columns, types, common)
 
 
-def _note(raw: RawRow, *, evidence: dict[str, Evidence], skipped: set[str], typed: bool) -> None:
+def _note(
+    raw: RawRow,
+    *,
+    evidence: dict[str, Evidence],
+    priced: dict[str, bool],
+    skipped: set[str],
+    typed: bool,
+) -> None:
     for name, value in raw.cells.items():
         found = evidence.get(name)
         if found is None:
             found = evidence[name] = Evidence(typed=typed)
             if len(evidence) > 1_000:
                 raise InvalidFile(f"Line {raw.line}: the products have more than 1,000 columns.")
+            if plain(name) in PRICES:
+                priced[name] = False
         if name not in skipped:
             found.add(value)
-
-
-def _currency_in_price(raw: RawRow) -> str:
-    for name in ("price", *ALIASES["price"]):
-        value = raw.cells.get(name)
-        if isinstance(value, str) and (found := PRICE.fullmatch(value)):
-            return found[2] or ""
-    return ""
+    for name, brought in priced.items():
+        if not brought and isinstance(value := raw.cells.get(name), str):
+            amount = PRICE.fullmatch(value)
+            priced[name] = bool(amount and amount[2])
 
 
 def _check(columns: Mapping[str, str]) -> None:

@@ -485,3 +485,17 @@ def facts(row):
         "in_stock": "yes" if row.in_stock else "no",
         "brand": row.extra.get("brand", ""),
     }
+
+
+# --- odd files and odd moments -----------------------------------------------------------------
+
+
+def test_currency_beside_the_amount_is_kept_under_every_heading():
+    load("ID,Name,Unit Price\na,A,12 EUR\n")
+    assert (live()["a"].price, live()["a"].currency) == (12, "EUR")
+
+
+def test_currency_in_another_column_than_the_price_says_nothing_about_the_price():
+    load("id,name,price,currency\na,A,5,USD\n")
+    load("id,name,price,unit_price\na,A,,1 EUR\n")
+    assert (live()["a"].price, live()["a"].currency) == (None, "USD")
