@@ -113,10 +113,8 @@ def patch(catalog: str, items: Sequence[object], *, now: datetime) -> Written:
             before = live.get(row.id)
             if before is None:
                 return None
-            emptied = {
-                name for name, value in _mapping(items[index]).items() if value in (None, "")
-            }
-            kept = {name: v for name, v in before["extra"].items() if name not in emptied}
+            named = _mapping(items[index])  # `row.own` has those that are not empty
+            kept = {name: v for name, v in before["extra"].items() if name not in named}
             return {**before, **row.common, "extra": {**kept, **row.own}}
 
         return _write(found, items, judge=judge, now=now, whole=False)

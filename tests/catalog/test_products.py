@@ -144,6 +144,14 @@ def test_patch_changes_only_what_it_names(now):
     assert products.get("shop", "hat") == expected
 
 
+@pytest.mark.parametrize("empty", [None, "", "  ", []])
+def test_patch_empties_an_own_column(empty, now):
+    products.upsert("shop", [HAT], now=now)
+    item = {"id": "hat", "tags": empty, "brand": None if empty == [] else empty}
+    assert products.patch("shop", [item], now=now).accepted == 1
+    assert sorted(Product.objects.get().extra) == ["eco", "made", "weight"]
+
+
 def test_patch_may_not_take_the_name(now):
     products.upsert("shop", [HAT], now=now)
     written = products.patch("shop", [{"id": "hat", "name": None}], now=now)
