@@ -195,10 +195,6 @@ def _check(slot: _Slot, name: str, *, force: bool) -> Snapshot:
     return found
 
 
-def _types(catalog: Catalog) -> dict[str, str]:
-    return {**catalog.columns, **COMMON}
-
-
 def _load(catalog: Catalog) -> Snapshot:
     """All live products, streamed."""
     started = time.monotonic()
@@ -273,7 +269,8 @@ def _merge(known: Snapshot, catalog: Catalog) -> Snapshot:
     gone = {row[0] for row in rows if not row[1]}
     ids, index, change = _reorder(known, gone=gone, changed=[row[0] for row in live])
     columns = {}
-    for name, column in known._columns.items():
+    # A copy: another thread may read its first own column into the snapshot meanwhile.
+    for name, column in tuple(known._columns.items()):
         if name in FIELDS:
             place = 3 + FIELDS.index(name)
             columns[name] = column.changed(change, [row[place] for row in live])

@@ -14,6 +14,7 @@ from django.utils import timezone
 from catalog import builders, snapshot
 from catalog.errors import UnknownCatalog
 from catalog.models import Catalog, Product
+from catalog.texts import PackedColumn
 from tests.factories import make_catalog, make_product
 
 pytestmark = pytest.mark.django_db
@@ -176,6 +177,23 @@ def test_loaded_own_columns_follow_changes():
     change(catalog, "b", extra={"weight": 3})
     found = snapshot.refresh("default")
     assert found.column("weight").values.tolist() == [2, 3]
+
+
+def test_own_column_may_be_read_first_while_a_change_is_merged(monkeypatch):
+    catalog = make_catalog()
+    catalog.columns = {"brand": "text"}
+    make_product(catalog=catalog, item_id="a", extra={"brand": "Acme"})
+    catalog.save()
+    known = snapshot.current("default")
+    merge = PackedColumn.changed
+
+    def read_meanwhile(column, change, values):
+        known.column("brand")  # as another thread does
+        return merge(column, change, values)
+
+    monkeypatch.setattr(PackedColumn, "changed", read_meanwhile)
+    change(catalog, "a", name="Hat")
+    assert snapshot.refresh("default").column("name").value(0) == "Hat"
 
 
 def test_own_column_of_a_new_type_is_read_anew():
