@@ -1,12 +1,16 @@
 """Columns of texts and of lists of texts: as codes, or as the bytes of all rows in one run."""
 
+from array import array
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import compress
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog.arrays import ArrayColumn, Change, Mask, compared, is_in
+
+FEW: Final = 20  # texts that are sought one by one
 
 
 class CodedColumn(ArrayColumn):
@@ -157,9 +161,21 @@ class PackedColumn:
     def matches(self, op: str, wanted: Any) -> Mask:
         mask = np.zeros(len(self), dtype=bool)
         needles = wanted if op == "in" else [wanted]
+        if op == "in" and len(needles) > FEW:
+            mask[self._rows_among(needles)] = True
+            return mask
         for needle in needles:
             mask[self._rows_with(needle, whole=op != "contains")] = True
         return mask
+
+    def _rows_among(self, words: Sequence[str]) -> list[int]:
+        """One look at each row, where one search for each word would read all bytes as often."""
+        sought = {b"\0" + word.encode("utf-8", "replace") for word in words} - {b"\0"}
+        lengths = np.diff(self.offsets)
+        rows = np.flatnonzero(np.isin(lengths, [len(one) for one in sought]))
+        edges = zip(self.offsets[rows].tolist(), self.offsets[rows + 1].tolist(), strict=True)
+        hit = (self.data[start:end].tobytes() in sought for start, end in edges)
+        return list(compress(rows.tolist(), hit))
 
     def _rows_with(self, needle: str, *, whole: bool) -> NDArray[np.int64]:
         sought = needle.encode("utf-8", "replace")
@@ -167,23 +183,27 @@ class PackedColumn:
             return np.zeros(0, np.int64)
         if whole:
             sought = b"\0" + sought
-        places = np.array(occurrences(self.values, sought), dtype=np.int64)
+        places = np.frombuffer(occurrences(self.values, sought), dtype=np.int64)
         rows = np.searchsorted(self.offsets, places, side="right") - 1
         if whole:  # it begins there; keep where it also ends there
             rows = rows[self.offsets[rows + 1] - self.offsets[rows] == len(sought)]
         return rows
 
 
-def occurrences(values: NDArray[Any], sought: bytes, *, block: int = 1 << 22) -> list[int]:
-    """Where the bytes begin. Block by block: a whole copy would double the column's memory."""
-    found = []
+def occurrences(values: NDArray[Any], sought: bytes, *, block: int = 1 << 22) -> "array[int]":
+    """Where the bytes begin, once in each row, or twice where a row lies in two blocks.
+
+    Block by block: a whole copy would double the column's memory.
+    """
+    found = array("q")
     overlap = len(sought) - 1
     for start in range(0, len(values), block):
         chunk = values[start : start + block + overlap].tobytes()
         at = chunk.find(sought)
         while at >= 0:
             found.append(start + at)
-            at = chunk.find(sought, at + 1)
+            after = chunk.find(b"\0", at + 1)  # the next row; one hit says enough of this one
+            at = chunk.find(sought, after) if after >= 0 else -1
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog import builders, filters
+from catalog import builders, filters, texts
 from catalog.errors import InvalidFilter
 from catalog.snapshot import Snapshot
 
@@ -308,16 +308,22 @@ def holds(data, product):
     return not missing and COMPARE[op](found, data["value"])
 
 
-@given(tree=trees, rows=st.lists(products, max_size=6), words=st.sampled_from([0, 2, 50]))
+@given(
+    tree=trees,
+    rows=st.lists(products, max_size=6),
+    words=st.sampled_from([0, 2, 50]),
+    few=st.sampled_from([0, 20]),
+)
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_mask_agrees_with_a_plain_evaluator(tree, rows, words):
+def test_mask_agrees_with_a_plain_evaluator(tree, rows, words, few):
     before, builders.MOST_WORDS = builders.MOST_WORDS, words  # texts coded or packed alike
     try:
         named = {f"p{number}": row | {"id": f"p{number}"} for number, row in enumerate(rows)}
         found = make_snapshot(named)
         mask = filters.parse(tree, types=TYPES).mask(found)
     finally:
-        builders.MOST_WORDS = before
+        builders.MOST_WORDS, texts.FEW = before, few
+    texts.FEW, few = few, texts.FEW
     assert mask.dtype == bool
     assert mask.tolist() == [holds(tree, named[item_id]) for item_id in found.ids]
 
@@ -328,3 +334,13 @@ def test_prices_compare_as_they_were_written():
     mask = filters.parse(when("price", "<=", 19.99)).mask(found)
     assert mask.sum() == 2_000
     assert filters.parse(when("price", "=", 10.1)).mask(found).sum() == 1
+@pytest.mark.parametrize("block", [1, 7, 1 << 22])
+def test_search_counts_a_row_once_however_often_it_has_the_text(block):
+    column = builders.builder("packed")
+    column.extend(["a" * 1_000, "b", "", "ba", None])
+    found = column.finish()
+    places = texts.occurrences(found.values, b"a", block=block)
+    assert len(places) <= 1 + 1 + 1_001 // block  # a row that lies in two blocks is met in both
+    assert found.matches("contains", "a").tolist() == [True, False, False, True, False]
+
+
