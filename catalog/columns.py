@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from catalog.errors import InvalidFile
-from catalog.values import UNPRINTABLE, kind_of
+from catalog.values import UNPRINTABLE, kind_of, printable
 
 # Common columns and their types. Money is a number to filters, exact text on a card.
 COMMON: Final[Mapping[str, str]] = {
@@ -73,7 +73,7 @@ def assign(names: Iterable[str]) -> dict[str, str]:
 def _check_own(names: Sequence[str]) -> None:
     for name in names:
         if problem := find_name_problem(name):
-            raise InvalidFile(f"The column “{name[:50]}” {problem}.")
+            raise InvalidFile(f"The column “{printable(name, longest=50)}” {problem}.")
     if len(names) > MOST_OWN:
         raise InvalidFile(f"The file has more than {MOST_OWN} columns of its own.")
 

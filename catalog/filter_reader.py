@@ -16,6 +16,7 @@ from catalog.filter_nodes import (
     Not,
     is_number,
 )
+from catalog.values import printable
 
 MAX_DEPTH: Final = 10
 MAX_NODES: Final = 200
@@ -74,7 +75,7 @@ class Reader:
     def no_others(self, data: Mapping[str, Any], allowed: set[str], *, path: str) -> None:
         for name in data:
             if name not in allowed:
-                self.bad(f"{path}.{str(name)[:60]}", "is not known here")
+                self.bad(f"{path}.{printable(str(name), longest=60)}", "is not known here")
 
     def condition(self, data: Mapping[str, Any], *, path: str) -> Condition:
         self.no_others(data, {"column", "op", "value"}, path=path)

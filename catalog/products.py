@@ -19,7 +19,7 @@ from catalog.columns import COMMON, MOST_OWN, Evidence, find_name_problem, plain
 from catalog.errors import Problem, UnknownCatalog, UnknownItem
 from catalog.models import Catalog, Product
 from catalog.rows import Row, read_row
-from catalog.values import UNPRINTABLE, as_text
+from catalog.values import UNPRINTABLE, as_text, printable
 from engage.lib.errors import InvalidInput, Unavailable
 
 MOST_ITEMS: Final = 1_000
@@ -230,7 +230,7 @@ def _read(item: object, types: Mapping[str, str], *, whole: bool) -> Row:
     row = read_row({**needed, **item}, types=types, typed=True)
     for name in item:
         if name not in COMMON and (problem := _name_problem(name)):
-            row.problems.append(Problem(name[:60], problem))
+            row.problems.append(Problem(printable(name, longest=60), problem))
     if item.get("in_stock", True) in (None, ""):
         row.problems.append(Problem("in_stock", "expected true or false"))
     return row

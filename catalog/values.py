@@ -280,4 +280,9 @@ def _kind(value: object) -> str:
 
 def _shown(value: object) -> str:
     found = as_text(value)
-    return _kind(value) if found is None else f"“{UNPRINTABLE.sub('�', found[:30])}”"
+    return _kind(value) if found is None else f"“{printable(found, longest=30)}”"
+
+
+def printable(text: str, *, longest: int) -> str:
+    """The beginning of somebody's text, fit for an answer and for a terminal."""
+    return UNPRINTABLE.sub("�", text[:longest])

@@ -178,6 +178,12 @@ def test_bad_node_is_named_with_its_path(data, path, message):
     assert message in caught.value.problems[0].message
 
 
+def test_message_about_half_a_letter_can_be_sent():
+    with pytest.raises(InvalidFilter) as caught:
+        filters.parse({"all": [], "\ud800\x1b": 1})
+    assert caught.value.message == "filter.��: is not known here"
+
+
 def test_every_bad_node_is_named():
     data = {"all": [when("price", "~", 1), when("name", "="), {"not": 3}]}
     with pytest.raises(InvalidFilter) as caught:
@@ -317,23 +323,17 @@ def holds(data, product):
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_mask_agrees_with_a_plain_evaluator(tree, rows, words, few):
     before, builders.MOST_WORDS = builders.MOST_WORDS, words  # texts coded or packed alike
+    texts.FEW, few = few, texts.FEW
     try:
         named = {f"p{number}": row | {"id": f"p{number}"} for number, row in enumerate(rows)}
         found = make_snapshot(named)
         mask = filters.parse(tree, types=TYPES).mask(found)
     finally:
         builders.MOST_WORDS, texts.FEW = before, few
-    texts.FEW, few = few, texts.FEW
     assert mask.dtype == bool
     assert mask.tolist() == [holds(tree, named[item_id]) for item_id in found.ids]
 
 
-def test_prices_compare_as_they_were_written():
-    prices = {f"p{cents:04}": {"price": float(Decimal(cents) / 100)} for cents in range(2_000)}
-    found = make_snapshot(prices)
-    mask = filters.parse(when("price", "<=", 19.99)).mask(found)
-    assert mask.sum() == 2_000
-    assert filters.parse(when("price", "=", 10.1)).mask(found).sum() == 1
 @pytest.mark.parametrize("block", [1, 7, 1 << 22])
 def test_search_counts_a_row_once_however_often_it_has_the_text(block):
     column = builders.builder("packed")
@@ -344,3 +344,9 @@ def test_search_counts_a_row_once_however_often_it_has_the_text(block):
     assert found.matches("contains", "a").tolist() == [True, False, False, True, False]
 
 
+def test_prices_compare_as_they_were_written():
+    prices = {f"p{cents:04}": {"price": float(Decimal(cents) / 100)} for cents in range(2_000)}
+    found = make_snapshot(prices)
+    mask = filters.parse(when("price", "<=", 19.99)).mask(found)
+    assert mask.sum() == 2_000
+    assert filters.parse(when("price", "=", 10.1)).mask(found).sum() == 1
