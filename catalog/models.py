@@ -10,7 +10,7 @@ class Catalog(models.Model):
     name = models.CharField(
         max_length=50,
         unique=True,
-        validators=[RegexValidator(r"^[a-z0-9][a-z0-9_-]*$", "Use a-z, 0-9, - and _ only.")],
+        validators=[RegexValidator(r"^[a-z0-9][a-z0-9_-]*\Z", "Use a-z, 0-9, - and _ only.")],
     )
     version = models.BigIntegerField(default=0)
     columns = models.JSONField(

@@ -204,7 +204,7 @@ def test_number_of_items_is_bounded(items, now):
         products.upsert("shop", items, now=now)
 
 
-@pytest.mark.parametrize("name", ["", "No Such", "a/b", "x" * 51, "a\x00"])
+@pytest.mark.parametrize("name", ["", "No Such", "a/b", "x" * 51, "a\x00", "shop\n"])
 def test_catalog_names_are_checked(name, now):
     with pytest.raises(InvalidInput, match="catalog's name"):
         products.upsert(name, [HAT], now=now)
