@@ -249,17 +249,17 @@ def _name_problem(name: str) -> str | None:
 def _locked(name: str, *, make: bool = False) -> Iterator[Catalog]:
     """The catalog's row held until the end, so that versions are committed in their order."""
     with transaction.atomic():
-        if make:
-            Catalog.objects.get_or_create(name=name)
-        found = _get_catalog(name)
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
         try:
             with transaction.atomic():
+                if make:  # which waits where the first upload is making it at this moment
+                    Catalog.objects.get_or_create(name=name)
+                found = _get_catalog(name)
                 found = Catalog.objects.select_for_update(no_key=True).get(pk=found.pk)
         except OperationalError as exc:
             if isinstance(exc.__cause__, LockNotAvailable):
-                raise Unavailable("An upload of this catalog is going live. Try again.") from exc
+                raise Unavailable("An upload of this catalog is under way. Try again.") from exc
             raise
         yield found
         if make and not found.version:  # made for this call, and nothing came of it

@@ -387,6 +387,17 @@ def test_second_upload_is_told_to_wait():
 
 
 @pytest.mark.django_db(transaction=True)
+def test_product_put_is_told_to_wait_while_the_first_upload_makes_the_catalog(monkeypatch):
+    monkeypatch.setattr(products, "LOCK_SECONDS", 0.05)
+    seen = run_beside(
+        lambda: products.upsert("default", [{"id": "b", "name": "Cap"}], now=NOON),
+        holding=lambda: stage("id,name\na,Hat\n"),
+    )
+    assert isinstance(seen, Unavailable)
+    assert live() == {}
+
+
+@pytest.mark.django_db(transaction=True)
 def test_change_through_the_api_is_told_to_wait_while_an_upload_goes_live(monkeypatch):
     monkeypatch.setattr(products, "LOCK_SECONDS", 0.05)
     load("id,name\na,Hat\n")
