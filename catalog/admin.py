@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from catalog import products, uploads
-from catalog.errors import UnknownItem, UploadRefused
+from catalog.errors import UnknownItem
 from catalog.forms import ApplyForm, UploadForm
 from catalog.models import Catalog, Product, Upload
 from engage.lib import clock, screen
@@ -275,8 +275,6 @@ class UploadAdmin(Page):
         upload = self.row(request, object_id)
 
         def deed() -> str:
-            if upload.state != Upload.State.STAGED:
-                raise UploadRefused(f"This upload is {upload.state} already.")
             uploads.discard(upload, now=clock.now())
             return f"{upload.file_name} is discarded; the catalog is as it was."
 

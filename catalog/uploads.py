@@ -64,8 +64,8 @@ def stage(
         _drop_former(cursor, found)
         halves = _Halves(progress)
         survey = take_survey(feed, known=found.columns, stated=types or {}, progress=halves.first)
-        _check_width(found, survey)
-        upload = Upload.objects.create(catalog=found, file_name=PurePath(file_name).name[-255:])
+        _check_width({**found.columns, **survey.types})
+        upload = Upload.objects.create(catalog=found, file_name=_name_of(file_name))
         planned = Stage(found.pk, upload.pk, survey.common, tuple(survey.types))
         staging.create(cursor, planned)
         refused = _Refused()
@@ -85,6 +85,8 @@ def apply(upload: Upload, *, now: datetime, allow_removals: bool = False) -> Upl
         It stays staged: somebody may still allow it.
     UploadRefused
         It has no usable row, or a newer upload took its place.
+    InvalidFile
+        With the columns that came meanwhile there would be too many.
     UploadBusy
         Another upload of this catalog is being read or applied.
     """
@@ -104,6 +106,7 @@ def apply(upload: Upload, *, now: datetime, allow_removals: bool = False) -> Upl
         _guard(counts, allow_removals=allow_removals)
         changes = counts["added"] + counts["changed"] + counts["removed"]
         columns = {**catalog.columns, **upload.report["types"]}
+        _check_width(columns)
         if changes or columns != catalog.columns:
             catalog.version += 1
             catalog.columns = columns
@@ -119,9 +122,28 @@ def apply(upload: Upload, *, now: datetime, allow_removals: bool = False) -> Upl
     return upload
 
 
+def check(upload: Upload, *, allow_removals: bool = False) -> None:
+    """Raise what `apply` would refuse the file with as things are; nothing is written.
+
+    Raises
+    ------
+    TooManyRemoved, UploadRefused
+    """
+    _guard(upload.report, allow_removals=allow_removals)
+
+
 def discard(upload: Upload, *, now: datetime, problem: str = "discarded") -> Upload:
-    """Let a staged file go."""
+    """Let a staged file go.
+
+    Raises
+    ------
+    UploadRefused
+        It was applied or discarded meanwhile.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
+        upload = Upload.objects.select_for_update().get(pk=upload.pk)
+        if upload.state != Upload.State.STAGED:
+            raise UploadRefused(f"This upload is {upload.state} already.")
         staging.drop(cursor, upload.pk)
         upload.state, upload.finished_at = Upload.State.REFUSED, now
         upload.report = {**upload.report, "problem": problem}
@@ -199,8 +221,13 @@ def _drop_former(cursor: Any, catalog: Catalog) -> None:
         staging.drop(cursor, orphan)
 
 
-def _check_width(catalog: Catalog, survey: Survey) -> None:
-    if len({*catalog.columns, *survey.types}) > MOST_OWN:
+def _name_of(file_name: str) -> str:
+    """As it can be stored: the name of a file may be bytes that are no text."""
+    return PurePath(file_name).name.encode(errors="replace").decode()[-255:]
+
+
+def _check_width(columns: Mapping[str, str]) -> None:
+    if len(columns) > MOST_OWN:
         raise InvalidFile(f"The catalog would have more than {MOST_OWN} columns of its own.")
 
 
@@ -265,6 +292,7 @@ def _read(raw: RawRow, survey: Survey, *, typed: bool) -> Row:
         row = read_row({"id": named.get("id", "")}, types={}, typed=typed)
         row.problems = [raw.problem]
         return row
+    cells = {survey.columns[name]: value for name, value in raw.cells.items() if value is not None}
     # What JSON leaves out is as missing as an empty cell.
     return read_row({"id": "", "name": "", **cells}, types=survey.types, typed=typed)
 
@@ -292,7 +320,6 @@ def _report(
             for name, kind in survey.types.items()
             if catalog.columns.get(name, kind) != kind
         },
-    cells = {survey.columns[name]: value for name, value in raw.cells.items() if value is not None}
         "columns": {**{name: COMMON[name] for name in ("id", *planned.common)}, **survey.types},
     }
 

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from catalog import uploads
 from catalog.models import Catalog, Product, Upload
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +65,16 @@ def test_dry_run_shows_and_changes_nothing(feed):
     assert "2 added" in printed
     assert printed.endswith("Dry run: nothing was changed.\n")
     assert not Catalog.objects.exists()
+
+
+def test_dry_run_asks_for_the_same_word_and_writes_no_product(feed, monkeypatch):
+    load(feed)
+    monkeypatch.setattr(uploads, "apply", None)
+    feed.write_text("id,name\na,Hat\n")
+    with pytest.raises(CommandError, match=r"remove 1 of 2 .* add --allow-removals. Nothing was"):
+        load(feed, "--dry-run")
+    assert load(feed, "--dry-run", "--allow-removals").endswith("Dry run: nothing was changed.\n")
+    assert Upload.objects.get().state == Upload.State.APPLIED
 
 
 def test_stated_type(feed):

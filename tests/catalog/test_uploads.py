@@ -510,3 +510,25 @@ def test_currency_in_another_column_than_the_price_says_nothing_about_the_price(
     load("id,name,price,currency\na,A,5,USD\n")
     load("id,name,price,unit_price\na,A,,1 EUR\n")
     assert (live()["a"].price, live()["a"].currency) == (None, "USD")
+
+
+def test_name_of_a_file_may_be_bytes_that_are_no_text():
+    assert load("id,name\na,A\n", file_name="caf\udce9.csv").file_name == "caf?.csv"
+
+
+def test_applied_upload_cannot_be_discarded():
+    upload = stage("id,name\na,A\n")
+    uploads.apply(upload, now=NOON)
+    with pytest.raises(UploadRefused, match="is applied already"):
+        uploads.discard(upload, now=NOON)
+    assert Upload.objects.get().state == Upload.State.APPLIED
+
+
+def test_columns_that_came_meanwhile_count_against_the_bound():
+    load("id,name\na,A\n")
+    upload = stage("id,name,more\na,A,1\n")
+    wide = {"id": "a", "name": "A"} | {f"c{n}": n for n in range(200)}
+    products.upsert("default", [wide], now=NOON)
+    with pytest.raises(InvalidFile, match="more than 200 columns"):
+        uploads.apply(upload, now=NOON)
+    assert len(Catalog.objects.get().columns) == 200

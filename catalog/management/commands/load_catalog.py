@@ -1,11 +1,10 @@
 import sys
 from argparse import ArgumentParser
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
 
 from catalog import summary, uploads
 from catalog.errors import TooManyRemoved, UploadRefused
@@ -50,7 +49,14 @@ class Command(BaseCommand):
         with uploads.rehearsal() if dry else nullcontext():
             upload = self.stage(file, file_name, **options)
             self.stdout.write("\n".join(summary.lines(upload.report)))
-            self.apply(upload, allow_removals=options["allow_removals"], dry=dry)
+            go_on = uploads.check if dry else self.apply
+            try:
+                go_on(upload, allow_removals=options["allow_removals"])
+            except TooManyRemoved as exc:
+                message = f"{exc.message} If it is, add --allow-removals."
+                raise TooManyRemoved(message) from exc
+        if dry:
+            self.stdout.write("Dry run: nothing was changed.")
 
     def stage(self, file: BinaryIO, file_name: str, **options: Any) -> Upload:
         on_terminal = sys.stderr.isatty()
@@ -67,18 +73,13 @@ class Command(BaseCommand):
             if on_terminal:
                 sys.stderr.write("\r\x1b[K")
 
-    def apply(self, upload: Upload, *, allow_removals: bool, dry: bool) -> None:
+    def apply(self, upload: Upload, *, allow_removals: bool) -> None:
         try:
-            with transaction.atomic():
-                done = uploads.apply(upload, now=clock.now(), allow_removals=allow_removals)
+            done = uploads.apply(upload, now=clock.now(), allow_removals=allow_removals)
         except UploadRefused as exc:
-            if not dry:
+            with suppress(UploadRefused):  # somebody applied or discarded it on a screen
                 uploads.discard(upload, now=clock.now(), problem=exc.message)
-            hint = " If it is, add --allow-removals." if isinstance(exc, TooManyRemoved) else ""
-            raise UploadRefused(f"{exc.message}{hint}") from exc
-        if dry:
-            self.stdout.write("Dry run: nothing was changed.")
-            return
+            raise
         name, version = upload.catalog.name, done.report["version"]
         self.stdout.write(self.style.SUCCESS(f"Catalog “{name}” is at version {version}."))
 
