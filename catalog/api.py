@@ -1,10 +1,12 @@
 """Products for other systems. Mounted with server-key auth by `engage/urls.py`."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any, Final
 
 from django.http import HttpRequest
 from ninja import Router, Schema
+from ninja.params.functions import Body
+from pydantic import BeforeValidator, WithJsonSchema
 
 from catalog import products
 from engage.lib import clock
@@ -13,10 +15,17 @@ from engage.lib.errors import InvalidInput
 router = Router(tags=["catalog"])
 
 
-class Items(Schema):
-    """`{"items": [{"id": "sku-1", "name": "Hat", "price": "12.50"}]}`, or the list alone."""
+def take_list(body: object) -> list[Any]:
+    """The list alone, or as `items` of an object."""
+    found = body.get("items") if isinstance(body, dict) else body
+    if not isinstance(found, list):
+        raise InvalidInput('The body: expected a list of items, or {"items": [...]}.')
+    return found
 
-    items: list[Any]
+
+ITEMS: Final = {"type": "array", "items": {}, "example": [{"id": "sku-1", "name": "Hat"}]}
+Items = Annotated[list[Any], BeforeValidator(take_list), WithJsonSchema(ITEMS)]
+NO_ITEMS: Any = Body([])  # of an empty body
 
 
 class Refusal(Schema):
@@ -41,22 +50,22 @@ class Listing(Schema):
 
 
 @router.put("/catalogs/{name}/items", response=Answer, summary="Put whole products in place")
-def put_items(request: HttpRequest, name: str, body: Items | list[Any]) -> dict[str, Any]:
+def put_items(request: HttpRequest, name: str, body: Items = NO_ITEMS) -> dict[str, Any]:
     """Up to 1,000 products. Each needs `id` and `name`; what it does not say becomes empty, and
     `in_stock` true. A catalog that does not exist is made."""
-    return asdict(products.upsert(name, _listed(body), now=clock.now()))
+    return asdict(products.upsert(name, body, now=clock.now()))
 
 
 @router.patch("/catalogs/{name}/items", response=Answer, summary="Change some columns")
-def patch_items(request: HttpRequest, name: str, body: Items | list[Any]) -> dict[str, Any]:
+def patch_items(request: HttpRequest, name: str, body: Items = NO_ITEMS) -> dict[str, Any]:
     """Up to 1,000 products by `id`; other columns stay as they are, `null` empties one."""
-    return asdict(products.patch(name, _listed(body), now=clock.now()))
+    return asdict(products.patch(name, body, now=clock.now()))
 
 
 @router.delete("/catalogs/{name}/items", response=Answer, summary="Take products out")
-def delete_items(request: HttpRequest, name: str, body: Items | list[Any]) -> dict[str, Any]:
+def delete_items(request: HttpRequest, name: str, body: Items = NO_ITEMS) -> dict[str, Any]:
     """Up to 1,000 ids, as texts or as objects with an `id`."""
-    return asdict(products.delete(name, _ids(_listed(body)), now=clock.now()))
+    return asdict(products.delete(name, _ids(body), now=clock.now()))
 
 
 @router.get("/catalogs/{name}/items", response=Listing, summary="List products by id")
@@ -70,10 +79,6 @@ def list_items(
 @router.get("/catalogs/{name}/items/{path:item_id}", summary="One product")
 def get_item(request: HttpRequest, name: str, item_id: str) -> dict[str, Any]:
     return products.get(name, item_id)
-
-
-def _listed(body: Items | list[Any]) -> list[Any]:
-    return body if isinstance(body, list) else body.items
 
 
 def _ids(entries: list[Any]) -> list[object]:

@@ -254,4 +254,5 @@ def invalid(exc: ValidationError) -> HttpResponse:
 def http_error(exc: HttpError) -> HttpResponse:
     named = HTTPStatus(exc.status_code).name.lower()
     code = "unreadable_body" if exc.status_code == 400 else named
-    return refusal(code, str(exc), status=exc.status_code)
+    why = f": {exc.__cause__}." if exc.__cause__ else ""  # of a body that is no JSON, and where
+    return refusal(code, f"{exc}{why}", status=exc.status_code)

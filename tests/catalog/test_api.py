@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ninja import NinjaAPI
 
 from catalog.api import router
-from catalog.models import Product
+from catalog.models import Catalog, Product
 from engage.lib.api import install_handlers
 from tests.factories import make_catalog
 
@@ -111,6 +111,34 @@ def test_refusals_have_one_shape(client, method, url, body, status, code):
     assert (found, answer["success"], answer["code"]) == (status, False, code)
     assert set(answer) == {"success", "code", "message", "detail"}
     assert Product.objects.count() == 1
+
+
+LIST_EXPECTED = 'The body: expected a list of items, or {"items": [...]}.'
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("7", LIST_EXPECTED),
+        ('"x"', LIST_EXPECTED),
+        ("null", LIST_EXPECTED),
+        ("{}", LIST_EXPECTED),
+        ('{"items": {}}', LIST_EXPECTED),
+        ("", "There are 0 items, expected 1 to 1,000."),
+        (
+            '[{"id": 1},]',
+            "Cannot parse request body: ",
+        ),
+        ('[{"id":', "Cannot parse request body: Expecting value: line 1 column 8 (char 7)."),
+    ],
+)
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_body_of_another_shape_is_answered_in_a_sentence(client, method, body, message):
+    make_catalog(products=1)
+    status, answer = ask(client, method, ITEMS, body)
+    assert status == 400
+    assert answer["message"].startswith(message)
+    assert Catalog.objects.get().version == 1
 
 
 anything = st.recursive(
