@@ -184,6 +184,8 @@ def _check(slot: _Slot, name: str, *, force: bool) -> Snapshot:
     catalog = Catalog.objects.filter(name=name).first()
     if catalog is None:
         slot.snapshot = None
+        with _slots_lock:
+            _slots.pop(name, None)  # names that somebody made up must not pile up
         raise UnknownCatalog(name)
     if known is None or known.catalog_id != catalog.pk or known.version > catalog.version:
         found = _load(catalog)

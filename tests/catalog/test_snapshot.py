@@ -67,6 +67,13 @@ def test_unknown_catalog_is_named():
         snapshot.current("nope")
 
 
+def test_names_of_no_catalog_are_not_remembered():
+    for number in range(3):
+        with pytest.raises(UnknownCatalog):
+            snapshot.current(f"made-up-{number}")
+    assert not snapshot._slots
+
+
 def test_empty_catalog_has_columns_without_rows():
     make_catalog()
     found = snapshot.current("default")
