@@ -110,7 +110,9 @@ def open_build(catalog: str, *, recipe: Recipe, now: datetime) -> Build:
     """A new row. The caller holds the lock, so what is still marked as running was killed."""
     artifact.remove_partial(registry.artifacts_dir())
     running = Build.objects.filter(state=Build.State.RUNNING)
-    running.update(state=Build.State.FAILED, reason=KILLED, finished_at=now)
+    for killed in running:
+        shutil.rmtree(registry.artifacts_dir() / folder_name(killed), ignore_errors=True)
+    running.update(state=Build.State.FAILED, reason=KILLED, finished_at=now, artifact="")
     return Build.objects.create(catalog=catalog, parameters=recipe.as_dict(), started_at=now)
 
 
@@ -158,9 +160,13 @@ def learn(build: Build, *, timer: Timer) -> str:
     with timer.step("learn"):
         model = fit(recipe, data.log)
     with timer.step("write"):
-        build.artifact = f"{build.catalog}-{build.pk}"
+        build.artifact = folder_name(build)
         build.checksum = write(build, model, data)
     return judge(build, live)
+
+
+def folder_name(build: Build) -> str:
+    return f"{build.catalog}-{build.pk}"
 
 
 def recipe_of(build: Build) -> Recipe:

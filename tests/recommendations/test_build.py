@@ -164,12 +164,15 @@ def test_unknown_catalog_is_refused_and_nothing_written():
 
 def test_killed_build_is_closed_by_the_next(shop):
     killed = Build.objects.create(catalog="default", state="running", started_at=NOON)
+    whole = registry.artifacts_dir() / f"default-{killed.pk}"
+    whole.mkdir(parents=True)
     left = registry.artifacts_dir() / f"default-{killed.pk}.0a.partial"
     left.mkdir(parents=True)
     made = build.run("default", now=NOON)
     assert made.state == "live"
     killed.refresh_from_db()
     assert (killed.state, killed.reason) == ("failed", build.KILLED)
+    assert not whole.exists()
     assert not left.exists()
 
 
