@@ -2,15 +2,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from engage.lib import clock, screen
+from engage.lib import screen
 from engage.lib.admin import Page, Question, button, display
 from recommendations import registry
-from recommendations.errors import NothingToRollBack
 from recommendations.forms import BuildNowForm, HandPickedForm
 from recommendations.models import Build, HandPicked
 from recommendations.tasks import build
@@ -79,12 +77,7 @@ class BuildAdmin(Page):
         row = self.row(request, object_id)
 
         def deed() -> str:
-            # The second click of two finds the build no longer live.
-            with transaction.atomic():
-                locked = Build.objects.select_for_update().get(pk=row.pk)
-                if locked.state != Build.State.LIVE:
-                    raise NothingToRollBack(f"Build {row.pk} is not live any more.")
-                served = registry.roll_back(row.catalog, now=clock.now())
+            served = registry.roll_back(row.catalog, live=row.pk)
             return f"Build {served.pk} is served again."
 
         question = Question(

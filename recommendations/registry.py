@@ -9,15 +9,17 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
+from engage.lib import locks
 from recommendations import artifact
 from recommendations.artifact import Artifact
 from recommendations.errors import DamagedArtifact, NothingToRollBack
@@ -25,6 +27,7 @@ from recommendations.models import Build
 
 logger = logging.getLogger(__name__)
 CHECK_SECONDS: Final = 1.0
+NEVER: Final = float("-inf")
 SERVABLE: Final = (Build.State.LIVE, Build.State.REPLACED)
 
 
@@ -34,11 +37,11 @@ class Held:
 
     key: tuple[tuple[int, str], ...] = ()
     artifact: Artifact | None = None
-    checked: float = float("-inf")  # on the clock that is passed in
+    checked: float = NEVER  # on the clock that is passed in
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 held: dict[str, Held] = {}
-lock = threading.Lock()
 
 
 def folder_of(build: Build) -> Path:
@@ -54,10 +57,14 @@ def live(catalog: str, *, clock: Callable[[], float] = time.monotonic) -> Artifa
     mine = held.get(catalog) or held.setdefault(catalog, Held())
     if clock() - mine.checked < CHECK_SECONDS:
         return mine.artifact
-    with lock:
-        if clock() - mine.checked >= CHECK_SECONDS:
-            refresh(catalog, mine)
-            mine.checked = clock()
+    # While one thread maps a new build, the others serve the former; at the very first they wait.
+    if mine.lock.acquire(blocking=mine.checked == NEVER):
+        try:
+            if clock() - mine.checked >= CHECK_SECONDS:
+                refresh(catalog, mine)
+                mine.checked = clock()
+        finally:
+            mine.lock.release()
     return mine.artifact
 
 
@@ -70,9 +77,11 @@ def refresh(catalog: str, mine: Held) -> None:
     """Choose anew when the candidates changed; otherwise keep what is mapped."""
     rows = list_servable(catalog)
     key = tuple((row.pk, row.checksum) for row in rows)
-    if key != mine.key or (mine.artifact is not None and not mine.artifact.is_unchanged()):
-        mine.key = key
+    if mine.artifact is not None and not mine.artifact.is_unchanged():
+        mine.key, mine.artifact = (), None  # nobody serves it while it is looked at
+    if key != mine.key:
         mine.artifact = first_good(rows, now_held=mine.artifact)
+        mine.key = key
 
 
 def list_servable(catalog: str) -> list[Build]:
@@ -111,25 +120,38 @@ def remembered(catalog: str) -> dict[str, list[str]]:
 
 def publish(build: Build, *, now: datetime) -> None:
     """Make the build live. In the caller's transaction or its own."""
-    with transaction.atomic():
-        rows = Build.objects.select_for_update().filter(catalog=build.catalog)
-        rows.filter(state=Build.State.LIVE).exclude(pk=build.pk).update(state=Build.State.REPLACED)
+    with one_at_a_time(build.catalog):
+        rows = Build.objects.filter(catalog=build.catalog, state=Build.State.LIVE)
+        rows.exclude(pk=build.pk).update(state=Build.State.REPLACED)
         build.state, build.published_at = Build.State.LIVE, now
         build.save(update_fields=["state", "published_at"])
     forget()
 
 
-def roll_back(catalog: str, *, now: datetime | None = None) -> Build:
+@contextmanager
+def one_at_a_time(catalog: str) -> Iterator[None]:
+    """A transaction in which nobody else changes what is live: two rows change together."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        locks.hold(cursor, f"live build of {catalog}")
+        yield
+
+
+def roll_back(catalog: str, *, live: int | None = None) -> Build:
     """Serve the build before the live one again; the one that was live counts as refused.
+
+    Parameters
+    ----------
+    live : the build that the caller takes for the live one; the second click of two finds another
 
     Raises
     ------
     NothingToRollBack
-        If there is no earlier build whose artifact is whole.
+        If there is no earlier build whose artifact is whole, or another one is live.
     """
-    with transaction.atomic():
-        rows = list(list_servable(catalog))
-        Build.objects.select_for_update().filter(pk__in=[row.pk for row in rows]).count()
+    with one_at_a_time(catalog):
+        rows = list_servable(catalog)
+        if live is not None and (not rows or rows[0].pk != live):
+            raise NothingToRollBack(f"Build {live} is not live any more.")
         for earlier in rows[1:]:
             if is_whole(earlier):
                 current = rows[0]
@@ -152,15 +174,16 @@ def is_whole(build: Build) -> bool:
 
 
 def drop_old(catalog: str) -> None:
-    """Remove artifacts beyond `KEEP_BUILDS`; the live one always stays."""
-    rows = Build.objects.filter(catalog=catalog).exclude(artifact="").order_by("-pk")
-    for row in rows[settings.KEEP_BUILDS :]:
-        if row.state != Build.State.LIVE:
-            # The row first: a row without a folder is harmless, a folder without a row is found.
-            folder = folder_of(row)
-            row.artifact = ""
-            row.save(update_fields=["artifact"])
-            shutil.rmtree(folder, ignore_errors=True)
+    """Remove all artifacts but `KEEP_BUILDS`: the live one and those it may fall back on."""
+    kept = {row.pk for row in list_servable(catalog)[: settings.KEEP_BUILDS]}
+    if not kept:
+        return
+    for row in Build.objects.filter(catalog=catalog).exclude(artifact="").exclude(pk__in=kept):
+        # The row first: a row without a folder is harmless, a folder without a row stays for ever.
+        folder = folder_of(row)
+        row.artifact = ""
+        row.save(update_fields=["artifact"])
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def model_ages(now: datetime) -> dict[str, float | None]:

@@ -1,10 +1,11 @@
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
 from catalog.models import Catalog
-from recommendations import registry, serve, shelf
+from recommendations import artifact, registry, serve, shelf
 from recommendations.errors import NothingToRollBack
 from recommendations.models import Build
 from tests.factories import NOON
@@ -123,6 +124,56 @@ def test_live_build_stays_however_old_it_is(two_builds, settings):
     registry.drop_old("default")
     registry.forget()
     assert registry.live("default").build_id == two_builds[0].pk
+
+
+def test_refused_builds_do_not_push_out_what_may_be_fallen_back_on(two_builds, settings):
+    settings.KEEP_BUILDS = 2
+    for _ in range(3):
+        later = publish(log_of(FIRST, IDS), IDS)
+        Build.objects.filter(pk=later.pk).update(state="refused")
+        Build.objects.filter(pk=two_builds[1].pk).update(state="live")
+    registry.drop_old("default")
+    assert sorted(path.name for path in registry.artifacts_dir().iterdir()) == [
+        f"default-{build.pk}" for build in two_builds
+    ]
+    assert registry.roll_back("default").pk == two_builds[0].pk
+
+
+def test_build_that_is_not_live_any_more_is_not_rolled_back(two_builds):
+    with pytest.raises(NothingToRollBack, match=f"Build {two_builds[0].pk} is not live any more"):
+        registry.roll_back("default", live=two_builds[0].pk)
+    assert Build.objects.get(state="live").pk == two_builds[1].pk
+
+
+def test_former_build_is_served_while_another_thread_maps_the_new_one(two_builds, monkeypatch):
+    clock = iter(range(100, 900, 2)).__next__
+    assert registry.live("default", clock=clock).build_id == two_builds[1].pk
+    Build.objects.filter(pk=two_builds[1].pk).update(state="refused")
+    Build.objects.filter(pk=two_builds[0].pk).update(state="live")
+    load, seen = artifact.load, []
+
+    def slow(*args, **options):
+        with ThreadPoolExecutor(1) as pool:
+            beside = pool.submit(registry.live, "default", clock=clock)
+            seen.append(beside.result(timeout=10).build_id)
+        return load(*args, **options)
+
+    monkeypatch.setattr(artifact, "load", slow)
+    assert registry.live("default", clock=clock).build_id == two_builds[0].pk
+    assert seen == [two_builds[1].pk]
+
+
+def test_choice_that_failed_is_made_again(two_builds, monkeypatch):
+    clock = iter(range(100, 900, 2)).__next__
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "first_good", boom)
+        with pytest.raises(MemoryError):
+            registry.live("default", clock=clock)
+    assert registry.live("default", clock=clock).build_id == two_builds[1].pk
+
+
+def boom(*args, **options):
+    raise MemoryError
 
 
 def test_removed_folder_is_a_damaged_artifact(two_builds):
