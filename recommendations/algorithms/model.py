@@ -1,6 +1,7 @@
 """The whole model: both readings of the correlation, their blend, and popularity."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,6 +16,8 @@ from recommendations.algorithms.ranking import HISTORY, Asked, ask, rank
 from recommendations.algorithms.split import Split
 
 SHOWN = 20  # length of the lists that are measured for coverage
+BLOCK = 4_096  # items or profiles at a time: all at once would take gigabytes
+Int64s = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,41 +143,51 @@ def blend(
     -------
     neighbours, strength : as the sources, best first, ties by item number
     """
-    shape = sources[0][0].shape
-    rows, items, parts = [], [], []
-    for neighbours, scores, weight in sources:
-        best = scores[:, 0][scores[:, 0] > 0]
-        if weight > 0 and best.size:
-            row, place = np.nonzero(neighbours != NOTHING)
-            rows.append(row)
-            items.append(neighbours[row, place].astype(np.int64))
-            parts.append(scores[row, place] * (weight / best.mean(dtype=np.float64)))
-    out_items = np.full(shape, NOTHING, np.int32)
-    out_strength = np.zeros(shape, np.float32)
-    if rows:
-        pair = np.concatenate(rows) * shape[0] + np.concatenate(items)
-        pairs, inverse = np.unique(pair, return_inverse=True)
-        total = np.zeros(pairs.size, np.float64)
-        np.add.at(total, inverse, np.concatenate(parts))
-        row, item = np.divmod(pairs, shape[0])
+    n_items, top = sources[0][0].shape
+    scaled = [
+        (neighbours, scores, weight / best.mean(dtype=np.float64))
+        for neighbours, scores, weight in sources
+        if weight > 0 and (best := scores[:, 0][scores[:, 0] > 0]).size
+    ]
+    out_items = np.full((n_items, top), NOTHING, np.int32)
+    out_strength = np.zeros((n_items, top), np.float32)
+    for first in range(0, n_items if scaled else 0, BLOCK):
+        rows = slice(first, first + BLOCK)
+        block = [(neighbours[rows], scores[rows], scale) for neighbours, scores, scale in scaled]
+        row, item, total = add_up(block, n_items)
         if boost is not None:
             total *= boost[item]
         order = np.lexsort((item, -total, row))
         row, item, total = row[order], item[order], total[order]
-        starts = np.searchsorted(row, np.arange(shape[0]))
-        place = np.arange(row.size) - starts[row]
-        kept = place < shape[1]
-        out_items[row[kept], place[kept]] = item[kept]
-        out_strength[row[kept], place[kept]] = total[kept]
+        place = np.arange(row.size) - np.searchsorted(row, row)
+        kept = place < top
+        out_items[rows][row[kept], place[kept]] = item[kept]
+        out_strength[rows][row[kept], place[kept]] = total[kept]
     return out_items, out_strength
 
 
+def add_up(sources: Sequence[Source], n_items: int) -> tuple[Int64s, Int64s, NDArray[np.float64]]:
+    """Row, item and sum of every pair that any source has."""
+    pairs, parts = [], []
+    for neighbours, scores, scale in sources:
+        row, place = np.nonzero(neighbours != NOTHING)
+        pairs.append(row * n_items + neighbours[row, place].astype(np.int64))
+        parts.append(scores[row, place] * scale)
+    pair, inverse = np.unique(np.concatenate(pairs), return_inverse=True)
+    total = np.zeros(pair.size, np.float64)
+    np.add.at(total, inverse, np.concatenate(parts))
+    row, item = np.divmod(pair, n_items)
+    return row, item, total
+
+
 def from_history(log: Log, profiles: NDArray[np.int32]) -> Asked:
-    """Ask by the recent items of each profile; all it ever touched is blocked."""
-    once = last_touches(log, cap=len(log) + 1)
-    bounds = once.bounds()
-    all_touched = [once.item[bounds[u] : bounds[u + 1]].tolist() for u in profiles]
-    return ask([items[: -HISTORY - 1 : -1] for items in all_touched], all_touched)
+    """Ask by the recent items of each profile; all it ever touched is blocked.
+
+    `log` has each item once per profile, see `log.last_touches`.
+    """
+    bounds = log.bounds()
+    touched = [log.item[bounds[u] : bounds[u + 1]].tolist() for u in profiles]
+    return ask([items[: -HISTORY - 1 : -1] for items in touched], touched)
 
 
 def evaluate(
@@ -197,17 +210,16 @@ def evaluate(
         As `quality.measure` at 10, and recall and coverage at 20.
     """
     n_items = split.train.n_items
-    ranked = rank(
-        neighbours,
-        strength,
-        from_history(split.train, split.profiles),
-        groups=np.full(n_items, NOTHING, np.int32),
-        n=SHOWN,
-        use_numba=use_numba,
-    )
+    once = last_touches(split.train, cap=len(split.train) + 1)
+    groups = np.full(n_items, NOTHING, np.int32)
+    lists = np.full((split.profiles.size, SHOWN), NOTHING, np.int32)
+    for first in range(0, split.profiles.size, BLOCK):
+        asked = from_history(once, split.profiles[first : first + BLOCK])
+        found = rank(neighbours, strength, asked, groups=groups, n=SHOWN, use_numba=use_numba)
+        lists[first : first + BLOCK] = found.items
     occurrences = np.bincount(split.train.item, minlength=n_items).astype(np.int64)
-    wide = measure(ranked.items, split.targets, occurrences=occurrences, k=SHOWN)
-    return measure(ranked.items, split.targets, occurrences=occurrences) | {
+    wide = measure(lists, split.targets, occurrences=occurrences, k=SHOWN)
+    return measure(lists, split.targets, occurrences=occurrences) | {
         "recall@20": wide["recall@20"],
         "ndcg@20": wide["ndcg@20"],
         "coverage@20": wide["coverage@20"],

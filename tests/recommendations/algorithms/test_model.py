@@ -1,7 +1,10 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from recommendations.algorithms.log import make_log
+from recommendations.algorithms import model as models
+from recommendations.algorithms.log import last_touches, make_log
 from recommendations.algorithms.model import ItemModel, Recipe, blend, evaluate, from_history
 from recommendations.algorithms.split import hold_out
 from tests.recommendations.shops import arrays_of, random_log
@@ -56,6 +59,30 @@ def test_blend_adds_sources_on_their_own_scales():
     assert strength.tolist() == [[1.0, 1.0], [1.0, 0.0], [0.5, 0.25]]
 
 
+def test_blend_takes_little_more_memory_than_its_lists():
+    n_items, top = 30_000, 40
+    rng = np.random.default_rng(3)
+    items = np.argsort(rng.random((n_items, 2 * top)), axis=1)[:, :top].astype(np.int32)
+    scores = -np.sort(-rng.random((n_items, top), np.float32), axis=1)
+    tracemalloc.start()
+    blend((items, scores, 1.0), (items[::-1], scores, 0.2), boost=np.ones(n_items))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    lists = n_items * top * 8
+    assert peak < lists + models.BLOCK * top * 250
+
+
+@pytest.mark.parametrize("block", [1, 7])
+def test_blocks_give_the_same_bits(block, monkeypatch):
+    log = random_log()
+    split = hold_out(log, least=20)
+    model = ItemModel().fit(log)
+    figures = evaluate(*model.personal_, split)
+    monkeypatch.setattr(models, "BLOCK", block)
+    assert bits(ItemModel().fit(log)) == bits(model)
+    assert evaluate(*model.personal_, split) == figures
+
+
 def test_boost_reorders():
     one = (np.array([[1, 2], [0, -1], [0, -1]], np.int32),)
     one += (np.array([[4, 3], [4, 0], [4, 0]], np.float32), 1.0)
@@ -66,7 +93,7 @@ def test_boost_reorders():
 
 def test_history_is_newest_first_and_each_item_once():
     log = make_log(np.array([0, 0, 0, 1]), np.array([1, 2, 1, 3]), ts_ms=np.arange(4), n_items=4)
-    asked = from_history(log, np.array([0, 1], np.int32))
+    asked = from_history(last_touches(log, cap=9), np.array([0, 1], np.int32))
     assert asked.bounds.tolist() == [[0, 2, 4], [4, 5, 6]]
     assert asked.items.tolist() == [1, 2, 2, 1, 3, 3]
 
