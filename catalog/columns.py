@@ -85,7 +85,7 @@ def find_name_problem(name: str) -> str | None:
     if len(name) > LONGEST_NAME:
         return f"has a name longer than {LONGEST_NAME} characters"
     if UNPRINTABLE.search(name):
-        return "has a name with a control character; is the file UTF-8?"
+        return "has a name with a control character (is the file UTF-8?)"
     return None
 
 

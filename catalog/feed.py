@@ -106,19 +106,19 @@ class Feed:
                 yield RawRow(first, row, Problem("", counted))
 
     def _read_header(self, lines: "_Lines") -> list[str]:
-        """The first row; a table separated by semicolons is taken as such."""
-        try:
-            first = next(lines)
-        except StopIteration:
-            raise InvalidFile("The file is empty.") from None
+        """The first row that says anything; one with semicolons makes a table with semicolons."""
+        first = next((line for line in lines if line.strip()), None)
+        if first is None:
+            raise InvalidFile("The file is empty.")
         if self.format == "csv":
             self.delimiter = ";" if ";" in first and "," not in first else ","
         try:
             header = next(csv.reader([first], delimiter=self.delimiter, strict=True), [])
         except csv.Error as exc:
-            raise InvalidFile(f"Line 1: the header cannot be read: {exc}.") from exc
+            message = f"Line {lines.count}: the header cannot be read: {exc}."
+            raise InvalidFile(message) from exc
         header = [name.strip() for name in header]
-        _check_header(header)
+        _check_header(header, line=lines.count)
         return header
 
     # --- JSON lines ------------------------------------------------------------------------
@@ -207,14 +207,14 @@ def _format_of(file_name: str) -> str:
     return found
 
 
-def _check_header(header: list[str]) -> None:
+def _check_header(header: list[str], *, line: int) -> None:
     if len(header) > MOST_COLUMNS:
-        raise InvalidFile(f"Line 1: the header has more than {MOST_COLUMNS} columns.")
+        raise InvalidFile(f"Line {line}: the header has more than {MOST_COLUMNS} columns.")
     for number, column in enumerate(header, start=1):
         if not column:
-            raise InvalidFile(f"Line 1: column {number} has no name.")
+            raise InvalidFile(f"Line {line}: column {number} has no name.")
         if header.index(column) < number - 1:
-            raise InvalidFile(f"Line 1: the header has the column “{column[:100]}” twice.")
+            raise InvalidFile(f"Line {line}: the header has the column “{column[:100]}” twice.")
 
 
 def _judge_quotes(exc: csv.Error, *, first: int, last: int) -> Problem:

@@ -48,6 +48,14 @@ def test_json_lines_keep_their_types(wrap):
     ]
 
 
+def test_blank_lines_before_the_header_are_passed_over():
+    assert [(row.line, row.cells) for row in read("\n  \nid,name\n1,Hat\n")] == [
+        (4, {"id": "1", "name": "Hat"})
+    ]
+    with pytest.raises(InvalidFile, match="Line 2: the header has the column “id” twice"):
+        read("\nid,id\n")
+
+
 def test_lines_are_counted_through_quotes_and_blank_lines():
     data = 'id,name\n\n1,"two\nlines"\n\n2,"a ""b"""\n'
     assert cells(data) == [

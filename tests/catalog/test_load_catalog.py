@@ -77,6 +77,11 @@ def test_dry_run_asks_for_the_same_word_and_writes_no_product(feed, monkeypatch)
     assert Upload.objects.get().state == Upload.State.APPLIED
 
 
+def test_names_cannot_command_the_terminal(feed):
+    feed.write_text('id,name\na,"\x1b[2JHat\nCap"\n')
+    assert "             a  �[2JHat�Cap\n" in load(feed)
+
+
 def test_stated_type(feed):
     assert "weight               text       own\n" in load(feed, "--column", "weight=text")
     assert Product.objects.get(item_id="a").extra == {"weight": "2"}

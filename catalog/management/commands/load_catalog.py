@@ -9,8 +9,11 @@ from django.core.management.base import BaseCommand, CommandError
 from catalog import summary, uploads
 from catalog.errors import TooManyRemoved, UploadRefused
 from catalog.models import Upload
+from catalog.values import printable
 from engage.lib import clock
 from engage.lib.errors import EngageError
+
+LONGEST_LINE = 1_000  # on the terminal; a name may have line breaks and control characters
 
 
 class Command(BaseCommand):
@@ -48,7 +51,8 @@ class Command(BaseCommand):
         dry = options["dry_run"]
         with uploads.rehearsal() if dry else nullcontext():
             upload = self.stage(file, file_name, **options)
-            self.stdout.write("\n".join(summary.lines(upload.report)))
+            for line in summary.lines(upload.report):
+                self.stdout.write(printable(line, longest=LONGEST_LINE))
             go_on = uploads.check if dry else self.apply
             try:
                 go_on(upload, allow_removals=options["allow_removals"])
