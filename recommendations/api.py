@@ -85,7 +85,7 @@ def parse_filter(text: str, products: snapshot.Snapshot) -> Filter | None:
         data = json.loads(text)
     except (ValueError, RecursionError) as exc:
         raise InvalidInput(f"filter is not JSON: {exc}") from exc
-    return filters.parse(data, types=products.types) if data else None
+    return filters.parse(data, types=products.types)
 
 
 def list_items(picks: list[serve.Pick], products: snapshot.Snapshot) -> list[dict[str, Any]]:

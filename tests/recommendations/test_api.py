@@ -128,6 +128,8 @@ def test_without_a_build_the_answer_is_honest(client):
         ({"filter": "{"}, 400, "filter is not JSON"),
         ({"filter": '{"column":"size","op":"=","value":1}'}, 400, "no column 'size'"),
         ({"filter": "[1]"}, 400, "filter"),
+        ({"filter": "0"}, 400, "filter: expected an object"),
+        ({"filter": "[]"}, 400, "filter: expected an object"),
         ({"filter": "[" * 9_000}, 400, "filter is not JSON"),
         ({"catalog": "nowhere"}, 404, "no catalog named 'nowhere'"),
         ({"itemId": "zzz"}, 400, "'zzz' is not a product"),

@@ -66,6 +66,29 @@ def test_recommend_for_somebody_unknown_fails_with_a_sentence():
         run("recommend", "nobody")
 
 
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("ann", "-n", "1000000000"), "-n is 1000000000, expected at most 1000"),
+        (("ann", "-n", "0"), "n is 0, expected at least 1"),
+        (("ann", "--item", "z", "--strategy", "similar"), "--item: catalog 'default' has no"),
+        (("ann", "--catalog", "nope"), "no catalog named 'nope'"),
+        (("\udcff",), "argument user: . is not UTF-8"),
+        (("ann", "--item", "\udcff"), "argument --item: . is not UTF-8"),
+    ],
+)
+def test_recommend_refuses_with_a_sentence(args, message):
+    make_shop(IDS)
+    make_profile(user_id="ann")
+    with pytest.raises(CommandError, match=message):
+        run("recommend", *args)
+
+
+def test_build_of_a_catalog_in_no_encoding_fails_with_a_sentence():
+    with pytest.raises(CommandError, match="is not UTF-8"):
+        run("build_recommendations", "\udcff")
+
+
 def test_task_builds_one_catalog():
     make_shop(IDS)
     store_history([("ann", "a", VIEW, 1), ("ann", "b", VIEW, 0.5)])

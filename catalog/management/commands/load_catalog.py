@@ -11,6 +11,7 @@ from catalog.errors import TooManyRemoved, UploadRefused
 from catalog.models import Upload
 from catalog.values import printable
 from engage.lib import clock
+from engage.lib.arguments import text
 from engage.lib.errors import EngageError
 
 LONGEST_LINE = 1_000  # on the terminal; a name may have line breaks and control characters
@@ -23,7 +24,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
-        parser.add_argument("--catalog", default="default", metavar="NAME")
+        parser.add_argument("--catalog", type=text, default="default", metavar="NAME")
         parser.add_argument("--dry-run", action="store_true", help="show the diff, change nothing")
         parser.add_argument(
             "--allow-removals",

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from engage.lib import clock, screen
+from engage.lib.arguments import text
 from engage.lib.errors import EngageError
 from recommendations import build
 from recommendations.models import Build
@@ -16,7 +17,9 @@ class Command(BaseCommand):
     help = "Learn a catalog's recommendations, measure them, and publish or refuse them."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("catalog", nargs="?", default="default", help="name of the catalog")
+        parser.add_argument(
+            "catalog", type=text, nargs="?", default="default", help="name of the catalog"
+        )
         parser.add_argument(
             "--force", action="store_true", help="publish even when it measures worse"
         )

@@ -6,23 +6,27 @@ from django.core.management.base import BaseCommand, CommandError
 
 from catalog import snapshot
 from engage.lib import clock
+from engage.lib.arguments import text
 from engage.lib.errors import EngageError
 from engage.profiles import activity, identity
 from recommendations import serve
 
 HEADINGS = ("", "id", "title", "price", "rung", "reason")
 WIDEST = 44
+MOST = 1_000
 
 
 class Command(BaseCommand):
     help = "Show what a person would be recommended now, and why."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("user", help="user id")
-        parser.add_argument("-n", type=int, default=10, help="how many (default 10)")
+        parser.add_argument("user", type=text, help="user id")
+        parser.add_argument("-n", type=int, default=10, help=f"how many, at most {MOST}")
         parser.add_argument("--strategy", default="personal", choices=serve.STRATEGIES)
-        parser.add_argument("--catalog", default="default")
-        parser.add_argument("--item", default="", help="for the strategies similar and next")
+        parser.add_argument("--catalog", type=text, default="default")
+        parser.add_argument(
+            "--item", type=text, default="", help="for the strategies similar and next"
+        )
 
     def handle(
         self,
@@ -34,11 +38,15 @@ class Command(BaseCommand):
         item: str,
         **options: Any,
     ) -> None:
+        if n > MOST:
+            raise CommandError(f"-n is {n}, expected at most {MOST}.")
         profile_id = identity.find_profile_id(user_id=user)
         if profile_id is None:
             raise CommandError(f"There is no profile with the user id {user!r}.")
         who = serve.Who(profile_id, activity.recent(profile_id, user_id=user))
         try:
+            if item and item not in snapshot.current(catalog).index:
+                raise CommandError(f"--item: catalog {catalog!r} has no product {item!r}.")
             found = serve.recommend(
                 [who], catalog=catalog, n=n, strategy=strategy, item=item, now=clock.now()
             )
@@ -61,16 +69,16 @@ class Command(BaseCommand):
             self.stdout.write(f"Only {len(found.picks)}: nothing else may be shown.")
 
 
-def cut(text: str) -> str:
+def cut(cell: str) -> str:
     """Short enough for a column, and without what would break the line."""
-    plain = "".join(letter if letter.isprintable() else " " for letter in text)
+    plain = "".join(letter if letter.isprintable() else " " for letter in cell)
     return plain if len(plain) <= WIDEST else plain[: WIDEST - 1] + "…"
 
 
-def width(text: str) -> int:
+def width(cell: str) -> int:
     """Columns on a terminal: wide letters take two."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in cell)
 
 
-def pad(text: str, size: int) -> str:
-    return text + " " * (size - width(text))
+def pad(cell: str, size: int) -> str:
+    return cell + " " * (size - width(cell))
