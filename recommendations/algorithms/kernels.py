@@ -190,6 +190,76 @@ def insert(items, scores, size, groups, item, score):  # type: ignore[no-untyped
 
 
 @compiled
+def add_up(neighbours, strength, recent, fading, sums):  # type: ignore[no-untyped-def]
+    """Add what each recent item says, the newest loudest, to the sums of its neighbours."""
+    factor = np.float32(1.0)
+    for k in range(recent.size):
+        row = neighbours[recent[k]]
+        values = strength[recent[k]]
+        for c in range(row.size):
+            j = row[c]
+            if j < 0:
+                break
+            sums[j] += factor * values[c]
+        factor *= fading
+
+
+@compiled
+def take_best(neighbours, recent, groups, sums, items, scores):  # type: ignore[no-untyped-def]
+    """Fill `items` and `scores` from the sums, which are zero afterwards; how many were found."""
+    n = items.size
+    size = 0
+    lowest = np.float32(0.0)
+    for k in range(recent.size):
+        row = neighbours[recent[k]]
+        for c in range(row.size):
+            j = row[c]
+            if j < 0:
+                break
+            score = sums[j]
+            if score > 0:
+                sums[j] = 0
+                if score >= lowest and groups[j] >= -1:
+                    if size == n and worse(score, j, scores[n - 1], items[n - 1]):
+                        continue
+                    size = insert(items, scores, size, groups, j, score)
+                    if size == n:
+                        lowest = scores[n - 1]
+    return size
+
+
+@compiled
+def find_loudest(neighbours, strength, recent, fading, sums, items, shares, because):  # type: ignore[no-untyped-def]
+    """Which of the recent items speaks loudest for each pick: the newest of equals.
+
+    Rows fall, so a row is left where it cannot speak louder for any pick. `sums` is zero before
+    and after; in between it says where each pick stands.
+    """
+    for r in range(items.size):
+        sums[items[r]] = -r - 1
+        shares[r] = 0
+    quietest = np.float32(0.0)
+    factor = np.float32(1.0)
+    for k in range(recent.size):
+        row = neighbours[recent[k]]
+        values = strength[recent[k]]
+        for c in range(row.size):
+            j = row[c]
+            share = factor * values[c]
+            if j < 0 or share <= quietest:
+                break
+            if sums[j] < 0:
+                r = int(-sums[j]) - 1
+                if share > shares[r]:
+                    because[r] = k
+                    shares[r] = share
+                    quietest = shares.min()
+        factor *= fading
+    for r in range(items.size):
+        sums[items[r]] = 0
+
+
+@compiled
 def rank_profiles(  # type: ignore[no-untyped-def]
     neighbours,
     strength,
@@ -201,72 +271,20 @@ def rank_profiles(  # type: ignore[no-untyped-def]
     sums,
 ):
     """Items, scores and loudest recent item of each profile; leaves `sums` at zero."""
-    width = neighbours.shape[1]
     profiles = bounds.shape[0]
     out_items = np.full((profiles, n), -1, np.int32)
     out_scores = np.zeros((profiles, n), np.float32)
     out_because = np.full((profiles, n), -1, np.int32)
     shares = np.empty(n, np.float32)
     for u in range(profiles):
-        begin = bounds[u, 0]
-        end = bounds[u, 1]
-        after = bounds[u, 2]
-        items = out_items[u]
-        scores = out_scores[u]
-        because = out_because[u]
-        for b in range(end, after):
-            sums[items_of[b]] = -np.inf
-        factor = np.float32(1.0)
-        for k in range(begin, end):
-            row = neighbours[items_of[k]]
-            values = strength[items_of[k]]
-            for c in range(width):
-                j = row[c]
-                if j < 0:
-                    break
-                sums[j] += factor * values[c]
-            factor *= fading
-        size = 0
-        lowest = np.float32(0.0)
-        for k in range(begin, end):
-            row = neighbours[items_of[k]]
-            for c in range(width):
-                j = row[c]
-                if j < 0:
-                    break
-                score = sums[j]
-                if score > 0:
-                    sums[j] = 0
-                    if score >= lowest and groups[j] >= -1:
-                        if size == n and worse(score, j, scores[n - 1], items[n - 1]):
-                            continue
-                        size = insert(items, scores, size, groups, j, score)
-                        if size == n:
-                            lowest = scores[n - 1]
-        for b in range(end, after):
-            sums[items_of[b]] = 0
-        # Which of the recent items speaks loudest for each pick: the newest of equals. Rows fall,
-        # so a row is left where it cannot speak louder for any pick.
-        for r in range(size):
-            sums[items[r]] = -r - 1
-            shares[r] = 0
-        quietest = np.float32(0.0)
-        factor = np.float32(1.0)
-        for k in range(begin, end):
-            row = neighbours[items_of[k]]
-            values = strength[items_of[k]]
-            for c in range(width):
-                j = row[c]
-                share = factor * values[c]
-                if j < 0 or share <= quietest:
-                    break
-                if sums[j] < 0:
-                    r = int(-sums[j]) - 1
-                    if share > shares[r]:
-                        because[r] = k - begin
-                        shares[r] = share
-                        quietest = shares[:size].min()
-            factor *= fading
-        for r in range(size):
-            sums[items[r]] = 0
+        recent = items_of[bounds[u, 0] : bounds[u, 1]]
+        blocked = items_of[bounds[u, 1] : bounds[u, 2]]
+        sums[blocked] = -np.inf
+        add_up(neighbours, strength, recent, fading, sums)
+        size = take_best(neighbours, recent, groups, sums, out_items[u], out_scores[u])
+        sums[blocked] = 0
+        found = out_items[u, :size]
+        find_loudest(
+            neighbours, strength, recent, fading, sums, found, shares[:size], out_because[u]
+        )
     return out_items, out_scores, out_because
