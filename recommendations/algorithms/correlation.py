@@ -40,6 +40,18 @@ def find_kernels() -> Any | None:
 class ItemCorrelation:
     """What the two readings share: the best neighbours of each item, best first.
 
+    Parameters
+    ----------
+    source, target : float
+        The powers of how often the item and its neighbour occur that a sum is divided by; a
+        smaller target lets well-known items rank higher.
+    shrink : float, in the unit of the occurrences
+        Added to each occurrence, so that one shared profile makes no perfect pair.
+    top : int, unit: neighbours per item
+    threads : int
+    use_numba : bool
+        False takes the numpy twin, which gives the same bits.
+
     Attributes
     ----------
     neighbours_ : ndarray of shape (n_items, top), dtype int32
@@ -51,12 +63,32 @@ class ItemCorrelation:
     neighbours_: NDArray[np.int32]
     scores_: NDArray[np.float32]
 
-    def __init__(self, *, top: int, threads: int, use_numba: bool) -> None:
+    def __init__(
+        self,
+        *,
+        source: float,
+        target: float,
+        shrink: float,
+        top: int,
+        threads: int,
+        use_numba: bool,
+    ) -> None:
         if top < 1 or threads < 1:
             raise ValueError("top and threads must be at least 1")
+        self.source = source
+        self.target = target
+        self.shrink = shrink
         self.top = top
         self.threads = threads
         self.use_numba = use_numba
+
+    def _tilt(self, occurrences: NDArray[Any]) -> tuple[Floats, Floats]:
+        """What columns and rows of raw sums are multiplied by to be scores; 0 for unseen items."""
+        seen = occurrences > 0
+        base = np.where(seen, occurrences + self.shrink, 1.0)
+        column = np.where(seen, base**-self.target, 0.0)
+        row = np.where(seen, base**-self.source, 0.0) / UNIT
+        return column, row
 
     def _fill(self, work: NDArray[np.int64], rows: Rows) -> None:
         """Compute all rows, cut into parts of equal work, one part per thread at a time."""
@@ -85,16 +117,10 @@ class SimilarItems(ItemCorrelation):
 
     Parameters
     ----------
-    source, target : float
-        The powers; a target below .5 lets well-known items rank higher.
     damping : float
         The inverse user frequency: who touches everything says little about anything.
-    shrink : float, unit: the square of a weight
-        Added to each occurrence, so that one shared profile makes no perfect pair.
-    top : int, unit: neighbours per item
-    threads : int
-    use_numba : bool, default True
-        False takes the numpy twin, which gives the same bits.
+    source, target, shrink, top, threads, use_numba
+        As in `ItemCorrelation`; occurrences are squares of weights.
     """
 
     def __init__(
@@ -108,11 +134,15 @@ class SimilarItems(ItemCorrelation):
         threads: int = 1,
         use_numba: bool = True,
     ) -> None:
-        super().__init__(top=top, threads=threads, use_numba=use_numba)
-        self.source = source
-        self.target = target
+        super().__init__(
+            source=source,
+            target=target,
+            shrink=shrink,
+            top=top,
+            threads=threads,
+            use_numba=use_numba,
+        )
         self.damping = damping
-        self.shrink = shrink
 
     def fit(self, interactions: csr_matrix) -> Self:
         """Learn from a matrix.
@@ -134,7 +164,7 @@ class SimilarItems(ItemCorrelation):
         scale = np.rint(UNIT * np.maximum(degree, 1) ** -self.damping).astype(np.int64)
         scale = np.maximum(scale, 1)
         occurrences = np.asarray(interactions.multiply(interactions).sum(axis=0)).ravel()
-        column, row = tilt(occurrences, source=self.source, target=self.target, shrink=self.shrink)
+        column, row = self._tilt(occurrences)
         work = spread(by_item, degree)
         kernels = find_kernels() if self.use_numba else None
         if kernels is None:
@@ -170,7 +200,7 @@ class NextItems(ItemCorrelation):
     decay : float
     backward : float
     source, target, shrink, top, threads, use_numba
-        As in `SimilarItems`.
+        As in `ItemCorrelation`; occurrences are steps.
     """
 
     def __init__(
@@ -186,22 +216,26 @@ class NextItems(ItemCorrelation):
         threads: int = 1,
         use_numba: bool = True,
     ) -> None:
-        super().__init__(top=top, threads=threads, use_numba=use_numba)
+        super().__init__(
+            source=source,
+            target=target,
+            shrink=shrink,
+            top=top,
+            threads=threads,
+            use_numba=use_numba,
+        )
         if window < 1:
             raise ValueError("window must be at least 1 step")
         self.window = window
         self.decay = decay
         self.backward = backward
-        self.source = source
-        self.target = target
-        self.shrink = shrink
 
     def fit(self, steps: Log) -> Self:
         """Learn from sequences, in the order of the log; weights are not used."""
         fading = self.decay ** np.arange(self.window)
         ahead, behind = whole(UNIT * fading), whole(UNIT * self.backward * fading)
         occurrences = np.bincount(steps.item, minlength=steps.n_items)
-        column, row = tilt(occurrences, source=self.source, target=self.target, shrink=self.shrink)
+        column, row = self._tilt(occurrences)
         start = np.append(0, np.cumsum(occurrences)).astype(np.int64)
         positions = np.argsort(steps.item, kind="stable")
         kernels = find_kernels() if self.use_numba else None
@@ -218,17 +252,6 @@ def whole(shares: NDArray[Any]) -> NDArray[np.int64]:
     rounded: NDArray[np.int64] = np.rint(shares).astype(np.int64)
     zeros = np.flatnonzero(rounded <= 0)
     return rounded[: zeros[0] if zeros.size else None]
-
-
-def tilt(
-    occurrences: NDArray[Any], *, source: float, target: float, shrink: float
-) -> tuple[Floats, Floats]:
-    """The factors of columns and of rows that turn raw sums into scores; 0 for unseen items."""
-    seen = occurrences > 0
-    base = np.where(seen, occurrences + shrink, 1.0)
-    column = np.where(seen, base**-target, 0.0)
-    row = np.where(seen, base**-source, 0.0) / UNIT
-    return column, row
 
 
 def spread(by_item: Any, degree: NDArray[Any]) -> NDArray[np.int64]:
