@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from catalog.arrays import ArrayColumn, Change, Mask, compared, is_in
 
 FEW: Final = 20  # texts that are sought one by one
+SPARE: Final = 1_000  # words that may lie unused
 
 
 class CodedColumn(ArrayColumn):
@@ -44,7 +45,7 @@ class CodedColumn(ArrayColumn):
         codes = dict(self.code_of)
         moved = self.moved(change)
         moved[change.rows] = [codes.setdefault(v, len(codes)) if v else -1 for v in values]
-        return CodedColumn(moved, list(codes))
+        return CodedColumn(*without_unused(moved, list(codes)))
 
     @classmethod
     def of_ids(cls, ids: Sequence[str], index: Mapping[str, int]) -> "CodedColumn":
@@ -108,9 +109,9 @@ class ListColumn:
             for words in values
         ]
         pieces, lengths = spliced(self.values, self.offsets, change, own)
-        return ListColumn(
-            np.concatenate([np.zeros(0, np.int32), *pieces]), offsets_of(lengths), list(codes)
-        )
+        cells = np.concatenate([np.zeros(0, np.int32), *pieces])
+        cells, vocabulary = without_unused(cells, list(codes))
+        return ListColumn(cells, offsets_of(lengths), vocabulary)
 
     def matches(self, op: str, wanted: Any) -> Mask:
         if op != "contains":
@@ -205,6 +206,21 @@ def occurrences(values: NDArray[Any], sought: bytes, *, block: int = 1 << 22) ->
             after = chunk.find(b"\0", at + 1)  # the next row; one hit says enough of this one
             at = chunk.find(sought, after) if after >= 0 else -1
     return found
+
+
+def without_unused(
+    cells: NDArray[np.int32], vocabulary: list[str]
+) -> tuple[NDArray[np.int32], list[str]]:
+    """Codes and their words, without words that no row has any more once they are the most.
+
+    A column that is patched for months would keep every value it ever had.
+    """
+    if len(vocabulary) <= 2 * len(cells) + SPARE:
+        return cells, vocabulary
+    used = np.unique(cells[cells >= 0])
+    code = np.full(len(vocabulary) + 1, -1, np.int32)  # the last one answers for -1
+    code[used] = np.arange(used.size)
+    return code[cells], [vocabulary[old] for old in used.tolist()]
 
 
 def packed(value: object) -> bytes:

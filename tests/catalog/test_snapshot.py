@@ -12,6 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from catalog import builders, snapshot
+from catalog.arrays import Change
 from catalog.errors import UnknownCatalog
 from catalog.models import Catalog, Product
 from catalog.texts import PackedColumn
@@ -247,6 +248,19 @@ def test_random_changes_merge_to_what_a_fresh_load_reads(monkeypatch):
         assert merged.ids == expected.ids
         assert merged.index == expected.index
         assert rows_of(merged) == rows_of(expected)
+
+
+@pytest.mark.parametrize(("kind", "wrap"), [("coded", str), ("list", lambda word: [word, "all"])])
+def test_words_that_no_row_has_any_more_are_forgotten(kind, wrap):
+    built = builders.builder(kind)
+    built.extend([wrap("first"), None, wrap("last")])
+    column = built.finish()
+    for number in range(3_000):
+        column = column.changed(Change(None, np.array([2])), [wrap(f"word {number}")])
+    assert len(column.vocabulary) < 1_100
+    assert [column.value(row) for row in range(3)] == [wrap("first"), None, wrap("word 2999")]
+    wanted = "word 2999"
+    assert column.matches("contains", wanted).tolist() == [False, False, True]
 
 
 def test_threads_get_a_snapshot_while_one_of_them_refreshes(monkeypatch):
