@@ -3,10 +3,10 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from recommendations import tasks
+from recommendations import serve, tasks
 from recommendations.models import Build
-from tests.factories import make_catalog, make_profile
-from tests.recommendations.shops import VIEW, log_of, make_shop, publish, store_history
+from tests.factories import make_catalog, make_product, make_profile
+from tests.recommendations.shops import VIEW, change, log_of, make_shop, publish, store_history
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_keys")]
 IDS = ["a", "b", "c"]
@@ -52,6 +52,23 @@ def test_recommend_prints_titles_and_reasons():
     assert lines[0].split() == ["id", "title", "price", "rung", "reason"]
     assert " ".join(lines[1].split()) == "1 b B 11.00 EUR personal because you viewed A"
     assert len(lines) == 3
+
+
+def test_recommend_names_what_it_picked_though_rows_move_meanwhile(monkeypatch):
+    shop = make_shop(IDS)
+    publish(log_of([["a", "b"]] * 2 + [["c"]], IDS), IDS)
+    store_history([("ann", "a", VIEW, 0.1)])
+    pick = serve.recommend
+
+    def pick_and_change(*args, **options):
+        found = pick(*args, **options)
+        make_product(catalog=shop, item_id="0", version=shop.version + 1)
+        change(shop, "0", name="New")
+        return found
+
+    monkeypatch.setattr(serve, "recommend", pick_and_change)
+    line = run("recommend", "ann", "-n", "1").splitlines()[1]
+    assert " ".join(line.split()) == "1 b B 11.00 EUR personal because you viewed A"
 
 
 def test_recommend_says_when_there_is_nothing_more():

@@ -10,6 +10,7 @@ from engage.lib.arguments import text
 from engage.lib.errors import EngageError
 from engage.profiles import activity, identity
 from recommendations import serve
+from recommendations.api import list_items
 
 HEADINGS = ("", "id", "title", "price", "rung", "reason")
 WIDEST = 44
@@ -56,11 +57,10 @@ class Command(BaseCommand):
 
     def show(self, found: serve.Filled, products: snapshot.Snapshot) -> None:
         rows = [HEADINGS]
-        for pick in found.picks:
-            card = products.card(pick.row)
+        for card in list_items(found.picks, products):
             price = f"{card['price']} {card['currency']}".strip() if card["price"] else ""
-            name = card["name"] or ""
-            rows.append((str(pick.rank), pick.item, name, price, pick.rung, pick.reason))
+            known = (card[column] for column in ("id", "name"))
+            rows.append((str(card["rank"]), *known, price, card["rung"], card["reason"]))
         widths = [max(width(cut(row[k])) for row in rows) for k in range(len(HEADINGS))]
         for row in rows:
             cells = (pad(cut(cell), size) for cell, size in zip(row, widths, strict=True))
