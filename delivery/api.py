@@ -5,6 +5,7 @@ from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.utils.encoding import iri_to_uri
 from django.views.decorators.csrf import csrf_exempt
 
 from delivery import tracking
@@ -53,7 +54,8 @@ def click(request: HttpRequest, token: str) -> HttpResponse:
     target = tracking.click(token, machine=machine, now=clock.now())
     if target is None:
         return _unknown()
-    return HttpResponse(status=302, headers={**HEADERS, "Location": target})
+    # A header holds ASCII: browsers read other letters of an address in percents.
+    return HttpResponse(status=302, headers={**HEADERS, "Location": iri_to_uri(target)})
 
 
 @only("GET", "HEAD")

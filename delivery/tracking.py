@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from delivery import interactions, links, suppression
 from delivery.interactions import Deed, Kind
@@ -35,7 +35,7 @@ def click(token: str, *, machine: bool, now: datetime) -> str | None:
         return None
     try:
         _keep_click(clicked, target, machine=machine, now=now)
-    except (EngageError, OSError):
+    except (EngageError, DatabaseError, OSError):
         logger.exception("click not kept", extra={"message_id": str(clicked.message_id)})
     return target
 

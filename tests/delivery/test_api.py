@@ -1,4 +1,5 @@
 import pytest
+from django.db import OperationalError
 from django.test import Client
 
 from delivery import links, marking, suppression
@@ -219,3 +220,26 @@ def test_a_topic_is_shown_as_text(browser, person):
     page = browser.get(path(links.unsubscribe_url(message))).content.decode()
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("target", "location"),
+    [
+        ("https://shop.example/über", "https://shop.example/%C3%BCber"),
+        ("https://shop.example/商品?q=é", "https://shop.example/%E5%95%86%E5%93%81?q=%C3%A9"),
+        ("https://shop.example/a%20b?x=1&y=[2]", "https://shop.example/a%20b?x=1&y=[2]"),
+    ],
+)
+def test_a_click_leads_to_addresses_with_any_letters(browser, message, target, location):
+    answer = browser.get(path(links.link_token(message, target)), **PERSON)
+    assert (answer.status_code, answer["Location"]) == (302, location)
+
+
+def test_a_click_leads_on_when_it_cannot_be_kept(browser, message, monkeypatch):
+    def deadlock(*args, **kwargs):
+        raise OperationalError("deadlock detected")
+
+    monkeypatch.setattr("engage.profiles.store.store_once", deadlock)
+    answer = browser.get(click_path(message), **PERSON)
+    assert (answer.status_code, answer["Location"]) == (302, "https://shop.example/p2")
+    assert Event.objects.count() == 0
