@@ -94,7 +94,7 @@ def unsubscribe(token: str, *, now: datetime) -> Left | None:
         way_out.profile_id,
         channel=way_out.channel,
         topic=way_out.topic,
-        stated_ms=to_millis(now),
+        stated_ms=_after_opt_in(way_out, now=now),
         message_id=str(way_out.message_id),
         source=UNSUBSCRIBE_LINK,
     )
@@ -104,6 +104,20 @@ def unsubscribe(token: str, *, now: datetime) -> Left | None:
     if message is not None:
         interactions.add([Deed(interactions.about(message), Kind.UNSUBSCRIBE, now)])
     return Left(way_out.channel, way_out.topic)
+
+
+def _after_opt_in(way_out: WayOut, *, now: datetime) -> int:
+    """When the withdrawal counts: now, but no earlier than the opt-in it takes back.
+
+    A client whose clock runs ahead states an opt-in of the future; a tie is an opt-out.
+    """
+    profile_id = identity.follow_redirect(way_out.profile_id)
+    known = consents.list_consents([profile_id]).get(profile_id, [])
+    place = (way_out.channel, way_out.topic)
+    stated: list[int] = [
+        one["stated_ms"] for one in known if (one["channel"], one["topic"]) == place
+    ]
+    return max([to_millis(now), *stated])
 
 
 def _suppress_email(profile_id: int) -> None:

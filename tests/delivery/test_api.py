@@ -1,9 +1,13 @@
+from datetime import timedelta
+
 import pytest
 from django.db import OperationalError
 from django.test import Client
 
 from delivery import links, marking, suppression
 from delivery.models import Interaction, Message, Suppression
+from delivery.policy import Drop
+from engage.lib import clock
 from engage.profiles.activity import get_touches
 from engage.profiles.models import Consent, Event, Profile
 from tests.delivery.sending import claim, make_draft, mark
@@ -243,3 +247,19 @@ def test_a_click_leads_on_when_it_cannot_be_kept(browser, message, monkeypatch):
     answer = browser.get(click_path(message), **PERSON)
     assert (answer.status_code, answer["Location"]) == (302, "https://shop.example/p2")
     assert Event.objects.count() == 0
+
+
+@pytest.mark.parametrize("topic", ["", "news"])
+def test_who_leaves_has_left_also_after_an_opt_in_of_a_clock_ahead(browser, person, topic):
+    ahead = clock.to_millis(clock.now() + timedelta(hours=20))
+    Consent.objects.filter(profile=person).update(stated_ms=ahead)
+    Consent.objects.create(
+        profile=person, channel="email", topic="news", status="opted_in", stated_ms=ahead
+    )
+    message = make_message(profile=person, state="accepted", topic=topic)
+    assert browser.post(path(links.unsubscribe_url(message))).status_code == 200
+    [consent] = Consent.objects.filter(topic=topic)
+    assert (consent.status, consent.stated_ms) == ("opted_out", ahead)
+    make_message(profile=person, topic=topic)
+    [decision] = mark(claim())
+    assert decision == Drop("no_consent")
