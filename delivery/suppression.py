@@ -1,6 +1,7 @@
 """Addresses that must not be written to, kept as digests."""
 
 import unicodedata
+from contextlib import suppress as ignoring
 from typing import Final
 from uuid import UUID
 
@@ -23,7 +24,12 @@ RETURNING xmax = 0
 def normalise(address: str, *, channel: str) -> str:
     """The form in which two spellings of one address are equal."""
     plain = unicodedata.normalize("NFC", address).strip()
-    return plain.lower() if channel == "email" else plain
+    if channel != "email":
+        return plain
+    local, at, domain = plain.lower().rpartition("@")
+    with ignoring(UnicodeError):  # what is no domain stays as it is
+        domain = domain.encode("idna").decode()  # as it goes on the wire
+    return f"{local}{at}{domain}"
 
 
 def digest(address: str, *, channel: str) -> UUID:

@@ -30,3 +30,18 @@ def test_lifting_takes_the_address_off():
     suppression.suppress("ann@shop.example", channel="email", reason="manual")
     assert suppression.lift("ANN@shop.example", channel="email") is True
     assert suppression.lift("ANN@shop.example", channel="email") is False
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("ann@MÜLLER.example", "ann@xn--mller-kva.example"),
+        ("u\u0308ber@shop.example", "über@shop.example"),
+        ("no address", "No Address"),
+        ("ann@..", "ANN@.."),
+    ],
+)
+def test_two_spellings_of_an_address_are_one(one, other):
+    suppression.suppress(one, channel="email", reason="manual")
+    assert suppression.is_suppressed(other, channel="email")
+    assert not suppression.is_suppressed("eve@shop.example", channel="email")
