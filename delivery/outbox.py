@@ -1,8 +1,9 @@
 """The send ledger before the call: plan, claim, release, cancel, reap, and its sums.
 
     planned ──claim──▶ leased ──mark──▶ attempting ──record──▶ accepted | failed
-       ▲                  │                 │ └──record──▶ planned (the provider said: later)
-       └─release, reap ───┘                 └──reap──▶ unknown ──late record──▶ accepted | failed
+     │ ▲                  │                 │ └──record──▶ planned (the provider said: later)
+     │ └─release, reap ───┘                 └──reap──▶ unknown ──late record──▶ accepted | failed
+     └─reap──▶ expired
 
 `marking.py` has the mark and the record. Every move is one statement that names the state it
 leaves and, past the claim, the token of the lease. A lease is measured by the database's clock, so
@@ -153,21 +154,24 @@ OF_NO_RUN: Final = "run_id IS NULL"
 def claim(*, channel: str, limit: int, now: datetime, run_id: int | None = None) -> list[Message]:
     """Lease due messages to the caller, all under one new token; the expired are closed instead.
 
-    Two claimers never get the same row. Nothing is claimed while the channel pauses.
+    Two claimers never get the same row. Nothing is claimed while the channel pauses. An empty
+    claim does not mean that nothing is due: what it closes has a bound, too.
     """
     if ChannelPause.objects.filter(channel=channel, until__gt=now).exists():
         return []
     token = uuid4()
     claimed: list[Message] = []
+    touched = 0  # rows leased or closed in this transaction
     for due_run, _ in list_due_runs(channel, now=now):
         if run_id is not None and due_run != run_id:
             continue
-        while len(claimed) < limit:
+        while len(claimed) < limit and touched < limit + SWEEP:
             rows = _claim_run(
                 due_run, channel=channel, limit=limit - len(claimed), token=token, now=now
             )
             if not rows:
                 break
+            touched += len(rows)
             claimed += (row for row in rows if row.state == State.LEASED)
     return claimed
 
@@ -272,6 +276,7 @@ class Reaped:
     returned: int  # leased, never called: planned again
     unknown: int  # called, and the answer never came
     cancelled: int
+    expired: int = 0  # nobody could claim them in time: the run paused, or the channel did
 
 
 RETURN: Final = """
@@ -296,13 +301,28 @@ RETURNING m.profile_id, m.id, m.attempt, m.lease_token
 """
 
 
+EXPIRE: Final = """
+WITH late AS (
+  SELECT profile_id, id FROM delivery_message
+  WHERE state = 'planned' AND expires_at <= %(now)s
+  LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
+UPDATE delivery_message m SET state = 'expired', reason = 'expired', finished_at = %(now)s
+FROM late WHERE m.profile_id = late.profile_id AND m.id = late.id
+"""
+
+
 def reap(now: datetime) -> Reaped:
-    """Take back what dead workers held. Safe to run twice, and by several at once."""
+    """Take back what dead workers held, and close what nobody can send in time any more.
+
+    Safe to run twice, and by several at once.
+    """
     returned = sum(_sweep(RETURN, {}))
     unknown = sum(_give_up(now))
     held = RunHold.objects.filter(state=RunHold.State.CANCELLED).values_list("run_id", flat=True)
     cancelled = sum(sum(_sweep(CANCEL, {"run_id": run_id, "now": now})) for run_id in held)
-    return Reaped(returned, unknown, cancelled)
+    expired = sum(_sweep(EXPIRE, {"now": now}))
+    return Reaped(returned, unknown, cancelled, expired)
 
 
 def _sweep(statement: str, parameters: dict[str, Any]) -> Iterator[int]:

@@ -68,6 +68,9 @@ class Message(models.Model):
             # claiming what is due, run by run: a paused run costs the others nothing
             models.Index(fields=["channel", "run_id", "not_before"], name="message_due",
                          condition=models.Q(state="planned")),
+            # closing what expired before anybody claimed it
+            models.Index(fields=["expires_at"], name="message_expiring",
+                         condition=models.Q(state="planned")),
             # reaping expired leases
             models.Index(fields=["lease_until"], name="message_leased",
                          condition=models.Q(state__in=["leased", "attempting"])),

@@ -93,6 +93,17 @@ def test_claim_closes_the_expired_and_goes_on_to_the_living():
     assert {state_of(m) for m in dead} == {("expired", "expired")}
 
 
+def test_claim_closes_no_more_of_the_expired_than_a_transaction_should(monkeypatch):
+    monkeypatch.setattr(outbox, "SWEEP", 2)
+    for _ in range(6):
+        planned(expires_at=NOON, not_before=NOON - timedelta(hours=1))
+    alive = planned()
+    assert claim(limit=1) == []
+    assert Message.objects.filter(state="expired").count() == 3
+    assert claim(limit=1) == []
+    assert [m.id for m in claim(limit=1)] == [alive.id]
+
+
 def test_a_held_run_is_not_claimed_until_it_is_freed():
     message = planned(run_id=4)
     outbox.hold_run(4, state=RunHold.State.PAUSED)
@@ -219,6 +230,18 @@ def test_reaper_counts_a_call_without_an_answer_as_unknown():
     assert outbox.reap(NOON) == outbox.Reaped(returned=0, unknown=1, cancelled=0)
     assert state_of(message) == ("unknown", "no_answer")
     assert SendAttempt.objects.get().outcome == "unknown"
+
+
+def test_reaper_closes_what_expired_while_nobody_could_claim_it():
+    dead = [planned(expires_at=NOON), planned(expires_at=NOON, channel="push", run_id=None)]
+    cancelled = planned(expires_at=NOON, run_id=5)
+    alive = planned(expires_at=NOON + timedelta(seconds=1))
+    outbox.hold_run(1, state=RunHold.State.PAUSED)
+    outbox.hold_run(5, state=RunHold.State.CANCELLED)
+    assert outbox.reap(NOON) == outbox.Reaped(0, 0, cancelled=1, expired=2)
+    assert [state_of(m) for m in (*dead, cancelled, alive)] == [
+        ("expired", "expired"), ("expired", "expired"), ("cancelled", "cancelled"), ("planned", ""),
+    ]  # fmt: skip
 
 
 def test_a_late_answer_of_the_same_call_resolves_the_unknown():

@@ -180,6 +180,8 @@ class Outbox(RuleBasedStateMachine):
                 self._move(i, "unknown")
             if self.model[i] == "planned" and self.rows[i].run_id != self.run:
                 self._move(i, "cancelled")  # given back into a run that was cancelled meanwhile
+            elif self.model[i] == "planned" and self.rows[i].expires_at <= self.now:
+                self._move(i, "expired")
 
     def release(self, data) -> None:
         worker = data.draw(st.sampled_from(self._with("held")))
