@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 # Everything about the person is looked up by the composer, in the order of the messages.
 Composer = Callable[[Sequence[Message]], Sequence[Draft | Drop]]
 LEASE_MARGIN_SECONDS = 5.0  # between the end of the longest call and the end of the lease
+LONGEST_CHUNK_SECONDS = 240.0  # a task is interrupted at 270: in a call, its answers were lost
 COMPOSE_FAILED = "compose_failed"
 
 
@@ -169,10 +170,10 @@ class Chunk:
         return self._may_go_on(outcomes)
 
     def _mark(self, batch: list[tuple[Message, Draft]]) -> marking.Marked | None:
-        """None when too little of the lease is left for a call."""
+        """None when too little of the lease, or of the time of the task, is left for a call."""
         call_seconds = settings.PROVIDER_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS
         spent = (self.clock.now() - self.clock.start).total_seconds()
-        if spent + call_seconds >= settings.SEND_LEASE_SECONDS:
+        if spent + call_seconds >= min(settings.SEND_LEASE_SECONDS, LONGEST_CHUNK_SECONDS):
             self.report.problem = self.report.problem or "the lease is nearly over"
             return None
         messages, drafts = [m for m, _ in batch], [d for _, d in batch]

@@ -75,7 +75,9 @@ KEEP_BUILDS = env.integer("ENGAGE_KEEP_BUILDS", 5, minimum=2)  # artifacts kept 
 # --- delivery -------------------------------------------------------------------------------
 SEND_BATCH = env.integer("ENGAGE_SEND_BATCH", 1_000, minimum=1, maximum=10_000)  # messages a task
 SEND_LEASE_SECONDS = env.integer("ENGAGE_SEND_LEASE_SECONDS", 60, minimum=30)  # then reaped
-PROVIDER_TIMEOUT_SECONDS = env.integer("ENGAGE_PROVIDER_TIMEOUT_SECONDS", 15, minimum=1)
+PROVIDER_TIMEOUT_SECONDS = env.integer(
+    "ENGAGE_PROVIDER_TIMEOUT_SECONDS", 15, minimum=1, maximum=100
+)
 SMTP_URL = env.text(
     "ENGAGE_SMTP_URL"
 )  # smtp://user:password@host:587?starttls=1; empty: no e-mail

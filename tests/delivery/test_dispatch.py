@@ -220,6 +220,14 @@ def test_the_next_batch_needs_enough_of_the_lease(channel, settings):
     assert states() == {"planned": 1}
 
 
+def test_a_chunk_ends_before_its_task_however_long_the_lease(channel, settings, monkeypatch):
+    settings.SEND_LEASE_SECONDS = 3_600
+    monkeypatch.setattr(dispatching, "LONGEST_CHUNK_SECONDS", 1.0)
+    report = send(compose_for(people("ann")))
+    assert (channel.calls, report.problem) == ([], "the lease is nearly over")
+    assert states() == {"planned": 1}
+
+
 def test_only_the_run_that_was_asked_for_is_sent(channel):
     addresses = people("ann") | people("bob", run_id=5)
     send(compose_for(addresses), run_id=5)
