@@ -16,10 +16,10 @@ from campaigns.errors import InvalidRule, Problem
 from campaigns.models import Campaign, Segment, Slot, Template
 from campaigns.segments import rules
 from campaigns.slots import RUNGS
+from delivery.channels.mime import find_sender_address
 from engage.lib.forms import CodeArea, EventDaysField, HoursField, JsonField, WordsField
 from engage.profiles.directory import find_people
 
-SENDER = re.compile(r"[^<>@]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+")
 PLACE = re.compile(r"(?P<field>[a-z_]+)(?:, (?P<rest>.+))?")
 
 
@@ -201,9 +201,7 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
         sender: str = self.cleaned_data["sender"].strip()
         if any(ord(letter) < 32 for letter in sender):
             raise ValidationError("One line only.")
-        if sender and not re.fullmatch(
-            r"[^<>@]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+", sender
-        ):
+        if sender and find_sender_address(sender) is None:
             raise ValidationError("Write an address, such as Shop <news@shop.example>.")
         return sender
 

@@ -10,6 +10,7 @@ from campaigns.errors import IllegalMove, InvalidRule, NotReady, Problem
 from campaigns.models import Campaign, Run, Variant
 from campaigns.segments import rules
 from catalog.models import Catalog
+from delivery.channels.mime import find_sender_address
 
 State = Campaign.State
 
@@ -97,8 +98,9 @@ def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
         yield Problem("schedule", "in-app campaigns, and only they, show when the app opens")
     yield from schedule.check(campaign)
     yield from _check_moment(campaign, now)
-    if campaign.channel == "email" and "@" not in campaign.sender:
-        yield Problem("sender", "is missing; such as Shop <news@shop.example>")
+    if campaign.channel == "email" and find_sender_address(campaign.sender) is None:
+        said = "is not an address" if campaign.sender.strip() else "is missing"
+        yield Problem("sender", f"{said}; such as Shop <news@shop.example>")
     if campaign.segment is not None:
         try:
             rules.parse(campaign.segment.rule)

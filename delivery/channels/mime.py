@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from email.header import Header
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime, unquote
 from typing import Final
 from urllib.parse import quote
 
@@ -69,11 +69,20 @@ def find_address(text: str) -> str | None:
 
 
 def find_sender_address(sender: str) -> str | None:
-    return find_address(parseaddr(_line(sender))[1])
+    return find_address(_split_sender(sender)[1])
+
+
+def _split_sender(sender: str) -> tuple[str, str]:
+    """Name and address of "Name <address>", where the name may have commas and brackets."""
+    line = _line(sender)
+    name, bracket, address = line.rpartition("<")
+    if not bracket or not address.endswith(">"):
+        return "", line
+    return unquote(name.strip()), address[:-1]
 
 
 def _mailbox(sender: str) -> str:
-    name, _ = parseaddr(_line(sender))
+    name, _ = _split_sender(sender)
     address = find_sender_address(sender)
     if address is None:
         raise ValueError("the sender is not an address")

@@ -216,6 +216,8 @@ def test_campaign_is_saved_as_a_draft(marketer: Client) -> None:
     ("change", "sentence"),
     [
         ({"sender": "nobody"}, "Write an address"),
+        ({"sender": "Müller <müller@shop.example>"}, "Write an address"),
+        ({"sender": "Shop <a..b@shop.example>"}, "Write an address"),
         ({"sender": "A\r\nBcc: x <a@b.example>"}, "One line only."),
         ({"schedule": "at"}, "Is missing."),
         ({"schedule": "recurring", "starts_at_0": "2026-12-01", "starts_at_1": "09:00",

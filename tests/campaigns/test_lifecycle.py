@@ -147,3 +147,10 @@ def test_a_recurring_campaign_knows_its_next_time(now):
     )  # fmt: skip
     lifecycle.launch(campaign, now=now)
     assert campaign.next_due == datetime(2026, 11, 3, 9, 0, tzinfo=UTC)
+
+
+def test_a_sender_that_no_server_takes_is_no_sender(now):
+    campaign = make_campaign(sender="Müller <müller@shop.example>")
+    assert problems_of(campaign, now) == [
+        "sender: is not an address; such as Shop <news@shop.example>"
+    ]
