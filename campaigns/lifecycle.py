@@ -70,8 +70,7 @@ def cancel(campaign: Campaign, *, now: datetime) -> None:
     row = _locked(campaign)
     _require(row, State.DRAFT, State.ACTIVE, State.PAUSED, to="cancelled")
     _move(row, State.CANCELLED)
-    for run in runs.lock_open(row):
-        runs.cancel(run, now=now)
+    runs.cancel_all(row, now=now)
     _refresh(campaign)
 
 

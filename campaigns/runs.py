@@ -57,9 +57,12 @@ def _start_next(campaign: Campaign, *, now: datetime) -> Run | None:
 @transaction.atomic
 def start_missed(run: Run, *, now: datetime) -> None:
     """A human decided: send it although it is late. Its messages live from now on."""
+    campaign = Campaign.objects.select_for_update(of=("self",)).get(pk=run.campaign_id)
     row = Run.objects.select_for_update(of=("self",)).get(pk=run.pk)
     if row.state != State.MISSED:
         raise IllegalMove(f"the run of {row} is {row.state}, not missed")
+    if campaign.state != Campaign.State.ACTIVE:
+        raise IllegalMove(f"“{campaign}” is {campaign.state}; its runs cannot be started")
     row.state = State.PLANNING
     row.save(update_fields=["state"])
     run.refresh_from_db()
@@ -110,30 +113,28 @@ def _finish_campaigns(now: datetime) -> None:
 
 
 def lock_open(campaign: Campaign) -> Iterable[Run]:
-    """The campaign's runs that are not over, locked against their planners."""
+    """The campaign's runs that plan or send, locked against their planners."""
     return list(campaign.runs.select_for_update(of=("self",)).filter(state__in=OPEN))
 
 
+def cancel_all(campaign: Campaign, *, now: datetime) -> None:
+    """Those that were missed, too: nothing is left to start."""
+    unfinished = campaign.runs.filter(state__in=[*OPEN, State.MISSED])
+    for run in unfinished.select_for_update(of=("self",)):
+        outbox.cancel_run(run.pk, now)
+        run.finished_at = now
+        run.save(update_fields=["finished_at"])
+        _move(run, State.CANCELLED)
+
+
 def pause(run: Run) -> None:
-    _hold(run, "paused")
+    outbox.hold_run(run.pk, state=RunHold.State.PAUSED)
     _move(run, State.PAUSED)
 
 
 def resume(run: Run) -> None:
-    RunHold.objects.filter(run_id=run.pk).delete()
+    outbox.free_run(run.pk)
     _move(run, State.PLANNING if run.planned_at is None else State.SENDING)
-
-
-def cancel(run: Run, *, now: datetime) -> None:
-    _hold(run, "cancelled")
-    outbox.cancel_run(run.pk, now)
-    run.finished_at = now
-    run.save(update_fields=["finished_at"])
-    _move(run, State.CANCELLED)
-
-
-def _hold(run: Run, state: str) -> None:
-    RunHold.objects.update_or_create(run_id=run.pk, defaults={"state": state})
 
 
 def _move(run: Run, state: Run.State) -> None:

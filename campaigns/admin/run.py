@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from campaigns import runs
 from campaigns.admin import run_page
-from campaigns.models import Run
+from campaigns.models import Campaign, Run
 from engage.lib import clock, screen
 from engage.lib.admin import Page, Question, button, display
 
@@ -87,7 +87,10 @@ class RunAdmin(Page):
         return self.show_row(request, run, "admin/campaigns/run.html", context)
 
     def legal_buttons(self, row: Run) -> tuple[str, ...]:
-        return (*LEGAL.get(State(row.state), ()), "download")
+        legal = LEGAL.get(State(row.state), ())
+        if row.state == State.MISSED and row.campaign.state != Campaign.State.ACTIVE:
+            legal = ()
+        return (*legal, "download")
 
     @button("Send it now…", icon="send", tone="primary")
     def start(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -331,7 +331,7 @@ def test_unknown_campaign_is_not_found(marketer: Client) -> None:
 
 
 def test_missed_run_waits_for_a_button(marketer: Client) -> None:
-    run = make_run(state="missed")
+    run = make_run(campaign=make_campaign(state="active"), state="missed")
     assert "Send it although it is late" in text_of(marketer.get(url_of("run_change", run.pk)))
     marketer.post(url_of("run_start", run.pk))
     run.refresh_from_db()

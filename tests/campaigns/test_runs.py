@@ -93,3 +93,27 @@ def test_an_in_app_campaign_ends_at_its_end(now):
     live.refresh_from_db()
     over.refresh_from_db()
     assert (live.state, over.state) == ("active", "finished")
+
+
+def test_a_missed_run_ends_with_its_campaign(now):
+    campaign = daily(now)
+    runs.start_due(NINE + timedelta(hours=2))
+    lifecycle.cancel(campaign, now=now)
+    run = Run.objects.get()
+    assert (run.state, run.finished_at) == ("cancelled", now)
+    with pytest.raises(IllegalMove):
+        runs.start_missed(run, now=now)
+    assert Run.objects.get().state == "cancelled"
+
+
+def test_a_missed_run_is_not_started_while_its_campaign_pauses(now):
+    campaign = daily(now)
+    runs.start_due(NINE + timedelta(hours=2))
+    lifecycle.pause(campaign, now=now)
+    run = Run.objects.get()
+    with pytest.raises(IllegalMove):
+        runs.start_missed(run, now=now)
+    assert Run.objects.get().state == "missed"
+    lifecycle.resume(campaign, now=now)
+    runs.start_missed(run, now=now)
+    assert run.state == "planning"
