@@ -14,7 +14,7 @@ import unfold.views
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin, SimpleListFilter
 from django.contrib.admin.checks import ModelAdminChecks
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.forms import Form
@@ -123,7 +123,9 @@ class Page(unfold.admin.ModelAdmin):  # type: ignore[misc]
     def show_row(
         self, request: HttpRequest, row: Model, template: str, context: Mapping[str, Any]
     ) -> HttpResponse:
-        """A page of our own for one row, with the row's buttons."""
+        """A page of our own for one row, with the row's buttons, for those who may see it."""
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
         buttons = self._get_actions_navigation(
             self.actions_detail, self.get_actions_detail(request, row.pk), row.pk
         )

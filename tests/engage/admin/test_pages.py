@@ -148,6 +148,15 @@ def test_marketer_sees_marketing_and_no_keys(client: Client, everything) -> None
     assert "Campaigns" in home
 
 
+@pytest.mark.parametrize("label", MODELS)
+def test_row_is_shown_only_to_who_may_see_it(label: str, client: Client, everything) -> None:
+    client.force_login(User.objects.create_user("guest", is_staff=True))
+    page = page_of(label)
+    row = page.model._default_manager.first()
+    for url in (url_of(label, "changelist"), url_of(label, "change", key_of(page, row))):
+        assert client.get(url).status_code == 403
+
+
 def test_secrets_are_shown_nowhere(admin_client: Client, everything) -> None:
     for url in list_urls():
         text = admin_client.get(url).content.decode()
