@@ -80,7 +80,7 @@ def _check_rule(campaign: Campaign, zone: tzinfo) -> Iterator[Problem]:
     try:
         rule = _rule(campaign, zone)
         first = list(rule.xafter(datetime.min, count=50))  # noqa: DTZ901 wall clock
-    except (ValueError, TypeError, AttributeError, KeyError) as exc:
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as exc:
         yield Problem("recurrence", f"is no recurrence rule: {exc}")
         return
     if not first:

@@ -79,7 +79,9 @@ def test_a_rule_that_cannot_be_used_says_why(rule, problem):
     assert [str(p) for p in schedule.check(campaign)] == [problem]
 
 
-@pytest.mark.parametrize("part", ["INTERVAL=0", "BYHOUR=99", "X=1", "UNTIL=nonsense", "BYDAY=XX"])
+@pytest.mark.parametrize(
+    "part", ["INTERVAL=0", "BYHOUR=99", "X=1", "UNTIL=nonsense", "BYDAY=XX", "BYEASTER=1000"]
+)
 def test_nonsense_inside_a_rule_is_refused(part):
     campaign = recurring(f"FREQ=DAILY;{part}", starts_at=utc(2026, 11, 2, 9, 0))
     assert len(list(schedule.check(campaign))) == 1
@@ -88,3 +90,9 @@ def test_nonsense_inside_a_rule_is_refused(part):
 def test_an_unknown_zone_is_refused():
     campaign = recurring(starts_at=utc(2026, 11, 2), zone="Mars/Base")
     assert [p.path for p in schedule.check(campaign)] == ["time_zone"]
+
+
+@pytest.mark.parametrize("start", [utc(1, 1, 1), utc(9999, 12, 31)])
+def test_a_start_outside_the_calendar_is_refused(start):
+    campaign = recurring(starts_at=start, zone="America/New_York")
+    assert [p.path for p in schedule.check(campaign)] == ["recurrence"]
