@@ -26,7 +26,9 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
         variant = (
             Variant.objects.select_related("campaign", "template").filter(pk=variant_id).first()
         )
-        if variant is None:  # taken out of the campaign since it was planned
+        # Taken out of the campaign, or its template made one of another channel, since it was
+        # planned.
+        if variant is None or variant.template.channel != variant.campaign.channel:
             composed |= dict.fromkeys(places, Drop(NO_CONTENT))
             continue
         ready = []

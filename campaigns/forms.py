@@ -115,6 +115,13 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]
         )
         widgets = {"body": CodeArea(rows=22), "text": CodeArea(rows=6)}
 
+    def clean_channel(self) -> str:
+        channel: str = self.cleaned_data["channel"]
+        template = self.instance
+        if template.pk and template.variants.exclude(campaign__channel=channel).exists():
+            raise ValidationError("Campaigns use this template on another channel.")
+        return channel
+
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         if not self.errors:

@@ -156,6 +156,15 @@ def test_wrong_template_gets_a_sentence_and_is_not_saved(
     assert not Template.objects.exists()
 
 
+def test_channel_of_a_used_template_stays(marketer: Client) -> None:
+    template = make_campaign().variants.get().template
+    form = template_form(name=template.name, channel="push", title="Hello")
+    answer = marketer.post(url_of("template_change", template.pk), form)
+    assert "Campaigns use this template on another channel." in text_of(answer)
+    template.refresh_from_db()
+    assert template.channel == "email"
+
+
 def test_preview_fills_the_template_for_a_person(marketer: Client) -> None:
     make_catalog(products=3)
     make_profile(user_id="ada", first_name="Ada <b>")

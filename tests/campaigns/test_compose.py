@@ -7,7 +7,7 @@ import pytest
 
 from campaigns.compose import compose
 from campaigns.fanout import new_message
-from campaigns.models import Variant
+from campaigns.models import Template, Variant
 from delivery import links
 from delivery.policy import Drop
 from recommendations.models import HandPicked
@@ -120,6 +120,13 @@ def test_a_wording_taken_out_meanwhile_is_not_sent(now):
     campaign = make_mail()
     message = message_for(campaign, make_profile(email="a@x.example"), now)
     Variant.objects.all().delete()
+    assert compose([message], now=now) == [Drop("no_content")]
+
+
+def test_a_wording_of_another_channel_is_not_sent(now):
+    campaign = make_mail()
+    message = message_for(campaign, make_profile(email="a@x.example"), now)
+    Template.objects.update(channel="push", title="Hello")
     assert compose([message], now=now) == [Drop("no_content")]
 
 
