@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -39,7 +40,11 @@ def next_range(*, after: int, end: int, profiles: int) -> Range:
     return Range(after, upto, last=upto >= end)
 
 
-def members(campaign: Campaign, part: Range, *, now: datetime) -> list[int]:
-    """Who of a range belongs to the campaign's segment at `now`; without a segment, everybody."""
-    rule = rules.parse(campaign.segment.rule) if campaign.segment else rules.AllOf()
-    return reach.list_members(rule, now=now, after=part.after, upto=part.upto)
+def current_rule(campaign: Campaign) -> Any:
+    """The rule of the campaign's segment as it stands; without a segment, everybody."""
+    return campaign.segment.rule if campaign.segment else {}
+
+
+def members(rule: object, part: Range, *, now: datetime) -> list[int]:
+    """Whom of a range the rule gives at `now`."""
+    return reach.list_members(rules.parse(rule), now=now, after=part.after, upto=part.upto)

@@ -31,8 +31,10 @@ def plan_chunk(run_id: int, *, now: datetime, limit: int) -> bool:
         return False
     if run.frozen_at is None or run.upto is None:
         run.frozen_at, run.upto = now, audience.newest_profile_id()
+        run.rule = audience.current_rule(run.campaign)
     part = audience.next_range(after=run.cursor, end=run.upto, profiles=limit)
-    people = audience.members(run.campaign, part, now=run.frozen_at)
+    rule = audience.current_rule(run.campaign) if run.rule is None else run.rule
+    people = audience.members(rule, part, now=run.frozen_at)
     _plan(run, people, now=now)
     run.cursor = part.upto
     if part.last:

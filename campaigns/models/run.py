@@ -24,6 +24,7 @@ class Run(models.Model):
     scheduled_for = models.DateTimeField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNING)
     frozen_at = models.DateTimeField(null=True)  # the segment's answer at this moment
+    rule = models.JSONField(null=True)  # the segment's rule at that moment; later edits miss it
     upto = models.BigIntegerField(null=True)  # newest profile when it started: the frozen end
     cursor = models.BigIntegerField(default=0)  # last profile id fanned out
     audience = models.IntegerField(default=0)  # profiles the segment gave so far

@@ -69,6 +69,17 @@ def test_who_comes_after_the_start_is_not_in_the_audience(now):
     assert run.audience == 3
 
 
+def test_a_segment_edited_meanwhile_changes_no_run(now):
+    people = [make_profile(country="DE").pk for _ in range(2)]
+    segment = make_segment(rule={"attribute": "country", "op": "=", "value": "DE"})
+    run = make_run(campaign=make_campaign(segment=segment), at=now)
+    assert fanout.plan_chunk(run.pk, now=now, limit=1)
+    segment.rule = {"any": []}
+    segment.save()
+    plan_all(run, now=now)
+    assert sorted(Message.objects.values_list("profile_id", flat=True)) == people
+
+
 def test_the_control_group_gets_no_message_and_is_remembered(now):
     people = [make_profile().pk for _ in range(40)]
     campaign = make_campaign(control_percent=25)
