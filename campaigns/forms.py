@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from typing import Any
+from uuid import uuid4
 from zoneinfo import available_timezones
 
 from django import forms
@@ -263,3 +264,14 @@ class PersonForm(forms.Form):
         if not found:
             raise ValidationError("Nobody has this number, id or address.")
         return found[0]
+
+
+class TestForm(PersonForm):
+    """Whom to send a test to. Each form that is shown has a number: sent twice, it is one test."""
+
+    once = forms.CharField(
+        max_length=64,
+        required=False,
+        initial=lambda: uuid4().hex,
+        widget=forms.HiddenInput(attrs={"autocomplete": "off"}),  # else a reload keeps the number
+    )

@@ -1,6 +1,7 @@
 """A campaign sent to one person as a test: a real message through the real door."""
 
 from datetime import datetime
+from uuid import uuid4
 
 from django.db import transaction
 
@@ -10,15 +11,15 @@ from campaigns.fanout import new_message
 from campaigns.models import Campaign
 from delivery import outbox
 from delivery.models import Message
-from engage.lib.clock import to_millis
 from engage.profiles import devices
 
 
 @transaction.atomic
-def send_test(campaign: Campaign, profile_id: int, *, now: datetime) -> Message:
+def send_test(campaign: Campaign, profile_id: int, *, now: datetime, once: str = "") -> Message:
     """Plan a test message; a sender takes it like any other. A push goes to the latest device.
 
-    Consent, suppression and the slots hold for it too: a test shows what would happen.
+    Consent, suppression and the slots hold for it too: a test shows what would happen. `once`
+    names the wish: repeated, it finds the message of the first time.
     Raises `NotReady` when the campaign has nothing that could be sent.
     """
     variants = list(campaign.variants.order_by("pk"))
@@ -34,11 +35,11 @@ def send_test(campaign: Campaign, profile_id: int, *, now: datetime) -> Message:
         profile_id=profile_id,
         address_id=device_id,
         kind="test",
-        once=str(to_millis(now)),
+        once=once or uuid4().hex,
         now=now,
     )
     outbox.plan([message])
-    return message
+    return Message.objects.get(profile_id=profile_id, key=message.key)
 
 
 def describe(message: Message) -> str:

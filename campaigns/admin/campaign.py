@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from campaigns import lifecycle, test_send
 from campaigns.admin import review
-from campaigns.forms import CampaignForm, PersonForm, VariantFormSet
+from campaigns.forms import CampaignForm, TestForm, VariantFormSet
 from campaigns.models import Campaign, Run, Variant
 from engage.lib import clock, screen
 from engage.lib.admin import Page, Question, button, display, shown_if
@@ -167,7 +167,14 @@ class CampaignAdmin(Page):
     @button("Send a test…", icon="forward_to_inbox")
     def send_test(self, request: HttpRequest, object_id: str) -> HttpResponse:
         campaign = self.row(request, object_id)
-        form = PersonForm(request.POST if request.method == "POST" else None)
+        form = TestForm(request.POST if request.method == "POST" else None)
+
+        def deed() -> str:
+            wish = form.cleaned_data
+            return test_send.describe(
+                test_send.send_test(campaign, wish["person"], now=clock.now(), once=wish["once"])
+            )
+
         question = Question(
             title=f"A test of {campaign}",
             button="Send the test",
@@ -177,14 +184,7 @@ class CampaignAdmin(Page):
             ],
             form=form,
         )
-        return self.ask(
-            request,
-            question,
-            deed=lambda: test_send.describe(
-                test_send.send_test(campaign, form.cleaned_data["person"], now=clock.now())
-            ),
-            back=self.url("change", campaign.pk),
-        )
+        return self.ask(request, question, deed=deed, back=self.url("change", campaign.pk))
 
     @button("Pause…", icon="pause_circle")
     def pause(self, request: HttpRequest, object_id: str) -> HttpResponse:

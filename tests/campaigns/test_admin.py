@@ -1,6 +1,7 @@
 """The marketer's forms and buttons: a sentence for every mistake, and nothing changed by it."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -319,6 +320,16 @@ def test_test_message_goes_to_a_known_person(marketer: Client) -> None:
     answer = marketer.post(url_of("campaign_send_test", campaign.pk), {"person": "nobody"})
     assert "Nobody has this number" in text_of(answer)
     assert Message.objects.count() == 1
+
+
+def test_test_form_sent_twice_is_one_test(marketer: Client) -> None:
+    make_profile(user_id="ada", email="ada@mail.example", opted_in=("email",))
+    page = url_of("campaign_send_test", make_campaign().pk)
+    for _ in range(2):  # each form that is shown is a test of its own
+        [once] = re.findall(r'name="once" value="([0-9a-f]{32})"', text_of(marketer.get(page)))
+        for _ in range(2):
+            marketer.post(page, {"person": "ada", "once": once})
+    assert Message.objects.count() == 2
 
 
 def test_launched_campaign_cannot_be_edited(marketer: Client) -> None:

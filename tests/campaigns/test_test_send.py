@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 
 from campaigns.errors import NotReady
@@ -16,6 +18,17 @@ def test_a_test_is_a_planned_message_outside_any_run(now):
     assert (row.id, row.kind, row.state, row.run_id) == (message.id, "test", "planned", None)
     assert (row.campaign_id, row.topic, row.not_before) == (campaign.pk, "news", now)
     assert f"profile {person.pk}" in describe(message)
+
+
+def test_a_wish_that_comes_twice_is_one_message(now):
+    campaign, person = make_campaign(), make_profile(email="a@x.example")
+    first = send_test(campaign, person.pk, now=now, once="1")
+    assert send_test(campaign, person.pk, now=now + timedelta(seconds=1), once="1").id == first.id
+    assert Message.objects.count() == 1
+    send_test(campaign, make_profile().pk, now=now, once="1")
+    send_test(campaign, person.pk, now=now, once="2")
+    send_test(campaign, person.pk, now=now)
+    assert Message.objects.count() == 4
 
 
 def test_a_test_of_a_push_goes_to_one_device(now):
