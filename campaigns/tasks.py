@@ -7,7 +7,7 @@ from campaigns import bell, fanout, runs, sending
 from engage.lib import clock
 
 
-@shared_task(queue="default", acks_late=True, time_limit=60, soft_time_limit=50)  # type: ignore[untyped-decorator]
+@shared_task(acks_late=True, time_limit=60, soft_time_limit=50)  # type: ignore[untyped-decorator]
 def tick() -> None:
     """Start what is due, ring for what is open, close what is done. Safe to run twice."""
     now = clock.now()
@@ -22,7 +22,7 @@ def tick() -> None:
     runs.finish_done(now)
 
 
-@shared_task(queue="plan", acks_late=True, time_limit=300, soft_time_limit=270)  # type: ignore[untyped-decorator]
+@shared_task(acks_late=True, time_limit=300, soft_time_limit=270)  # type: ignore[untyped-decorator]
 def plan_run(run_id: int) -> None:
     """Plan one chunk, and ring again while there is more. Safe to run twice: the row is locked."""
     bell.hold("plan", run_id)
@@ -32,7 +32,7 @@ def plan_run(run_id: int) -> None:
         bell.hang_up("plan", run_id)
 
 
-@shared_task(queue="send", acks_late=True, time_limit=300, soft_time_limit=270)  # type: ignore[untyped-decorator]
+@shared_task(acks_late=True, time_limit=300, soft_time_limit=270)  # type: ignore[untyped-decorator]
 def send_chunk(channel: str) -> None:
     """Send one chunk, and ring again while there is more. Safe to run twice: rows are leased."""
     bell.hold("send", channel)

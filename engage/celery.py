@@ -17,6 +17,11 @@ from engage.lib.processes import die_with_parent
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "engage.settings")
 
 QUEUES = ("default", "plan", "send", "build")  # builds have a worker of their own: they are long
+ROUTES = {  # everything else goes to the default queue
+    "campaigns.tasks.plan_run": {"queue": "plan"},
+    "campaigns.tasks.send_chunk": {"queue": "send"},
+    "recommendations.tasks.*": {"queue": "build"},
+}
 VISIBILITY_SECONDS = 900  # then an unacknowledged task comes again; longer than its time limit
 LONG_TASKS = (  # longer than that: taken out of the broker at their start, or they came again
     "recommendations.tasks.build",
@@ -47,6 +52,7 @@ class Config:
 
     task_queues = {name: {"exchange": name, "routing_key": name} for name in QUEUES}
     task_default_queue = "default"
+    task_routes = ROUTES
     task_create_missing_queues = False
     task_acks_late = True
     task_reject_on_worker_lost = True

@@ -10,7 +10,7 @@ from recommendations.errors import BuildRunning
 HOURS = 3600
 
 
-@shared_task(queue="build", time_limit=6 * HOURS, soft_time_limit=6 * HOURS - 60)  # type: ignore[untyped-decorator]
+@shared_task(time_limit=6 * HOURS, soft_time_limit=6 * HOURS - 60)  # type: ignore[untyped-decorator]
 def build(catalog: str) -> None:
     """Safe to run twice: the second finds the lock taken, or builds the same bits again."""
     try:
@@ -19,7 +19,7 @@ def build(catalog: str) -> None:
         return  # the next tick or click asks again
 
 
-@shared_task(queue="build")  # type: ignore[untyped-decorator]
+@shared_task  # type: ignore[untyped-decorator]
 def build_all() -> None:
     """Safe to run twice."""
     for name in Catalog.objects.order_by("name").values_list("name", flat=True):

@@ -6,7 +6,7 @@ from engage.lib import clock
 from engage.profiles import upkeep
 
 
-@shared_task(queue="default", acks_late=True, time_limit=7_200)  # type: ignore[untyped-decorator]
+@shared_task(time_limit=7_200)  # type: ignore[untyped-decorator]
 def clean_up() -> None:
     """Safe to run twice."""
     upkeep.clean_up(now=clock.now())

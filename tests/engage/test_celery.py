@@ -32,3 +32,15 @@ def test_task_ends_before_it_comes_again(name):
 
 def test_long_tasks_are_tasks():
     assert set(LONG_TASKS) <= set(OUR_TASKS)
+
+
+def test_tasks_go_to_the_queue_of_their_work():
+    router = app.amqp.router
+    queues = {name: router.route({}, name)["queue"].name for name in OUR_TASKS}
+    others = {name: queue for name, queue in queues.items() if queue != "default"}
+    assert others == {
+        "campaigns.tasks.plan_run": "plan",
+        "campaigns.tasks.send_chunk": "send",
+        "recommendations.tasks.build": "build",
+        "recommendations.tasks.build_all": "build",
+    }
