@@ -6,6 +6,10 @@ from django.conf import settings
 from campaigns import bell, fanout, runs, sending
 from engage.lib import clock
 
+# Seconds. When the mark of the bell has faded the clock rings again; the first ring is forgotten
+# then, or the rings of a slow channel pile up before those of the others.
+UNHEARD = bell.FADES_SECONDS
+
 
 @shared_task(acks_late=True, time_limit=60, soft_time_limit=50)  # type: ignore[untyped-decorator]
 def tick() -> None:
@@ -22,7 +26,7 @@ def tick() -> None:
     runs.finish_done(now)
 
 
-@shared_task(acks_late=True, time_limit=300, soft_time_limit=270)  # type: ignore[untyped-decorator]
+@shared_task(acks_late=True, expires=UNHEARD, time_limit=300, soft_time_limit=270)  # type: ignore[untyped-decorator]
 def plan_run(run_id: int) -> None:
     """Plan one chunk, and ring again while there is more. Safe to run twice: the row is locked."""
     bell.hold("plan", run_id)
@@ -32,7 +36,7 @@ def plan_run(run_id: int) -> None:
         bell.hang_up("plan", run_id)
 
 
-@shared_task(acks_late=True, time_limit=300, soft_time_limit=270)  # type: ignore[untyped-decorator]
+@shared_task(acks_late=True, expires=UNHEARD, time_limit=300, soft_time_limit=270)  # type: ignore[untyped-decorator]
 def send_chunk(channel: str) -> None:
     """Send one chunk, and ring again while there is more. Safe to run twice: rows are leased."""
     bell.hold("send", channel)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from campaigns import bell
 from engage.celery import LONG_TASKS, QUEUES, VISIBILITY_SECONDS, Config, app
 
 SCHEDULE = Config.beat_schedule
@@ -44,3 +45,8 @@ def test_tasks_go_to_the_queue_of_their_work():
         "recommendations.tasks.build": "build",
         "recommendations.tasks.build_all": "build",
     }
+
+
+def test_work_that_the_clock_rings_for_again_is_forgotten_by_then():
+    for name in ("campaigns.tasks.plan_run", "campaigns.tasks.send_chunk"):
+        assert app.tasks[name].expires == bell.FADES_SECONDS
