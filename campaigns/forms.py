@@ -89,7 +89,9 @@ class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
         labels = {"on_short": "When it finds too few"}
         help_texts = {
             "name": "The template shows it by {% for item in slots.NAME %}.",
+            "catalog": "Where its products come from.",
             "minimum": "Fewer than this are too few.",
+            "maximum": "It shows so many, if it finds them.",
         }
 
 
@@ -114,6 +116,7 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]
             "button",
             "content_type",
         )
+        labels = {"image_url": "Image URL"}
         widgets = {"body": CodeArea(rows=22), "text": CodeArea(rows=6)}
 
     def clean_channel(self) -> str:

@@ -1,6 +1,6 @@
 """Campaigns: a form for the draft, buttons for the launched one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import unfold.admin
@@ -26,6 +26,19 @@ LEGAL = {
     State.PAUSED: ("resume", "copy", "cancel"),
     State.FINISHED: ("copy",),
     State.CANCELLED: ("copy",),
+}
+# Fields that mean something only beside some values of another one.
+SHOWN = {
+    "sender": ("channel", ("email",)),
+    "starts_at": ("schedule", ("at", "recurring", "launch")),
+    "ends_at": ("schedule", ("recurring", "launch")),
+    "recurrence": ("schedule", ("recurring",)),
+    "time_zone": ("schedule", ("recurring",)),
+    "max_lateness": ("schedule", ("at", "recurring")),
+    "expires_after": ("channel", ("email", "push")),
+    "priority": ("channel", ("in_app",)),
+    "per_day": ("channel", ("in_app",)),
+    "lifetime": ("channel", ("in_app",)),
 }
 
 
@@ -75,22 +88,14 @@ class CampaignAdmin(Page):
                     ("starts_at", "ends_at"),
                     ("recurrence", "time_zone"),
                     ("max_lateness", "expires_after"),
-                    ("priority", "per_day", "lifetime"),
+                    "priority",
+                    ("per_day", "lifetime"),
                 )
             },
         ),
     )
     conditional_fields = {
-        "sender": shown_if("channel", "email"),
-        "starts_at": shown_if("schedule", "now", unless=True),
-        "ends_at": shown_if("schedule", "recurring", "launch"),
-        "recurrence": shown_if("schedule", "recurring"),
-        "time_zone": shown_if("schedule", "recurring"),
-        "max_lateness": shown_if("schedule", "at", "recurring"),
-        "expires_after": shown_if("channel", "in_app", unless=True),
-        "priority": shown_if("channel", "in_app"),
-        "per_day": shown_if("channel", "in_app"),
-        "lifetime": shown_if("channel", "in_app"),
+        name: shown_if(other, *values) for name, (other, values) in SHOWN.items()
     }
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -100,6 +105,10 @@ class CampaignAdmin(Page):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """What was launched stays as it was launched; a duplicate can be changed."""
         return () if is_draft(obj) else tuple(CampaignForm.Meta.fields[1:])
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Of a launched campaign what concerns it; the form of a draft hides the rest itself."""
+        return self.fieldsets if is_draft(obj) else list(list_fieldsets(self.fieldsets, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return is_draft(obj) and bool(super().has_delete_permission(request, obj))
@@ -147,7 +156,9 @@ class CampaignAdmin(Page):
         return super().changeform_view(request, object_id, form_url, context)
 
     def legal_buttons(self, row: Campaign) -> tuple[str, ...]:
-        return LEGAL[State(row.state)]
+        legal = LEGAL[State(row.state)]
+        # In-app messages are fetched: there is nothing to send.
+        return tuple(name for name in legal if name != "send_test" or row.channel != "in_app")
 
     # --- buttons ----------------------------------------------------------------------------
 
@@ -260,6 +271,19 @@ class CampaignAdmin(Page):
             danger=danger,
         )
         return self.ask(request, question, deed=deed, back=self.url("change", campaign.pk))
+
+
+def list_fieldsets(fieldsets: Any, campaign: Campaign) -> Iterator[Any]:
+    """The fieldsets without the fields that say nothing about this campaign."""
+    for title, options in fieldsets:
+        rows = [row if isinstance(row, tuple) else (row,) for row in options["fields"]]
+        told = [tuple(name for name in row if applies(name, campaign)) for row in rows]
+        yield title, {**options, "fields": tuple(row for row in told if row)}
+
+
+def applies(name: str, campaign: Campaign) -> bool:
+    other, values = SHOWN.get(name, ("", ()))
+    return not other or getattr(campaign, other) in values
 
 
 def launch_now(request: HttpRequest, campaign: Campaign, *, back: str) -> HttpResponse:

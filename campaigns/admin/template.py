@@ -36,7 +36,8 @@ class SlotInline(unfold.admin.StackedInline):  # type: ignore[misc]
             {
                 "fields": (
                     ("name", "catalog"),
-                    ("minimum", "maximum", "on_short"),
+                    ("minimum", "maximum"),
+                    "on_short",
                     "ladder",
                     ("filter", "exclude_events"),
                 )

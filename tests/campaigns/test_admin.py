@@ -341,6 +341,15 @@ def test_launched_campaign_cannot_be_edited(marketer: Client) -> None:
     assert (campaign.name, campaign.control_percent) == ("Renamed", 0)
 
 
+def test_launched_campaign_tells_only_what_concerns_it(marketer: Client) -> None:
+    campaign = make_campaign(channel="in_app", schedule="launch", state="active")
+    page = text_of(marketer.get(url_of("campaign_change", campaign.pk)))
+    told = set(re.findall(r"<label[^>]*>([^<]+)</label>", page))
+    assert {"Channel", "Segment", "Starts at", "Priority", "At most in all"} <= told
+    assert not told & {"Sender", "Comes again", "Time zone", "Max lateness", "Expires after"}
+    assert url_of("campaign_send_test", campaign.pk) not in page
+
+
 def test_unknown_campaign_is_not_found(marketer: Client) -> None:
     for button in ("launch", "pause", "resume", "cancel", "copy", "send_test"):
         assert marketer.post(url_of(f"campaign_{button}", 4711)).status_code == 404
