@@ -212,6 +212,9 @@ class Transaction:
             self.handed_over = True
             self.session.send(_dotted(mail) + b".\r\n")
             answer = self._reply()
+            if answer[0] // 100 == 3:  # an answer to something else
+                self.hangs_up = True
+                return Unknown("out_of_step")
             return self._judge(answer, about_recipient=False)
         if ready:  # it waits for a mail to nobody
             self.session.send(b".\r\n")
@@ -219,6 +222,9 @@ class Transaction:
         elif not self.hangs_up:
             self._reset()
         answer = refused or replies[-1]
+        if answer[0] // 100 in {2, 3}:  # yes, but not to what was asked: no mail was handed over
+            self.hangs_up = True
+            return TryLater("out_of_step")
         return self._judge(answer, about_recipient=len(replies) > 1 and answer is replies[1])
 
     def _reset(self) -> None:

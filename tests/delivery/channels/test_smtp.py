@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from delivery.channels.smtp import SmtpChannel, parse_url
+from delivery.channels.smtp import SmtpChannel, Transaction, parse_url
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.errors import ChannelNotConfigured, ChannelUnavailable
 from tests.delivery.channels.drafts import mail_draft
@@ -123,6 +123,46 @@ def test_replies_are_classed_by_their_code(mail, sink, reply, outcome, pipelinin
     assert first == outcome
     assert isinstance(second, Accepted)
     assert [recipient for recipient, _ in sink.seen] == ["ann@shop.example"]
+
+
+class Script:
+    """A session whose server answers by a list, whatever it is asked."""
+
+    def __init__(self, *codes: int, pipelining: bool) -> None:
+        self.codes, self.pipelining, self.said = list(codes), pipelining, b""
+
+    def has_extn(self, name: str) -> bool:
+        return self.pipelining
+
+    def getreply(self) -> tuple[int, bytes]:
+        return self.codes.pop(0), b"2.0.0 well"
+
+    def putcmd(self, line: str) -> None:
+        self.send(line)
+
+    def send(self, said: str | bytes) -> None:
+        self.said += said if isinstance(said, bytes) else said.encode()
+
+    def rset(self) -> None:
+        self.getreply()
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize(
+    ("codes", "outcome"),
+    [
+        ((250, 250, 250, 250), TryLater("out_of_step")),  # a yes to DATA, and no mail was given
+        ((250, 354, 503, 250), TryLater("out_of_step")),
+        ((250, 250, 354, 354), Unknown("out_of_step")),
+        ((250, 250, 354, 250), Accepted("2.0.0 well")),
+    ],
+)
+def test_a_yes_to_something_else_is_no_acceptance(codes, outcome, pipelining):
+    session = Script(*codes, pipelining=pipelining)
+    transaction = Transaction(session, "shop@shop.example", "ann@shop.example")
+    assert transaction.run(b"the mail") == outcome
+    assert (b"the mail" in session.said) == isinstance(outcome, Accepted | Unknown)
+    assert transaction.hangs_up == (not isinstance(outcome, Accepted))
 
 
 def test_batches_share_one_connection(mail, sink):
