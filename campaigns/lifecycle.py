@@ -77,6 +77,7 @@ def cancel(campaign: Campaign, *, now: datetime) -> None:
 @transaction.atomic
 def duplicate(campaign: Campaign) -> Campaign:
     """A draft with the same wording, audience and schedule, and no history."""
+    _locked(campaign)  # two clicks at once look for a free name one after the other
     variants = list(campaign.variants.order_by("pk"))
     copy = Campaign.objects.get(pk=campaign.pk)
     copy.pk = None

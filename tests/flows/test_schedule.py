@@ -104,3 +104,10 @@ def test_a_pause_between_two_chunks_stops_the_planning(now):
     while fanout.plan_chunk(run.pk, now=now, limit=2):
         pass
     assert Message.objects.count() == 6
+
+
+def test_duplicating_in_the_same_moment_makes_copies_with_names_of_their_own():
+    campaign = make_campaign(name="Weekly")
+    copies = all_at_once(lambda: lifecycle.duplicate(campaign).name)
+    wanted = ["Copy of Weekly", *(f"Copy of Weekly ({number})" for number in (2, 3, 4))]
+    assert sorted(copies) == wanted
