@@ -9,12 +9,12 @@ Faults (see `faults.py`), matched by recipient: "rcpt:550 5.1.1 No such user", "
 import argparse
 import asyncio
 import ssl
-from email import message_from_bytes, policy
+from email.parser import BytesHeaderParser
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
-from tests.providers.captured import Captured
+from tests.providers.captured import Captured, read_header
 from tests.providers.faults import Fault, Faults
 from tests.providers.ledger import Ledger
 from tests.providers.serving import as_process, in_thread
@@ -110,11 +110,11 @@ class SmtpSink:
         return f"250 2.0.0 Ok: queued as {len(self.seen)}"
 
     def _keep(self, raw: bytes, recipient: str) -> None:
-        mail = message_from_bytes(raw, policy=policy.default)
+        mail = BytesHeaderParser().parsebytes(raw)
         self.ledger.write(
             key=str(mail["message-id"]).strip("<>").split("@")[0],
             to=recipient,
-            subject=str(mail["subject"]),
+            subject=read_header(mail, "subject"),
         )
         self.seen.append((recipient, raw))
         if self.captured:
