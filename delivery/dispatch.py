@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 
 from delivery import marking, outbox, policy, suppression
 from delivery.channels.base import Channel
@@ -223,18 +224,21 @@ class Chunk:
             marking.judge(outcome, attempt=attempt, expires_at=message.expires_at, now=now)
             for (message, _), outcome, attempt in zip(allowed, outcomes, attempts, strict=True)
         ]
-        with transaction.atomic(durable=True):
-            self.report.fenced += marking.record(
-                [message for message, _ in allowed],
-                results,
-                token=self.token,
-                attempts=attempts,
-                started_at=started_at,
-                now=now,
-            )
-            for (message, draft), outcome in zip(allowed, outcomes, strict=True):
-                if isinstance(outcome, Refused) and outcome.gone:
-                    retire(message, draft.address)
+        write = partial(
+            marking.record,
+            [message for message, _ in allowed],
+            results,
+            token=self.token,
+            attempts=attempts,
+            started_at=started_at,
+            now=now,
+        )
+        gone = [
+            (message, draft.address)
+            for (message, draft), outcome in zip(allowed, outcomes, strict=True)
+            if isinstance(outcome, Refused) and outcome.gone
+        ]
+        self.report.fenced += write_down(write, gone)
         self.report.states.update(str(result.state) for result in results)
         self.report.reasons.update(result.reason for result in results if result.reason)
 
@@ -257,6 +261,28 @@ class Chunk:
     def _leave(self, messages: list[Message]) -> None:
         for message in messages:
             self.open.pop(message.id, None)
+
+
+def write_down(record: Callable[[], int], gone: Sequence[tuple[Message, str]]) -> int:
+    """Record the answers and retire the addresses that are no more, together.
+
+    Twice if need be: an answer in hand must not be lost to a deadlock or a connection that broke.
+    Safe to run twice, also when the first time was committed after all: it is fenced then.
+    """
+    try:
+        return _write_down(record, gone)
+    except OperationalError as exc:
+        logger.warning("answers not recorded, once more", extra={"error": type(exc).__name__})
+        connection.close_if_unusable_or_obsolete()
+        return _write_down(record, gone)
+
+
+def _write_down(record: Callable[[], int], gone: Sequence[tuple[Message, str]]) -> int:
+    with transaction.atomic(durable=True):
+        fenced = record()
+        for message, address in gone:
+            retire(message, address)
+    return fenced
 
 
 def retire(message: Message, address: str) -> None:

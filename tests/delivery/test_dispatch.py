@@ -108,6 +108,24 @@ def test_a_store_that_is_away_while_composing_gives_everything_back(channel):
     assert Message.objects.filter(lease_token__isnull=True).count() == 2
 
 
+@pytest.mark.django_db(transaction=True)
+def test_answers_outlive_a_deadlock_of_their_record(channel, monkeypatch):
+    channel.answers = {"gone@shop.example": Refused("smtp 550", gone=True)}
+    addresses, real, failures = people("ann", "gone"), dispatching.retire, [1]
+
+    def deadlock_once(message, address):
+        real(message, address)
+        if failures:
+            failures.pop()
+            raise OperationalError("deadlock detected")
+
+    monkeypatch.setattr(dispatching, "retire", deadlock_once)
+    report = send(compose_for(addresses))
+    assert states() == {"accepted": 1, "failed": 1}
+    assert (report.fenced, len(channel.calls), SendAttempt.objects.count()) == (0, 1, 2)
+    assert suppression.is_suppressed("gone@shop.example", channel="email")
+
+
 @pytest.mark.parametrize("deed", ["withdraw", "suppress", "pause", "cancel"])
 def test_what_forbids_between_composing_and_the_mark_is_obeyed(channel, deed):
     addresses = people("ann")
