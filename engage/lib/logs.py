@@ -2,8 +2,11 @@
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
 
+# The links of recipients: who holds the token of one can click and unsubscribe for its owner.
+LINK = re.compile(r"(/t/[co]/|/u/)[A-Za-z0-9_-]+")
 STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -18,4 +21,4 @@ class JsonFormatter(logging.Formatter):
         line |= {k: v for k, v in record.__dict__.items() if k not in STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return LINK.sub(r"\1...", json.dumps(line, default=str))
