@@ -50,6 +50,8 @@ def describe(run: Run, *, csv_url: str) -> dict[str, Any]:
     figures = page["figures"]
     outcomes = count_outcomes(figures["states"])
     planned, summed = run.planned, sum(outcomes.values())
+    if planned < summed <= count_planned(run):  # more was planned between the two looks
+        planned = summed
     return {
         "campaign": run.campaign.name,
         "state": screen.state_pill(run.state),
@@ -71,6 +73,10 @@ def describe(run: Run, *, csv_url: str) -> dict[str, Any]:
         "csv_url": csv_url,
         "messages_url": f"{reverse('admin:engage_messagerow_changelist')}?run_id__exact={run.pk}",
     }
+
+
+def count_planned(run: Run) -> int:
+    return Run.objects.values_list("planned", flat=True).get(pk=run.pk)
 
 
 def count_outcomes(states: Mapping[str, int]) -> dict[str, int]:

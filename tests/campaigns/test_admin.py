@@ -9,12 +9,14 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from campaigns import fanout, stats
 from campaigns.models import Campaign, Run, Segment, Slot, Template
 from delivery.models import Message
 from tests.factories import (
     NOON,
     make_campaign,
     make_catalog,
+    make_message,
     make_profile,
     make_run,
     make_segment,
@@ -365,6 +367,27 @@ def test_missed_run_waits_for_a_button(marketer: Client) -> None:
     marketer.post(url_of("run_start", run.pk))
     run.refresh_from_db()
     assert run.state == "planning"
+
+
+def test_figures_add_up_while_the_run_is_planned(marketer: Client, monkeypatch) -> None:
+    run = make_run(campaign=make_campaign(), at=NOON)
+    real = stats.run_page
+
+    def meanwhile(seen: Run):
+        make_profile()
+        fanout.plan_chunk(run.pk, now=NOON, limit=10)
+        return real(seen)
+
+    monkeypatch.setattr(stats, "run_page", meanwhile)
+    page = text_of(marketer.get(url_of("run_change", run.pk)))
+    assert "adds up" in page
+    assert "planned 0" not in page
+
+
+def test_a_missing_message_is_told(marketer: Client) -> None:
+    run = make_run(campaign=make_campaign(), at=NOON, planned=2)
+    make_message(profile=make_profile(), run_id=run.pk)
+    assert "planned 2" in text_of(marketer.get(url_of("run_change", run.pk)))
 
 
 def test_spreadsheet_takes_no_name_for_a_formula(marketer: Client) -> None:
