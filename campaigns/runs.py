@@ -1,5 +1,6 @@
 """Runs: started once per due time, finished when everything is planned and nothing is open."""
 
+import logging
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -11,7 +12,10 @@ from campaigns.models import Campaign, Run
 from delivery import outbox
 from delivery.models import Message, RunHold
 
+logger = logging.getLogger(__name__)
+
 State = Run.State
+UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError)  # a rule, a time zone
 OPEN = (State.PLANNING, State.SENDING, State.PAUSED)
 
 
@@ -32,18 +36,25 @@ def start_due(now: datetime) -> list[int]:
     started = []
     due = Campaign.objects.filter(state=Campaign.State.ACTIVE, next_due__lte=now)
     for campaign_id in due.order_by("next_due").values_list("pk", flat=True)[:100]:
-        with transaction.atomic():
-            campaign = (
-                due.filter(pk=campaign_id)
-                .select_for_update(of=("self",), skip_locked=True)
-                .first()
-            )
-            if campaign is None:  # another scheduler has it, or had it
-                continue
-            run = _start_next(campaign, now=now)
-            if run is not None and run.state == State.PLANNING:
-                started.append(run.pk)
+        try:
+            run = _start_due(campaign_id, now=now)
+        except UNREADABLE:  # one broken schedule must not stop the others
+            logger.exception("campaign not started", extra={"campaign_id": campaign_id})
+            continue
+        if run is not None and run.state == State.PLANNING:
+            started.append(run.pk)
     return started
+
+
+@transaction.atomic
+def _start_due(campaign_id: int, *, now: datetime) -> Run | None:
+    campaign = (
+        Campaign.objects.filter(state=Campaign.State.ACTIVE, next_due__lte=now, pk=campaign_id)
+        .select_for_update(of=("self",), skip_locked=True)
+        .first()
+    )
+    # None: another scheduler has it, or had it.
+    return _start_next(campaign, now=now) if campaign else None
 
 
 def _start_next(campaign: Campaign, *, now: datetime) -> Run | None:

@@ -4,7 +4,7 @@ import pytest
 
 from campaigns import lifecycle, runs
 from campaigns.errors import IllegalMove
-from campaigns.models import Run
+from campaigns.models import Campaign, Run
 from tests.factories import make_campaign, make_message, make_profile, make_run
 
 pytestmark = pytest.mark.django_db
@@ -117,3 +117,11 @@ def test_a_missed_run_is_not_started_while_its_campaign_pauses(now):
     lifecycle.resume(campaign, now=now)
     runs.start_missed(run, now=now)
     assert run.state == "planning"
+
+
+def test_a_broken_schedule_does_not_stop_the_others(now):
+    broken, sound = daily(now), daily(now)
+    Campaign.objects.filter(pk=broken.pk).update(time_zone="Mars/Base", next_due=NINE)
+    [started] = runs.start_due(NINE)
+    assert Run.objects.get().pk == started
+    assert Run.objects.get().campaign_id == sound.pk
