@@ -15,7 +15,7 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from delivery import marking, outbox, policy, suppression
 from delivery.channels.base import Channel
 from delivery.channels.registry import find_problem, get_channel
-from delivery.drafts import Draft, Outcome, Refused, TryLater, Unknown
+from delivery.drafts import Accepted, Draft, Outcome, Refused, TryLater, Unknown
 from delivery.errors import ChannelUnavailable
 from delivery.models import Message, Suppression
 from delivery.policy import Drop
@@ -243,9 +243,9 @@ class Chunk:
         self.report.reasons.update(result.reason for result in results if result.reason)
 
     def _may_go_on(self, outcomes: list[Outcome]) -> bool:
-        """A provider that took nobody gets the pause it asked for."""
+        """A provider that is away and took nobody gets the pause it asked for."""
         later = [o for o in outcomes if isinstance(o, TryLater) and o.everybody]
-        if len(later) < len(outcomes):
+        if not later or any(isinstance(outcome, Accepted) for outcome in outcomes):
             return True
         asked = max((outcome.retry_after_seconds or 0.0) for outcome in later)
         pause = policy.pause_seconds(1, retry_after_seconds=asked)

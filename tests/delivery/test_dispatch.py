@@ -170,6 +170,16 @@ def test_an_unavailable_provider_pauses_its_channel_and_costs_one_batch_an_attem
     assert send(compose_for(addresses), now=NOON + timedelta(seconds=60)).claimed == 0
 
 
+def test_a_refused_neighbour_does_not_keep_an_absent_provider_busy(channel):
+    addresses = people(*(f"p{n}" for n in range(15)))
+    away = dict.fromkeys(addresses.values(), TryLater("unavailable", everybody=True))
+    channel.answers = away | {"p0@shop.example": Refused("invalid_address")}
+    send(compose_for(addresses))
+    assert [len(call) for call in channel.calls] == [10]
+    assert ChannelPause.objects.get().reason == "unavailable"
+    assert Message.objects.filter(attempt=0).count() == 5
+
+
 def test_one_recipient_to_be_tried_later_pauses_nobody(channel):
     addresses = people("ann")
     channel.answers = {"ann@shop.example": TryLater("smtp 450")}
