@@ -40,7 +40,7 @@ class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
             return cleaned
         if channel == "email" and ("@" not in address.strip("@") or " " in address.strip()):
             raise ValidationError({"address": "This is not an e-mail address."})
-        if suppression.is_suppressed(address, channel=channel):
+        if suppression.is_blocked(address, channel=channel):
             raise ValidationError({"address": "This address is on the list already."})
         self.instance.digest = suppression.digest(address, channel=channel)
         self.instance.reason = Suppression.Reason.MANUAL

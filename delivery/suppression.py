@@ -54,6 +54,12 @@ def is_suppressed(address: str, *, channel: str) -> bool:
     return found.exists()
 
 
+def is_blocked(address: str, *, channel: str) -> bool:
+    """On the list for good: an opt-in opens an unsubscribed address again, no other."""
+    found = Suppression.objects.filter(channel=channel, digest=digest(address, channel=channel))
+    return found.exclude(reason=Suppression.Reason.UNSUBSCRIBED).exists()
+
+
 def lift(address: str, *, channel: str) -> bool:
     """Take an address off the list; whether it was on it."""
     found = Suppression.objects.filter(channel=channel, digest=digest(address, channel=channel))

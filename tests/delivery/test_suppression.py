@@ -45,3 +45,10 @@ def test_two_spellings_of_an_address_are_one(one, other):
     suppression.suppress(one, channel="email", reason="manual")
     assert suppression.is_suppressed(other, channel="email")
     assert not suppression.is_suppressed("eve@shop.example", channel="email")
+
+
+def test_only_an_unsubscription_does_not_block_for_good():
+    suppression.suppress("ann@shop.example", channel="email", reason="unsubscribed")
+    assert not suppression.is_blocked("ann@shop.example", channel="email")
+    suppression.suppress("ann@shop.example", channel="email", reason="manual")
+    assert suppression.is_blocked("ANN@shop.example", channel="email")

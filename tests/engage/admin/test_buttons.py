@@ -233,6 +233,15 @@ def test_suppressed_address_is_kept_as_a_digest_and_found_again(admin_client: Cl
     assert Suppression.objects.count() == 1
 
 
+def test_unsubscribed_address_can_be_blocked_for_good(admin_client: Client) -> None:
+    suppression.suppress("ada@mail.example", channel="email", reason="unsubscribed")
+    form = {"channel": "email", "address": "Ada@mail.example", "source": "ticket 4"}
+    answer = admin_client.post(url_of("delivery_suppression_add"), form)
+    assert answer.status_code == 302
+    row = Suppression.objects.get()
+    assert (row.reason, row.source) == ("manual", "ticket 4")
+
+
 @pytest.mark.parametrize("address", ["", "nobody", "two words@x", "a\x00@b.example", "x" * 3000])
 def test_wrong_address_is_not_suppressed(admin_client: Client, address: str) -> None:
     form = {"channel": "email", "address": address}
