@@ -17,10 +17,22 @@ def die_with_parent(sent: signal.Signals = signal.SIGKILL) -> None:
     """
     if sys.platform != "linux":
         return
-    parent = os.getppid()
+    parent = parent_of_start()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(sent), 0, 0, 0)
     if os.getppid() != parent:  # it ended before the kernel was asked to tell
         os.kill(os.getpid(), sent)
+
+
+def parent_of_start() -> int:
+    """Who forked us, even when it has ended since and we were given to another.
+
+    The runner starts each server as the leader of a group of its own, and what the server forks
+    stays in it. A web worker takes a second to come this far: long enough to lose its parent.
+    """
+    leader = os.getpgrp()
+    if os.environ.get("ENGAGE_INSTANCE") and leader != os.getpid():
+        return leader
+    return os.getppid()
 
 
 def is_alive(pid: int) -> bool:
