@@ -3,7 +3,10 @@
 import errno
 import http.client
 import socket
-from contextlib import closing
+import sys
+from contextlib import closing, suppress
+
+from engage.runner.errors import StartFailed
 
 PORTS_TRIED = 20
 TIMEOUT_SECONDS = 5.0
@@ -28,13 +31,48 @@ def is_ours(host: str, port: int, *, nonce: str) -> bool:
     return bool(nonce) and find_instance(host, port) == nonce
 
 
+def claim_port(host: str, wanted: int) -> tuple[int, socket.socket | None]:
+    """A free port, and what keeps other starts of Engage off it as long as it is open.
+
+    The web server opens its port so that others of the same user may open it as well: two starts
+    at the same moment would share it, and each would get some of the other's events.
+    """
+    port = find_free_port(host, wanted)
+    if sys.platform != "linux":
+        return port, None
+    while True:
+        claim = socket.socket(socket.AF_UNIX)
+        with suppress(OSError):
+            claim.bind(f"\0engage-port-{port}")  # a name without a file; it goes with the socket
+            return port, claim
+        claim.close()
+        port = find_free_port(host, port + 1)
+
+
 def find_free_port(host: str, wanted: int) -> int:
-    """`wanted`, else one of the next, else any."""
+    """`wanted`, else one of the next, else any.
+
+    Raises
+    ------
+    StartFailed
+        If `host` is no address of this machine, or the port is kept for root.
+    """
+    any_port(host)
     for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
         if is_free(host, port):
             return port
+    return any_port(host)
+
+
+def any_port(host: str) -> int:
     with closing(socket.socket(family_of(host))) as probe:
-        probe.bind((host, 0))
+        try:
+            probe.bind((host, 0))
+        except OSError as exc:
+            raise StartFailed(
+                f"ENGAGE_HOST is {host!r}, which is no address of this machine: take 127.0.0.1, "
+                "or 0.0.0.0 to be reached from others."
+            ) from exc
         return int(probe.getsockname()[1])
 
 
@@ -50,8 +88,12 @@ def can_bind(host: str, port: int) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
+        except PermissionError as exc:
+            raise StartFailed(
+                f"ENGAGE_PORT is {port}, which this user may not open: take 1024 or more."
+            ) from exc
         except OSError as exc:
-            return exc.errno not in {errno.EADDRINUSE, errno.EACCES}
+            return exc.errno != errno.EADDRINUSE
     return True
 
 

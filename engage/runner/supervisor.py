@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -96,6 +97,7 @@ class Supervisor:
     wanted_port: int
     nonce: str = field(default_factory=lambda: secrets.token_hex(16))
     port: int = 0
+    claim: socket.socket | None = None  # on the port, for as long as we live
     stores: list[Charge] = field(default_factory=list)
     programs: list[Charge] = field(default_factory=list)
     stopping: bool = False
@@ -165,7 +167,7 @@ class Supervisor:
 
     def start_programs(self) -> None:
         """On the wanted port, or aloud on another."""
-        self.port = probe.find_free_port(self.host, self.wanted_port)
+        self.claim_port(self.wanted_port)
         while not self.stopping:
             if self.port != self.wanted_port:
                 output.say(f"Port {self.wanted_port} is taken: using {self.port} instead.")
@@ -177,11 +179,16 @@ class Supervisor:
                 break
             # Somebody took the port between our look at it and our use of it.
             self.stop_programs()
-            self.port = probe.find_free_port(self.host, self.port + 1)
+            self.claim_port(self.port + 1)
         if not self.stopping:
             self.ready = True
             self.write_status()
             self.announce()
+
+    def claim_port(self, wanted: int) -> None:
+        if self.claim:
+            self.claim.close()
+        self.port, self.claim = probe.claim_port(self.host, wanted)
 
     def start_others(self, others: list[Charge]) -> None:
         for charge in others:

@@ -1,3 +1,4 @@
+import errno
 import socket
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -6,6 +7,7 @@ from threading import Thread
 import pytest
 
 from engage.runner import probe
+from engage.runner.errors import StartFailed
 
 
 @pytest.fixture
@@ -52,3 +54,36 @@ def test_free_port_is_taken_as_wanted():
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]
     assert probe.find_free_port("127.0.0.1", port) == port
+
+
+def test_two_starts_at_once_do_not_share_a_port():
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        wanted = server.getsockname()[1]
+    first, claim = probe.claim_port("127.0.0.1", wanted)  # nobody listens on it yet
+    with claim:
+        second, other_claim = probe.claim_port("127.0.0.1", wanted)
+        other_claim.close()
+    third, claim = probe.claim_port("127.0.0.1", wanted)
+    claim.close()
+    assert (first, third) == (wanted, wanted)
+    assert second != wanted
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "no.such.host.example", "::ffff"])
+def test_host_of_another_machine_is_refused_with_what_to_do(host):
+    with pytest.raises(StartFailed, match=r"ENGAGE_HOST is .* no address of this machine"):
+        probe.find_free_port(host, 8000)
+
+
+def test_port_kept_for_root_is_refused_and_not_called_taken(monkeypatch):
+    bind = socket.socket.bind
+
+    class Guarded(socket.socket):
+        def bind(self, address):
+            if 0 < address[1] < 1024:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            bind(self, address)
+
+    monkeypatch.setattr(probe.socket, "socket", Guarded)
+    with pytest.raises(StartFailed, match="ENGAGE_PORT is 80, which this user may not open"):
+        probe.find_free_port("127.0.0.1", 80)
