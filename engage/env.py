@@ -2,12 +2,15 @@
 
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
+ON_A_SOCKET = {"unix", "redis+socket"}  # their addresses are paths
 
 
 class SettingError(SystemExit):
@@ -24,6 +27,8 @@ def text(name: str, default: str = "") -> str:
             return Path(path).read_text().strip()
         except OSError as exc:
             raise SettingError(f"{name}_FILE", f"cannot be read: {exc}") from exc
+        except UnicodeDecodeError as exc:
+            raise SettingError(f"{name}_FILE", f"cannot be read: {path} is no text") from exc
     return os.environ.get(name) or default  # an empty variable is like none
 
 
@@ -59,8 +64,41 @@ def names(name: str, default: str) -> list[str]:
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
 
 
+def url(name: str, default: str = "", *, schemes: tuple[str, ...]) -> str:
+    """Without a slash at its end. The sentence never repeats the value: it may hold a password."""
+    value = text(name, default).rstrip("/")
+    if value and not _is_url(value, schemes):
+        known = ", ".join(f"{scheme}://…" for scheme in schemes)
+        raise SettingError(name, f"is no address that Engage can use, expected {known}")
+    return value
+
+
+def _is_url(value: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(value)
+        place = parts.path.strip("/") if parts.scheme in ON_A_SOCKET else parts.hostname
+        return parts.scheme in schemes and bool(place) and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
+
+
+def origins(name: str) -> list[str]:
+    """A comma-separated list of the beginnings of addresses, up to the host."""
+    found = names(name, "")
+    for origin in found:
+        if not origin.startswith(("http://", "https://")):
+            raise SettingError(name, f"has {origin!r}, expected http://… or https://…")
+    return found
+
+
 def folder(name: str, default: Path) -> Path:
-    return Path(text(name, str(default))).expanduser().absolute()
+    """The folder, made for its owner alone when it is not there. A mode is never changed."""
+    try:
+        place = Path(text(name, str(default))).expanduser().absolute()
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (OSError, RuntimeError) as exc:
+        raise SettingError(name, f"is no folder that can be used: {exc}") from exc
+    return place
 
 
 def secret_key(name: str, *, keep_in: Path) -> str:
@@ -69,15 +107,28 @@ def secret_key(name: str, *, keep_in: Path) -> str:
         if len(value) < 32:
             raise SettingError(name, "is shorter than 32 characters")
         return value
-    if not keep_in.exists():
-        keep_in.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            handle = os.open(keep_in, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:  # another process of the same start was faster
-            return keep_in.read_text().strip()
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_urlsafe(48))
-    return keep_in.read_text().strip()
+    try:
+        if not keep_in.exists():
+            _keep(secrets.token_urlsafe(48), keep_in)
+        kept = keep_in.read_text().strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingError(name, f"is not set, and {keep_in} cannot be used: {exc}") from exc
+    if len(kept) < 32:
+        raise SettingError(name, f"is not set, and {keep_in} holds no key: remove the file")
+    return kept
+
+
+def _keep(secret: str, file: Path) -> None:
+    """Whole or not at all; when another process of the same start was faster, its secret stays."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, draft = tempfile.mkstemp(prefix=f"{file.name}.", dir=file.parent)  # for the owner only
+    try:
+        with os.fdopen(handle, "w") as writer:
+            writer.write(secret)
+        with suppress(FileExistsError):
+            os.link(draft, file)
+    finally:
+        os.unlink(draft)
 
 
 def database(name: str, *, socket_dir: Path) -> Mapping[str, object]:
@@ -85,15 +136,20 @@ def database(name: str, *, socket_dir: Path) -> Mapping[str, object]:
     url = text(name)
     if not url:
         return {"NAME": "engage", "USER": "engage", "HOST": str(socket_dir), "PORT": "5432"}
-    parts = urlsplit(url)
+    expected = "expected postgres://user:password@host:port/database"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as exc:
+        raise SettingError(name, f"cannot be read, {expected}") from exc
     if parts.scheme not in {"postgres", "postgresql"} or not parts.path.strip("/"):
-        raise SettingError(name, "expected postgres://user:password@host:port/database")
+        raise SettingError(name, expected)
     return {
         "NAME": unquote(parts.path.strip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": unquote(parts.hostname or ""),
-        "PORT": str(parts.port or ""),
+        "PORT": str(port or ""),
     }
 
 

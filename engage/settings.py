@@ -13,19 +13,22 @@ DATA_DIR = env.folder("ENGAGE_DATA_DIR", BASE_DIR / "var")  # everything an inst
 SOCKET_DIR = socket_dir(DATA_DIR)  # of the embedded servers
 HOST = env.text("ENGAGE_HOST", "127.0.0.1")  # the web server listens there
 PORT = env.integer("ENGAGE_PORT", 8000, minimum=1, maximum=65535)
-PUBLIC_URL = env.text("ENGAGE_PUBLIC_URL", f"http://localhost:{PORT}").rstrip("/")  # in links
+PUBLIC_URL = env.url(  # in links
+    "ENGAGE_PUBLIC_URL", f"http://localhost:{PORT}", schemes=("http", "https")
+)
 DEBUG = env.flag("ENGAGE_DEBUG")
 ALLOWED_HOSTS = env.names("ENGAGE_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-CSRF_TRUSTED_ORIGINS = env.names("ENGAGE_TRUSTED_ORIGINS", "")
+CSRF_TRUSTED_ORIGINS = env.origins("ENGAGE_TRUSTED_ORIGINS")
 SECRET_KEY = env.secret_key("SECRET_KEY", keep_in=DATA_DIR / "secret_key")
 SECRET_KEY_FALLBACKS = env.names("SECRET_KEY_FALLBACKS", "")  # former keys: old links still work
 CORES = os.cpu_count() or 1
 WEB_WORKERS = env.integer("ENGAGE_WEB_WORKERS", min(CORES, 8), minimum=1, maximum=64)
 WEB_THREADS = env.integer("ENGAGE_WEB_THREADS", 4, minimum=1, maximum=64)  # in each of them
 WORKER_PROCESSES = env.integer("ENGAGE_WORKER_PROCESSES", max(CORES, 2), minimum=1, maximum=64)
-INSTANCE_NONCE = env.text(
-    "ENGAGE_INSTANCE"
-)  # set by the runner for each start; probes look for it
+INSTANCE_NONCE = env.text("ENGAGE_INSTANCE")  # of each start of the runner; probes look for it
+LOG_LEVEL = env.choice(
+    "ENGAGE_LOG_LEVEL", "WARNING", options=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+)
 
 # --- stores ---------------------------------------------------------------------------------
 DATABASES = {
@@ -43,12 +46,17 @@ DATABASES = {
 }
 EMBEDDED_DATABASE = not env.text("DATABASE_URL")
 EMBEDDED_REDIS = not env.text("REDIS_URL")
-REDIS_URL = env.text("REDIS_URL", f"unix://{SOCKET_DIR}/redis.sock?db=0")
+REDIS_URL = env.url(
+    "REDIS_URL",
+    f"unix://{SOCKET_DIR}/redis.sock?db=0",
+    schemes=("redis", "rediss", "unix"),
+)
 REDIS_PREFIX = env.text("ENGAGE_REDIS_PREFIX", "engage")
 REDIS_TIMEOUT_SECONDS = env.integer("ENGAGE_REDIS_TIMEOUT_SECONDS", 5, minimum=1)
-BROKER_URL = env.text(
+BROKER_URL = env.url(
     "BROKER_URL",
     f"redis+socket://{SOCKET_DIR}/redis.sock?virtual_host=1" if EMBEDDED_REDIS else REDIS_URL,
+    schemes=("redis", "rediss", "redis+socket", "amqp", "amqps"),
 )
 
 # --- collector ------------------------------------------------------------------------------
@@ -82,7 +90,7 @@ SMTP_URL = env.text(
     "ENGAGE_SMTP_URL"
 )  # smtp://user:password@host:587?starttls=1; empty: no e-mail
 FCM_CREDENTIALS_FILE = env.text("ENGAGE_FCM_CREDENTIALS_FILE")  # service account JSON; empty: none
-FCM_URL = env.text("ENGAGE_FCM_URL", "https://fcm.googleapis.com").rstrip("/")
+FCM_URL = env.url("ENGAGE_FCM_URL", "https://fcm.googleapis.com", schemes=("https",))
 CA_FILE = env.text("ENGAGE_CA_FILE")  # extra certificates that outgoing TLS trusts
 CHANNELS = {
     "email": "delivery.channels.smtp.SmtpChannel",
@@ -205,5 +213,5 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "engage.lib.logs.JsonFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["stderr"], "level": env.text("ENGAGE_LOG_LEVEL", "WARNING")},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
 }

@@ -72,3 +72,11 @@ class TestRedis:
 
     def test_real_one_answers_with_words(self):
         assert checks.ask("maxmemory-policy") == "noeviction"
+
+
+def test_start_of_the_runner_asks_every_room(settings):
+    settings.SMTP_URL = "mail.example"
+    settings.PUBLIC_URL = "https://elsewhere.example"
+    found = checks.list_messages()
+    assert ids(found) == ["delivery.E002", "engage.W001"]
+    assert found[0].msg.startswith("ENGAGE_SMTP_URL cannot be read: expected smtp://")

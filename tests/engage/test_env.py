@@ -29,6 +29,13 @@ def test_file_that_is_not_there_stops_the_start(monkeypatch, tmp_path):
         env.text("ENGAGE_THING")
 
 
+def test_file_that_is_no_text_stops_the_start(monkeypatch, tmp_path):
+    (tmp_path / "picture").write_bytes(b"\xff\xd8")
+    monkeypatch.setenv("ENGAGE_THING_FILE", str(tmp_path / "picture"))
+    with pytest.raises(SettingError, match="ENGAGE_THING_FILE: cannot be read"):
+        env.text("ENGAGE_THING")
+
+
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
@@ -67,6 +74,53 @@ def test_list_is_separated_by_commas(given):
     assert env.names("ENGAGE_THING", "") == ["one", "two", "three"]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "redis://localhost:6379/0",
+        "rediss://:hush@cache.example",
+        "unix:///run/a shop/redis.sock?db=0",
+    ],
+)
+def test_address_is_taken_as_it_is(given, value):
+    given(value)
+    assert env.url("ENGAGE_THING", schemes=("redis", "rediss", "unix")) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["cache", "cache:6379", "http://cache", "redis://", "redis://:hush@cache:port", "unix://"],
+)
+def test_other_address_stops_the_start_and_is_not_repeated(given, value):
+    given(value)
+    with pytest.raises(SettingError) as caught:
+        env.url("ENGAGE_THING", schemes=("redis", "unix"))
+    assert str(caught.value) == (
+        "ENGAGE_THING: is no address that Engage can use, expected redis://…, unix://…"
+    )
+
+
+def test_origin_needs_its_scheme(given):
+    given("https://shop.example, shop.example")
+    with pytest.raises(SettingError, match=r"'shop\.example', expected http"):
+        env.origins("ENGAGE_THING")
+
+
+def test_folder_is_made_for_its_owner_and_an_older_one_keeps_its_mode(given, tmp_path):
+    given(str(tmp_path / "new" / "data"))
+    assert env.folder("ENGAGE_THING", tmp_path).stat().st_mode & 0o777 == 0o700
+    (tmp_path / "old").mkdir(mode=0o755)
+    given(str(tmp_path / "old"))
+    assert env.folder("ENGAGE_THING", tmp_path).stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("value", ["/dev/null", "/dev/null/data", "~no.such.user/data"])
+def test_place_that_is_no_folder_stops_the_start(given, value):
+    given(value)
+    with pytest.raises(SettingError, match="ENGAGE_THING: is no folder that can be used"):
+        env.folder("ENGAGE_THING", Path("/"))
+
+
 def test_database_url_is_taken_apart(given):
     given("postgres://me%40home:p%2Fw@db.example:6432/shop%20one?sslmode=require")
     assert env.database("ENGAGE_THING", socket_dir=Path("/run")) == {
@@ -79,10 +133,19 @@ def test_database_url_is_taken_apart(given):
     assert env.database_options("ENGAGE_THING") == {"sslmode": "require"}
 
 
-@pytest.mark.parametrize("url", ["mysql://host/shop", "postgres://host", "shop"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://host/shop",
+        "postgres://host",
+        "shop",
+        "postgres://ada:hush@host:port/shop",
+        "postgres://ada:hush@[host/shop",
+    ],
+)
 def test_other_database_url_stops_the_start(given, url):
     given(url)
-    with pytest.raises(SettingError, match="expected postgres://"):
+    with pytest.raises(SettingError, match=r"^(?!.*hush).*expected postgres://"):
         env.database("ENGAGE_THING", socket_dir=Path("/run"))
 
 
@@ -97,6 +160,36 @@ def test_secret_key_is_made_once_and_only_its_owner_reads_it(tmp_path):
     assert env.secret_key("ENGAGE_THING", keep_in=file) == first
     assert len(first) == 64
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_secret_key_is_whole_or_not_there(monkeypatch, tmp_path):
+    file = tmp_path / "secret_key"
+    seen = []
+    monkeypatch.setattr(
+        env.secrets, "token_urlsafe", lambda size: seen.append(file.exists()) or "k" * 64
+    )
+    link = env.os.link
+    monkeypatch.setattr(
+        env.os, "link", lambda draft, to: seen.append(Path(draft).read_text()) or link(draft, to)
+    )
+    env.secret_key("ENGAGE_THING", keep_in=file)
+    assert seen == [False, "k" * 64]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_secret_key_of_a_faster_process_stays(monkeypatch, tmp_path):
+    file = tmp_path / "secret_key"
+    file.write_text("f" * 64)
+    monkeypatch.setattr(Path, "exists", lambda self: False)  # it came after we looked
+    assert env.secret_key("ENGAGE_THING", keep_in=file) == "f" * 64
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 64])
+def test_kept_file_that_holds_no_key_stops_the_start(tmp_path, content):
+    (tmp_path / "secret_key").write_bytes(content)
+    with pytest.raises(SettingError, match=r"ENGAGE_THING: is not set, and .*secret_key"):
+        env.secret_key("ENGAGE_THING", keep_in=tmp_path / "secret_key")
+    assert (tmp_path / "secret_key").read_bytes() == content
 
 
 def test_short_secret_key_is_refused(given, tmp_path):
