@@ -10,11 +10,15 @@ def main() -> None:
     try:
         from django.core.management import execute_from_command_line
 
-        from engage.runner.servers import servers_for_command
+        from engage.runner.servers import servers_for_command, told_in_a_sentence
     except ImportError as exc:
         raise SystemExit(f"Engage is not installed ({exc}). Run: make demo") from exc
-    with servers_for_command(sys.argv[1:]):
-        execute_from_command_line(sys.argv)
+    try:
+        with servers_for_command(sys.argv[1:]), told_in_a_sentence():
+            execute_from_command_line(sys.argv)
+    except KeyboardInterrupt:
+        sys.stderr.write("engage: interrupted\n")
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

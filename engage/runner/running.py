@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +84,16 @@ def wait_until_ready(process: "subprocess.Popen[bytes]", data_dir: Path) -> Up:
             raise StartFailed(f"manage.py up ended with code {process.returncode}.")
         time.sleep(LOOK_SECONDS)
     raise StartFailed("manage.py up was not ready in time.")
+
+
+def stop_when_asked(answer: Callable[..., object]) -> None:
+    """Call `answer` on Ctrl-C, a polite kill, or the end of the terminal.
+
+    What was started to outlive its terminal (`nohup`) does.
+    """
+    for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if asked != signal.SIGHUP or signal.getsignal(asked) != signal.SIG_IGN:
+            signal.signal(asked, answer)
 
 
 def read_status(data_dir: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -68,6 +69,26 @@ def servers_for_command(arguments: Sequence[str]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def told_in_a_sentence() -> Iterator[None]:
+    """For manage.py: a named server that is away or refuses us is not our traceback."""
+    import redis
+    from django.db.utils import OperationalError
+
+    try:
+        yield
+    except OperationalError as exc:
+        raise SystemExit(f"engage: {database_trouble(exc)}") from exc
+    except redis.ConnectionError as exc:
+        raise SystemExit(f"engage: The Redis of REDIS_URL cannot be used: {exc}") from exc
+
+
+def database_trouble(exc: Exception) -> str:
+    """The first line has all that matters; the next are advice for other programs."""
+    reason = next(iter(str(exc).splitlines()), type(exc).__name__).removesuffix(":")
+    return f"The PostgreSQL of DATABASE_URL cannot be used: {reason}"
+
+
 def make_first_tables() -> None:
     """The first command on a new embedded database finds its tables there."""
     import django
@@ -120,7 +141,10 @@ def wait_for_users(data_dir: Path) -> None:
     while (lock := try_lock(users_file(data_dir))) is None:
         if not told:
             told = True
-            print("Done. Another command still uses the servers: they stop with it, or by Ctrl-C.")
+            print(
+                "Done. Another command still uses the servers: they stop with it, or by Ctrl-C.",
+                file=sys.stderr,  # standard output is the command's: a key, a list
+            )
         time.sleep(LOOK_SECONDS)
     os.close(lock)
 

@@ -19,6 +19,7 @@ from engage.runner.locks import held, lock_of_family
 PORT = 5432  # only names the socket: nothing listens on a network
 SUPERUSER = "postgres"
 ROLE = DATABASE = "engage"
+CREATE_SECONDS = 300.0  # on a very slow disk
 PATIENCE_SECONDS = 30.0  # for an earlier start to end; a busy database writes a lot then
 
 
@@ -111,7 +112,8 @@ class PostgresStore:
                 identity=identity,
                 output=file.fileno(),
             )
-        if made.wait() != 0:
+        children.wait_and_end([made], patience_seconds=CREATE_SECONDS)
+        if made.returncode != 0:
             raise StartFailed(f"PostgreSQL could not make its files:\n{words.read_text().strip()}")
         words.unlink()
         with (draft / "postgresql.conf").open("a") as settings:
@@ -244,7 +246,10 @@ def find_identity(program: Path) -> children.Identity:
 
 def works(program: Path, *, identity: children.Identity) -> bool:
     line = children.launch_line([program, "--version"], parting=signal.SIGKILL, identity=identity)
-    return subprocess.run(line, capture_output=True, timeout=10).returncode == 0
+    try:
+        return subprocess.run(line, capture_output=True, timeout=10).returncode == 0
+    except subprocess.TimeoutExpired as exc:
+        raise StartFailed(f"{program} did not say its version within 10 s.") from exc
 
 
 def has_name(user: int) -> bool:

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from engage.runner import children, output, probe
 from engage.runner import programs as program_list
 from engage.runner.errors import StartFailed
 from engage.runner.locks import read_owner, try_lock, write_owner
+from engage.runner.running import stop_when_asked
 from engage.runner.servers import forget_sockets, list_stores, owner_file
 from engage.runner.stores import Store
 
@@ -113,8 +115,7 @@ class Supervisor:
         ServerMissing, StartFailed
             With what to do; everything that was started is stopped again.
         """
-        for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(asked, self.ask_to_stop)
+        stop_when_asked(self.ask_to_stop)
         try:
             self.take_folder()
             self.start_stores()
@@ -277,7 +278,9 @@ class Supervisor:
             "instance": self.nonce,
             "children": alive,
         }
-        write_owner(self.status, json.dumps(facts))
+        # For readers only: a disk that is full must not end what still runs on it.
+        with suppress(OSError):
+            write_owner(self.status, json.dumps(facts))
 
     # --- stop -------------------------------------------------------------------------------
 

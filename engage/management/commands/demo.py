@@ -14,7 +14,7 @@ from engage.demo import providers, setting_up, shop, story
 from engage.demo.client import Client
 from engage.lib import clock
 from engage.lib.errors import EngageError
-from engage.runner.running import Up, running
+from engage.runner.running import Up, running, stop_when_asked
 
 
 class Command(BaseCommand):
@@ -89,6 +89,5 @@ class Command(BaseCommand):
 
 def _wait_for_the_end() -> None:
     ended = threading.Event()
-    for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(asked, lambda *_: ended.set())
+    stop_when_asked(lambda *_: ended.set())
     ended.wait()

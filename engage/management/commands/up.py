@@ -6,12 +6,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from engage.checks import list_messages
 from engage.lib.errors import EngageError
 from engage.runner import output
 from engage.runner.errors import StartFailed
+from engage.runner.servers import database_trouble
 from engage.runner.supervisor import Supervisor
 
 MIGRATION_LOCK = 0x456E67616765  # several hosts may start on one database at once
@@ -38,7 +39,10 @@ def prepare() -> None:
         output.say(f"{problem.msg} {problem.hint}")
     if any(problem.is_serious() for problem in problems):
         raise StartFailed("Engage does not start with this; see above.")
-    migrate()
+    try:
+        migrate()
+    except DatabaseError as exc:
+        raise StartFailed(database_trouble(exc)) from exc
 
 
 def migrate() -> None:

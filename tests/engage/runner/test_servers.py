@@ -87,6 +87,7 @@ def hold_in_another_process(data_dir: Path) -> subprocess.Popen:
         [sys.executable, "-c", HOLD, str(data_dir)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
     assert holder.stdout.readline() == "ready\n"
@@ -98,6 +99,7 @@ def kill(process: subprocess.Popen) -> None:
     process.wait()
     process.stdin.close()
     process.stdout.close()
+    process.stderr.close()
 
 
 def test_second_start_continues_the_data_of_the_first(new_dir):
@@ -155,8 +157,10 @@ def test_owner_that_is_done_waits_for_the_second_process(data_dir):
             holder.wait(0.3)
         assert ask_postgres(data_dir) == "engage"
     assert holder.wait(10) == 0
-    assert "Another command still uses the servers" in holder.stdout.read()
+    assert "Another command still uses the servers" in holder.stderr.read()
+    assert holder.stdout.read() == ""  # it is the command's own
     holder.stdout.close()
+    holder.stderr.close()
     assert list_family(data_dir) == []
 
 
@@ -191,6 +195,41 @@ def test_start_after_everything_was_killed_does_not_trust_stale_files(data_dir):
 
     with embedded_servers(data_dir, durable=False):
         assert ask_postgres(data_dir) == "engage"
+
+
+def test_interrupted_command_stops_its_servers_and_says_no_more_than_that(data_dir):
+    command = subprocess.Popen(
+        [sys.executable, "manage.py", "shell", "-v0", "-c", "print('in', flush=True); input()"],
+        env={**os.environ, **OWN_SERVERS, "ENGAGE_DATA_DIR": str(data_dir)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert command.stdout.readline() == "in\n"
+    command.send_signal(signal.SIGINT)
+    _, words = command.communicate(timeout=10)
+    assert (command.returncode, words) == (130, "engage: interrupted\n")
+    assert list_family(data_dir) == []
+
+
+@pytest.mark.parametrize("command", [["create_key", "till"], ["up"]])
+def test_named_server_that_does_not_answer_is_said_in_a_sentence(new_dir, command):
+    named = {
+        "DATABASE_URL": "postgres://ada:hush@127.0.0.1:1/shop",
+        "REDIS_URL": "redis://127.0.0.1:1",
+    }
+    told = subprocess.run(
+        [sys.executable, "manage.py", *command],
+        env={**os.environ, **OWN_SERVERS, **named, "ENGAGE_DATA_DIR": str(new_dir)},
+        capture_output=True,
+        text=True,
+    )
+    last = told.stderr.splitlines()[-1]
+    assert "PostgreSQL of DATABASE_URL cannot be used: connection to server at" in last
+    assert told.returncode == 1
+    assert "Traceback" not in told.stderr
+    assert "hush" not in told.stderr
 
 
 def test_half_made_database_is_made_anew(new_dir):
@@ -350,3 +389,12 @@ def test_a_number_without_a_name_does_not_run_postgres_as_it_is(monkeypatch, tmp
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     assert stores.find_identity(program) != "same"
+
+
+def test_program_that_hangs_is_a_failed_start(monkeypatch, tmp_path):
+    def hang(line, *, timeout, **options):
+        raise subprocess.TimeoutExpired(line, timeout)
+
+    monkeypatch.setattr(stores.subprocess, "run", hang)
+    with pytest.raises(StartFailed, match="did not say its version"):
+        stores.works(tmp_path / "postgres", identity="same")

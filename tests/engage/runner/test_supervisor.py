@@ -1,5 +1,6 @@
 """`manage.py up`, the whole of it: every test here starts real processes."""
 
+import errno
 import json
 import os
 import signal
@@ -11,8 +12,14 @@ from contextlib import closing
 import pytest
 
 from engage.runner.errors import StartFailed
-from engage.runner.running import read_status, running, start, wait_until_ready
-from engage.runner.supervisor import PAUSES_SECONDS, Charge
+from engage.runner.running import (
+    read_status,
+    running,
+    start,
+    stop_when_asked,
+    wait_until_ready,
+)
+from engage.runner.supervisor import PAUSES_SECONDS, Charge, Supervisor
 from tests.engage.runner.family import OWN_SERVERS, SMALL, list_family, wait_until
 
 NAMES = ["postgres", "redis", "web", "ingest", "worker", "builder", "beat"]
@@ -116,6 +123,32 @@ def test_status_that_is_being_written_is_empty(tmp_path):
     (tmp_path / "locks").mkdir()
     (tmp_path / "locks" / "up").write_text(json.dumps({"pid": 7})[:-1])
     assert read_status(tmp_path) == {}
+
+
+def test_full_disk_does_not_end_what_runs(monkeypatch, tmp_path):
+    supervisor = Supervisor(data_dir=tmp_path, host="127.0.0.1", wanted_port=8000)
+    supervisor.take_folder()
+
+    def full(descriptor, words):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "ftruncate", full)
+    supervisor.write_status()
+    os.close(supervisor.status)
+
+
+@pytest.mark.parametrize(("before", "answered"), [(signal.SIG_IGN, []), (signal.SIG_DFL, [1])])
+def test_end_of_the_terminal_stops_only_what_was_not_told_to_outlive_it(before, answered):
+    saved = {each: signal.getsignal(each) for each in (1, signal.SIGINT, signal.SIGTERM)}
+    heard = []
+    try:
+        signal.signal(signal.SIGHUP, before)
+        stop_when_asked(lambda number, frame: heard.append(number))
+        signal.raise_signal(signal.SIGHUP)
+    finally:
+        for each, answer in saved.items():
+            signal.signal(each, answer)
+    assert heard == answered
 
 
 class TestCharge:
