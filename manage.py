@@ -10,10 +10,14 @@ def main() -> None:
     try:
         from django.core.management import execute_from_command_line
 
+        from engage.runner import up
         from engage.runner.servers import servers_for_command, told_in_a_sentence
     except ImportError as exc:
         raise SystemExit(f"Engage is not installed ({exc}). Run: make demo") from exc
     try:
+        if sys.argv[1:] == ["up"]:  # it loads Django itself, while its servers start
+            up.main()
+            return
         with servers_for_command(sys.argv[1:]), told_in_a_sentence():
             execute_from_command_line(sys.argv)
     except KeyboardInterrupt:

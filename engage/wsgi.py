@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from typing import Any, Final
 
 import django
@@ -39,6 +40,12 @@ from campaigns import urls as launches  # noqa: E402  (their models need the set
 from engage.collector import urls as collector  # noqa: E402
 
 DOORS: Final[Mapping[str, Door]] = {**collector.DOORS, **launches.DOORS}
+
+if settings.INSTANCE_NONCE:
+    from engage.runner.locks import wait_at_gate
+
+    import_module(settings.ROOT_URLCONF)  # all that is served, before the wait
+    wait_at_gate(settings.DATA_DIR)
 
 machine_paths: Final = settings.MACHINE_PATHS
 

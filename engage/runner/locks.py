@@ -31,6 +31,16 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
     return descriptor
 
 
+def gate_file(data_dir: Path) -> Path:
+    """Held by a runner that starts, until the database is as its programs expect it."""
+    return data_dir / "locks" / "gate"
+
+
+def wait_at_gate(data_dir: Path) -> None:
+    with gate_file(data_dir).open("rb") as gate:
+        fcntl.flock(gate, fcntl.LOCK_SH)
+
+
 def read_owner(path: Path) -> str:
     """What the owner wrote about itself; for messages only."""
     try:

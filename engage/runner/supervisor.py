@@ -22,7 +22,7 @@ from engage.lib.errors import EngageError
 from engage.runner import children, output, probe
 from engage.runner import programs as program_list
 from engage.runner.errors import StartFailed
-from engage.runner.locks import read_owner, try_lock, write_owner
+from engage.runner.locks import gate_file, read_owner, try_lock, write_owner
 from engage.runner.running import stop_when_asked
 from engage.runner.servers import forget_sockets, list_stores, owner_file
 from engage.runner.stores import Store
@@ -106,6 +106,7 @@ class Supervisor:
     ready: bool = False
     status: int = -1  # descriptor of the file that says who runs here
     servers_lock: int = -1
+    gate: int = -1  # held until the tables are there
 
     def run(self, *, prepare: Callable[[], None]) -> None:
         """Until somebody asks to stop.
@@ -118,9 +119,11 @@ class Supervisor:
         stop_when_asked(self.ask_to_stop)
         try:
             self.take_folder()
+            self.start_web(self.wanted_port)  # it loads while the stores start
             self.start_stores()
             if not self.stopping:
                 prepare()
+            self.open_gate()
             self.start_programs()
             self.watch()
         finally:
@@ -137,7 +140,15 @@ class Supervisor:
             url = json.loads(read_owner(status_file(self.data_dir)) or "{}").get("url", "")
             raise StartFailed(f"Engage already runs on {self.data_dir}: {url or 'it is starting'}")
         self.status = lock
+        gate = try_lock(gate_file(self.data_dir))
+        self.gate = -1 if gate is None else gate
         self.write_status()
+
+    def open_gate(self) -> None:
+        """Now what has loaded may serve."""
+        if self.gate >= 0:
+            os.close(self.gate)
+            self.gate = -1
 
     def start_stores(self) -> None:
         stores = list_stores(self.data_dir)
@@ -166,21 +177,26 @@ class Supervisor:
                 output.say(f"{owner} uses the servers of {self.data_dir}; waiting for its end")
             time.sleep(LOOK_SECONDS)
 
-    def start_programs(self) -> None:
+    def start_web(self, wanted: int) -> None:
         """On the wanted port, or aloud on another."""
-        self.claim_port(self.wanted_port)
-        while not self.stopping:
-            if self.port != self.wanted_port:
-                output.say(f"Port {self.wanted_port} is taken: using {self.port} instead.")
-            web, *others = [self.charge_of(program) for program in self.list_programs()]
-            self.programs = [web]
-            web.start()
-            if self.web_came_up(web):  # it is what people wait for: the others start behind it
-                self.start_others(others)
-                break
+        self.claim_port(wanted)
+        if self.port != self.wanted_port:
+            output.say(f"Port {self.wanted_port} is taken: using {self.port} instead.")
+        web = self.charge_of(self.list_programs()[0])
+        self.programs = [web]
+        web.start()
+
+    def start_programs(self) -> None:
+        """The web server is what people wait for: the others start behind it."""
+        while not self.stopping and not self.web_came_up(self.programs[0]):
             # Somebody took the port between our look at it and our use of it.
             self.stop_programs()
-            self.claim_port(self.port + 1)
+            self.start_web(self.port + 1)
+        for program in self.list_programs()[1:]:
+            if not self.stopping:
+                charge = self.charge_of(program)
+                charge.start()
+                self.programs.append(charge)
         if not self.stopping:
             self.ready = True
             self.write_status()
@@ -190,12 +206,6 @@ class Supervisor:
         if self.claim:
             self.claim.close()
         self.port, self.claim = probe.claim_port(self.host, wanted)
-
-    def start_others(self, others: list[Charge]) -> None:
-        for charge in others:
-            if not self.stopping:
-                charge.start()
-                self.programs.append(charge)
 
     def list_programs(self) -> list[program_list.Program]:
         return program_list.list_programs(host=self.host, port=self.port)
@@ -291,6 +301,7 @@ class Supervisor:
         self.stop_programs()
         stop_all(self.stores, patience_seconds=STORES_STOP_SECONDS)
         forget_sockets(self.data_dir)
+        self.open_gate()
         for lock in (self.servers_lock, self.status):
             if lock >= 0:
                 os.close(lock)
