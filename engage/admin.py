@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
@@ -26,20 +26,21 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(BaseUserAdmin, Page):  # type: ignore[type-arg]
+class UserAdmin(BaseUserAdmin, Page):  # type: ignore[misc, type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
 
 @admin.register(Group)
-class GroupAdmin(BaseGroupAdmin, Page):
+class GroupAdmin(BaseGroupAdmin, Page):  # type: ignore[misc]
     pass
 
 
 class PersonLedger(Ledger):
     """A ledger whose rows belong to people: their name is a column, and the search finds them."""
 
+    instead: ClassVar[dict[str, str]] = {"profile_id": "person"}
     search_fields = ("profile_id",)  # shows the box; `get_search_results` does the work
     search_help_text = "A person: number, user id, anonymous id or e-mail"
 
@@ -67,6 +68,7 @@ class PersonLedger(Ledger):
 @admin.register(EventRow)
 class EventRowAdmin(PersonLedger):
     row_key = ("profile_id", "ts", "id")
+    instead = {"profile_id": "person", "source_id": "source", "ts": "time"}
     list_display = ("time", "name", "person", "kind", "products", "source")
     list_filter = (period_filter("ts"), "kind")
     ordering = ("-ts",)
@@ -107,8 +109,7 @@ class DeviceRowAdmin(PersonLedger):
     list_display = ("device", "person", "platform", "model", "app_version", "push", "last_seen")
     list_filter = ("platform",)
     ordering = ("-last_seen",)
-    exclude = ("token",)
-    readonly_fields = ("push",)
+    instead = {"profile_id": "person", "token": "push"}
 
     @display("Device", ordering="device_id")
     def device(self, row: DeviceRow) -> str:
@@ -126,6 +127,7 @@ class ConsentRowAdmin(PersonLedger):
     row_key = ("profile_id", "channel", "topic")
     list_display = ("channel", "topic", "person", "said", "stated", "source")
     list_filter = ("channel", "status")
+    instead = {"profile_id": "person", "stated_ms": "stated", "status": "said"}
     ordering = ("-stated_ms",)
 
     @display("Status", ordering="status")
@@ -139,6 +141,8 @@ class ConsentRowAdmin(PersonLedger):
 
 class CampaignLedger(PersonLedger):
     """A ledger of messages or of what was done with them."""
+
+    instead = {"profile_id": "person", "campaign_id": "campaign"}
 
     def get_queryset(self, request: HttpRequest) -> Any:
         name = Campaign.objects.filter(pk=OuterRef("campaign_id")).values("name")[:1]

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from engage.lib import screen
+from engage.lib import clock, screen
 from engage.lib.admin import Page, Question, button, display
 from recommendations import registry
 from recommendations.forms import BuildNowForm, HandPickedForm
@@ -139,9 +139,18 @@ class BuildAdmin(Page):
 
 def table_of(figures: Mapping[str, Any]) -> SafeString:
     """Name and value in lines; what lies inside a value is shown as it is."""
-    lines = [(name.replace("_", " "), write(value)) for name, value in figures.items()]
+    lines = [
+        (name.removesuffix("_ms").replace("_", " "), write_moment(value))
+        if name.endswith("_ms")
+        else (name.replace("_", " "), write(value))
+        for name, value in figures.items()
+    ]
     rows = format_html_join("", "<dt>{}</dt><dd>{}</dd>", lines)
     return format_html('<dl class="facts">{}</dl>', rows or screen.NOTHING)
+
+
+def write_moment(value: Any) -> str:
+    return screen.stamp(clock.from_millis(value)) + " UTC" if value else screen.NOTHING
 
 
 def write(value: Any) -> str:

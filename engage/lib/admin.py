@@ -90,6 +90,9 @@ class Page(unfold.admin.ModelAdmin):  # type: ignore[misc]
     list_per_page = 50
     show_full_result_count = False
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type["RowList"]:
+        return RowList
+
     def has_act_permission(self, request: HttpRequest, object_id: object = None) -> bool:
         """Who may change a row may press its buttons, also where nothing of it can be edited."""
         opts = self.model._meta
@@ -190,21 +193,41 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
 
 
 class RowList(unfold.views.ChangeList):  # type: ignore[misc]
-    """Links to rows that are found by several columns."""
+    """A list that says how many rows it has, and links also to those found by several columns."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.is_filtered:  # no link to all rows where all rows are
+            self.full_result_count = self.result_count
+
+    @property
+    def is_filtered(self) -> bool:
+        return bool(self.query or self.has_active_filters)
+
+    @property
+    def count_words(self) -> str:
+        capped = isinstance(self.paginator, CappedPaginator) and self.result_count >= MOST_COUNTED
+        return f"{'at least ' if capped else ''}{self.result_count:,}"
 
     def url_for_result(self, result: Model) -> str:
-        return cast(str, self.model_admin.url("change", self.model_admin.key_of(result)))
+        if isinstance(self.model_admin, Ledger):
+            return self.model_admin.url("change", self.model_admin.key_of(result))
+        return cast(str, super().url_for_result(result))
 
 
 class Ledger(Page):
     """A read-only list over a table whose rows are found by `row_key`, joined by "~"."""
 
     row_key: ClassVar[tuple[str, ...]] = ("profile_id", "id")
+    instead: ClassVar[dict[str, str]] = {}  # the column that a row's page shows for a field
     paginator = CappedPaginator
     actions = None
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RowList]:
-        return RowList
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return [self.instead.get(each.name, each.name) for each in self.model._meta.fields]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return tuple(self.get_fields(request, obj))
 
     def key_of(self, row: Model) -> str:
         return "~".join(quote(str(getattr(row, name)), safe="") for name in self.row_key)

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from engage import health
+from engage.lib import admin as our_admin
 from engage.roles import MARKETER
 from tests.engage.admin.rows import HOSTILE, make_everything
 
@@ -162,3 +163,44 @@ def test_secrets_are_shown_nowhere(admin_client: Client, everything) -> None:
         text = admin_client.get(url).content.decode()
         assert "d" * 64 not in text  # a key's digest
         assert "token-1" not in text  # a device's push token
+
+
+def test_page_of_a_ledger_names_what_the_row_points_to(admin_client: Client, everything) -> None:
+    page = page_of("engage.eventrow")
+    row = page.model.objects.first()
+    text = admin_client.get(
+        url_of("engage.eventrow", "change", key_of(page, row))
+    ).content.decode()
+    person = reverse("admin:profiles_profile_change", args=[row.profile_id])
+    assert text.count(f'<a class="textlink" href="{person}">') == 1
+
+
+def test_device_page_says_that_there_is_a_token_and_not_which(
+    admin_client: Client, everything
+) -> None:
+    page = page_of("engage.devicerow")
+    row = page.model.objects.exclude(token="").first()
+    url = url_of("engage.devicerow", "change", key_of(page, row))
+    text = admin_client.get(url).content.decode()
+    assert "has a token" in text
+    assert row.token not in text
+
+
+def test_list_says_how_many_rows_it_has(admin_client: Client, everything, monkeypatch) -> None:
+    rows = page_of("engage.eventrow").model.objects.count()
+    url = url_of("engage.eventrow", "changelist")
+    text = " ".join(admin_client.get(url).content.decode().split())
+    assert f"> {rows} event" in text
+    assert "Show all" not in text  # they are all there
+    monkeypatch.setattr(our_admin, "MOST_COUNTED", 1)
+    text = " ".join(admin_client.get(url).content.decode().split())
+    assert "> at least 1 event" in text
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [("", "There is no device."), ("?q=nobody", "No device is as you asked.")],
+)
+def test_empty_list_says_why_it_is_empty(admin_client: Client, query: str, words: str) -> None:
+    answer = admin_client.get(url_of("engage.devicerow", "changelist") + query)
+    assert words in " ".join(answer.content.decode().split())
