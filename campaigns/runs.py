@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Count, Min
 
 from campaigns import schedule
 from campaigns.errors import IllegalMove
@@ -55,6 +56,19 @@ def _start_due(campaign_id: int, *, now: datetime) -> Run | None:
     )
     # None: another scheduler has it, or had it.
     return _start_next(campaign, now=now) if campaign else None
+
+
+def health(now: datetime) -> dict[str, float | int]:
+    """How far the oldest due campaign is past its time, and how many wait for their start.
+
+    A second at most while scheduler and worker live; neither leaves any other trace when it hangs.
+    """
+    due = Campaign.objects.filter(state=Campaign.State.ACTIVE, next_due__lte=now)
+    found = due.aggregate(oldest=Min("next_due"), depth=Count("pk"))
+    return {
+        "oldest_seconds": (now - (found["oldest"] or now)).total_seconds(),
+        "depth": found["depth"],
+    }
 
 
 def _start_next(campaign: Campaign, *, now: datetime) -> Run | None:

@@ -22,7 +22,7 @@ MODEL_AMBER_SECONDS, MODEL_RED_SECONDS = 2 * 86_400, 7 * 86_400
 CATALOG_AMBER_SECONDS = 7 * 86_400
 RUNS_SHOWN = 8
 CHART_HOURS = 24
-STAGE_NAMES = {"ingest": "Event queue", "outbox": "Sending queue"}
+STAGE_NAMES = {"ingest": "Event queue", "schedule": "Due campaigns", "outbox": "Sending queue"}
 STORE_NAMES = {"postgres": "PostgreSQL", "redis": "Redis"}
 
 

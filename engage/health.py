@@ -94,6 +94,12 @@ def ingest_stage(now: datetime) -> Mapping[str, Any]:
     return stream.health()
 
 
+def schedule_stage(now: datetime) -> Mapping[str, Any]:
+    from campaigns import runs
+
+    return runs.health(now)
+
+
 def sending_stage(now: datetime) -> Mapping[str, Any]:
     from delivery import outbox
 
@@ -115,6 +121,7 @@ def catalog_ages(now: datetime) -> Mapping[str, Any]:
 STORES: dict[str, Callable[[], object]] = {"postgres": ask_database, "redis": ask_redis}
 STAGES: dict[str, Callable[[datetime], Mapping[str, Any]]] = {
     "ingest": ingest_stage,
+    "schedule": schedule_stage,
     "outbox": sending_stage,
 }
 

@@ -31,6 +31,17 @@ def test_a_due_time_starts_one_run_and_sets_the_next(now):
     assert campaign.next_due == NINE + timedelta(days=1)
 
 
+def test_a_campaign_that_nobody_starts_grows_older(now):
+    campaign = daily(now)
+    assert runs.health(NINE - timedelta(seconds=1)) == {"oldest_seconds": 0, "depth": 0}
+    assert runs.health(NINE + timedelta(minutes=3)) == {"oldest_seconds": 180, "depth": 1}
+    runs.start_due(NINE + timedelta(minutes=3))
+    assert runs.health(NINE + timedelta(minutes=3)) == {"oldest_seconds": 0, "depth": 0}
+    campaign.refresh_from_db()
+    lifecycle.pause(campaign, now=NINE + timedelta(minutes=4))
+    assert runs.health(NINE + timedelta(days=9)) == {"oldest_seconds": 0, "depth": 0}
+
+
 def test_a_run_later_than_allowed_is_missed_and_waits_for_a_human(now):
     daily(now, max_lateness=timedelta(hours=1))
     assert runs.start_due(NINE + timedelta(hours=2)) == []

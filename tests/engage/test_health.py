@@ -36,7 +36,7 @@ def test_all_rooms_answer(now):
     state = health.collect(now)
     assert state["status"] == "ok"
     assert state["stores"] == {"postgres": "ok", "redis": "ok"}
-    assert set(state["stages"]) == {"ingest", "outbox"}
+    assert set(state["stages"]) == {"ingest", "schedule", "outbox"}
     assert all(stage["depth"] == 0 for stage in state["stages"].values())
     assert state["model_age_seconds"] is None
     assert state["catalogs"] == {}
