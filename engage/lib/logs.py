@@ -2,12 +2,17 @@
 
 import json
 import logging
-import re
 from datetime import UTC, datetime
 
-# The links of recipients: who holds the token of one can click and unsubscribe for its owner.
-LINK = re.compile(r"(/t/[co]/|/u/)[A-Za-z0-9_-]+")
+from django.http import HttpRequest
+
 STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+def route_of(request: HttpRequest) -> str:
+    """The path as `urls.py` writes it: "v1/profiles/<user_id>"."""
+    found = request.resolver_match
+    return found.route if found else "no such path"
 
 
 class JsonFormatter(logging.Formatter):
@@ -19,6 +24,10 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         line |= {k: v for k, v in record.__dict__.items() if k not in STANDARD}
+        if isinstance(request := line.get("request"), HttpRequest):
+            # Django puts the path into its words: it may hold a token, or whom it is about.
+            line["message"] = str(record.msg).partition(":")[0]
+            line["request"] = f"{request.method} {route_of(request)}"
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return LINK.sub(r"\1...", json.dumps(line, default=str))
+        return json.dumps(line, default=str)
