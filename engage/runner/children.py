@@ -75,11 +75,13 @@ def ask_to_end(child: subprocess.Popen[bytes], sent: signal.Signals) -> None:
 def wait_and_end(children: Sequence[subprocess.Popen[bytes]], *, patience_seconds: float) -> None:
     """Wait for all together, then end what is left of their groups."""
     deadline = time.monotonic() + patience_seconds
-    for child in children:
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(max(deadline - time.monotonic(), 0))
-    for child in children:
-        kill_group(child)
+    try:
+        for child in children:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(max(deadline - time.monotonic(), 0))
+    finally:  # also when somebody does not want to wait any longer
+        for child in children:
+            kill_group(child)
 
 
 def kill_group(child: subprocess.Popen[bytes]) -> None:

@@ -36,6 +36,10 @@ STORES_STOP_SECONDS = 1.8
 FAMILY_SECONDS = 3.0  # for the sessions of a killed server to go before it is started again
 
 
+class StopAsked(BaseException):
+    """Out of whatever the start is waiting for; a child that is just being made ends with us."""
+
+
 @dataclass(slots=True)
 class Charge:
     """One child we answer for."""
@@ -126,11 +130,17 @@ class Supervisor:
             self.open_gate()
             self.start_programs()
             self.watch()
+        except StopAsked:
+            pass
         finally:
             self.stop()
 
     def ask_to_stop(self, *_: object) -> None:
+        """While we start we wait for others in many places, and leave them at once."""
+        starts = not self.ready and not self.stopping
         self.stopping = True
+        if starts:
+            raise StopAsked
 
     # --- start ------------------------------------------------------------------------------
 
@@ -307,7 +317,9 @@ class Supervisor:
                 os.close(lock)
 
     def stop_programs(self) -> None:
-        stop_all(self.programs, patience_seconds=PROGRAMS_STOP_SECONDS)
+        at_the_gate = self.gate >= 0  # they have served nobody yet and have nothing to finish
+        patience = 0.0 if at_the_gate else PROGRAMS_STOP_SECONDS
+        stop_all(self.programs, patience_seconds=patience)
 
 
 def stop_all(charges: Sequence[Charge], *, patience_seconds: float) -> None:

@@ -1,8 +1,9 @@
 """`manage.py up`: a supervisor over everything, and what must be true before it serves."""
 
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing
+from threading import Thread
 
 import django
 from django.conf import settings
@@ -22,19 +23,24 @@ def main() -> None:
     supervisor = Supervisor(
         data_dir=settings.DATA_DIR, host=settings.HOST, wanted_port=settings.PORT
     )
-    with ThreadPoolExecutor(max_workers=1) as aside:
-        loaded = aside.submit(load_django)
-        try:
-            supervisor.run(prepare=lambda: prepare(loaded))
-        except EngageError as exc:
-            raise SystemExit(f"engage: {exc.message}") from exc
+    loaded: Future[None] = Future()
+    Thread(target=load_django, args=(loaded,), daemon=True).start()  # a stop does not wait for it
+    try:
+        supervisor.run(prepare=lambda: prepare(loaded))
+    except EngageError as exc:
+        raise SystemExit(f"engage: {exc.message}") from exc
 
 
-def load_django() -> None:
+def load_django(loaded: "Future[None]") -> None:
     """Without the pages of the admin, which nobody opens here: they are half of the time."""
     pages = {"django.contrib.admin": "django.contrib.admin.apps.SimpleAdminConfig"}
     settings.INSTALLED_APPS = [pages.get(name, name) for name in settings.INSTALLED_APPS]
-    django.setup()
+    try:
+        django.setup()
+    except BaseException as exc:
+        loaded.set_exception(exc)  # told where the result is wanted
+    else:
+        loaded.set_result(None)
 
 
 def prepare(loaded: "Future[None]") -> None:

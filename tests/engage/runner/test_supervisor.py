@@ -83,6 +83,21 @@ def test_interrupt_ends_everything_in_order_within_five_seconds(data_dir, log):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("after", [0.5, 1.5, 2.5])
+def test_interrupt_while_it_starts_ends_everything_within_five_seconds(tmp_path, log, after):
+    process = start(data_dir=tmp_path / "var", port=free_port(), env=ENV, output=log.fileno())
+    wait_until(lambda: (tmp_path / "var" / "locks" / "up").exists(), seconds=20)
+    time.sleep(after)  # into making the database, or its tables
+    began = time.monotonic()
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(10) == 0
+    assert time.monotonic() - began < 5
+    wait_until(lambda: list_family(tmp_path / "var") == [], seconds=2)
+
+
+@pytest.mark.slow
 def test_killed_runner_leaves_no_process_after_five_seconds(data_dir, log):
     process = start(data_dir=data_dir, port=free_port(), env=ENV, output=log.fileno())
     up = wait_until_ready(process, data_dir)
