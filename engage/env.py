@@ -64,6 +64,16 @@ def names(name: str, default: str) -> list[str]:
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
 
 
+def celery_address(redis_url: str) -> str:
+    """A Redis address as Celery spells it, which matters for a socket only."""
+    scheme, separator, rest = redis_url.partition("://")
+    if scheme != "unix":
+        return redis_url
+    path, _, query = rest.partition("?")
+    number = dict(parse_qsl(query)).get("db", "0")
+    return f"redis+socket{separator}{path}?virtual_host={number}"
+
+
 def url(name: str, default: str = "", *, schemes: tuple[str, ...]) -> str:
     """Without a slash at its end. The sentence never repeats the value: it may hold a password."""
     value = text(name, default).rstrip("/")

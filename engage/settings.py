@@ -55,7 +55,7 @@ REDIS_PREFIX = env.text("ENGAGE_REDIS_PREFIX", "engage")
 REDIS_TIMEOUT_SECONDS = env.integer("ENGAGE_REDIS_TIMEOUT_SECONDS", 5, minimum=1)
 BROKER_URL = env.url(
     "BROKER_URL",
-    f"redis+socket://{SOCKET_DIR}/redis.sock?virtual_host=1" if EMBEDDED_REDIS else REDIS_URL,
+    env.celery_address(f"unix://{SOCKET_DIR}/redis.sock?db=1" if EMBEDDED_REDIS else REDIS_URL),
     schemes=("redis", "rediss", "redis+socket", "amqp", "amqps"),
 )
 

@@ -196,3 +196,15 @@ def test_short_secret_key_is_refused(given, tmp_path):
     given("short")
     with pytest.raises(SettingError, match="shorter than 32"):
         env.secret_key("ENGAGE_THING", keep_in=tmp_path / "secret_key")
+
+
+@pytest.mark.parametrize(
+    ("redis_url", "address"),
+    [
+        ("unix:///run/redis.sock", "redis+socket:///run/redis.sock?virtual_host=0"),
+        ("unix:///run/redis.sock?db=1", "redis+socket:///run/redis.sock?virtual_host=1"),
+        ("rediss://:secret@cache.example:6380/2", "rediss://:secret@cache.example:6380/2"),
+    ],
+)
+def test_redis_on_a_socket_is_spelled_as_celery_wants_it(redis_url, address):
+    assert env.celery_address(redis_url) == address
