@@ -11,7 +11,7 @@ from redis.client import Pipeline
 
 from engage.collector import filing, formats, stream, times
 from engage.collector.access import Access
-from engage.collector.formats.event import Batch, Rejection, word
+from engage.collector.formats.event import Batch, Rejection, Word, word
 from engage.lib.clock import to_millis
 from engage.lib.redis import Commands
 from engage.profiles import activity, extract
@@ -121,17 +121,18 @@ def touches_of(batch: Batch, *, received_ms: int, seed: str) -> Touches:
     No more of one person than tell what they are after, for the second until they are stored; but
     every purchase, because what was just bought must not be shown.
     """
-    found: Touches = {}
+    found: dict[tuple[Word, Word], list[Touch]] = {}
     sent_at = times.parse(batch.sent_at)
-    for place in range(len(batch.events) - 1, -1, -1):  # from the end: the newest are kept
-        event = batch.events[place]
+    place = len(batch.events)
+    for event in reversed(batch.events):  # the newest are kept
+        place -= 1
         if event.type != "track" or not event.properties:
             continue
-        user_id, name = word(event.user_id), word(event.event)
-        who = (user_id, "" if user_id else word(event.anonymous_id))
+        who = (event.user_id, None) if event.user_id else (None, event.anonymous_id)
         kept = found.get(who)
-        if kept is not None and len(kept) >= HINTED and name != PURCHASE:
+        if kept is not None and len(kept) >= HINTED and event.event != PURCHASE:
             continue
+        name = word(event.event)
         if items := extract.items(name, event.properties):
             millis = filing.time_of(event, sent_at=sent_at, received_ms=received_ms)
             ts_ms = received_ms if millis is None else millis
@@ -144,4 +145,4 @@ def touches_of(batch: Batch, *, received_ms: int, seed: str) -> Touches:
     for touches in found.values():
         touches.reverse()
         del touches[: -settings.RECENT_ITEMS]
-    return found
+    return {(word(user), word(stranger)): touches for (user, stranger), touches in found.items()}

@@ -6,7 +6,7 @@ users share a profile only after an alias. All of it is a function of the set of
 order in which they arrive does not matter.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -117,6 +117,10 @@ class Names:
 
 def is_reserved(value: str) -> bool:
     return value.strip().lower() in RESERVED
+
+
+def any_reserved(values: Iterable[str]) -> bool:
+    return not RESERVED.isdisjoint(map(str.lower, map(str.strip, values)))
 
 
 def names_of(events: Sequence[StoredEvent], times: Sequence[int]) -> Names:
