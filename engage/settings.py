@@ -64,6 +64,8 @@ BATCH_MAX_BYTES = env.integer("ENGAGE_BATCH_MAX_BYTES", 500_000, minimum=1_000) 
 BATCH_MAX_EVENTS = env.integer("ENGAGE_BATCH_MAX_EVENTS", 2_500, minimum=1)
 EVENT_MAX_BYTES = env.integer("ENGAGE_EVENT_MAX_BYTES", 32_768, minimum=1_000)
 STREAM_MAX_ENTRIES = env.integer("ENGAGE_STREAM_MAX_ENTRIES", 100_000, minimum=1)  # then 429
+# Memory of Redis, all of it: then 429, so that ingest and the broker can still write.
+REDIS_MAX_BYTES = env.integer("ENGAGE_REDIS_MAX_BYTES", 1_000_000_000, minimum=10_000_000)
 INGEST_MAX_EVENTS = env.integer("ENGAGE_INGEST_MAX_EVENTS", 5_000, minimum=1)  # per transaction
 DEDUPE_DAYS = env.integer("ENGAGE_DEDUPE_DAYS", 30, minimum=1, maximum=90)
 RECENT_ITEMS = 50  # touches kept per profile, newest first

@@ -4,6 +4,7 @@ An entry leaves the stream only after its events are in PostgreSQL: the stream i
 Where it is too deep, the doors refuse.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -16,6 +17,9 @@ from engage.lib.errors import Unavailable
 from engage.lib.redis import Commands, Part, client, key
 
 GROUP: Final = "ingest"
+LOOK_EVERY_BYTES: Final = 10_000_000
+MEMORY: Final = ("INFO", "memory")
+USED: Final = re.compile(rb"^used_memory:(\d+)", re.MULTILINE)
 
 
 class Entry(NamedTuple):
@@ -37,10 +41,12 @@ def name() -> str:
 # --- the doors' side -------------------------------------------------------------------------
 
 
-class Depth:
-    """How deep the stream was when this process last looked, which every `add` does."""
+class Fill:
+    """How full the queue was when this process last looked."""
 
-    known = 0
+    entries = 0  # every `add` looks
+    memory = 0  # bytes that Redis uses in all; asked for after LOOK_EVERY_BYTES
+    unseen = LOOK_EVERY_BYTES  # bytes that this process added since
 
 
 def add(
@@ -61,7 +67,8 @@ def add(
     Raises
     ------
     QueueFull
-        The stream has STREAM_MAX_ENTRIES, or Redis its memory full; nothing was added.
+        The stream has STREAM_MAX_ENTRIES, Redis uses REDIS_MAX_BYTES or its memory is full;
+        nothing was added.
     Unavailable
         Redis is away, or cannot write; the events may come again.
     """
@@ -73,24 +80,47 @@ def add(
         fields += ("m", seed)
     commands.add("XADD", stream, "*", *fields)
     commands.add("XLEN", stream)
+    Fill.unseen += len(body)
+    if looks := Fill.unseen >= LOOK_EVERY_BYTES:
+        commands.add(*MEMORY)
     if also is not None:
         commands.extend(also)
-    added, Depth.known, *answers = execute(commands, meanwhile=meanwhile)
+    added, entries, *answers = execute(commands, meanwhile=meanwhile)
+    if looks:
+        note_memory(answers.pop(0))
     if isinstance(added, redis.ResponseError):
-        Depth.known = 0
         raise refusal_of(added) from added
+    Fill.entries = entries
     return answers
 
 
 def refuse_when_full(stream: str) -> None:
-    """Several processes may pass at once: the bound is exceeded by a few entries, no more."""
-    if Depth.known < settings.STREAM_MAX_ENTRIES:
+    """Several processes may pass at once: the bounds are exceeded by a few entries, and by what
+    each process adds before it looks again.
+    """
+    if is_room():
         return
     commands = Commands()
     commands.add("XLEN", stream)
-    [Depth.known] = execute(commands)
-    if Depth.known >= settings.STREAM_MAX_ENTRIES:
+    commands.add(*MEMORY)
+    entries, memory = execute(commands)
+    if isinstance(entries, redis.ResponseError):  # it still loads its file, for one
+        raise refusal_of(entries) from entries
+    Fill.entries = entries
+    note_memory(memory)
+    if not is_room():
         raise QueueFull("Too many events wait to be stored. Send again later.")
+
+
+def is_room() -> bool:
+    return Fill.entries < settings.STREAM_MAX_ENTRIES and Fill.memory < settings.REDIS_MAX_BYTES
+
+
+def note_memory(said: Any) -> None:
+    """Note what Redis says of its memory. Where it may not say, only the entries are bounded."""
+    found = USED.search(said) if isinstance(said, bytes) else None
+    Fill.memory = int(found[1]) if found else 0
+    Fill.unseen = 0
 
 
 def execute(commands: Commands, *, meanwhile: Callable[[], None] | None = None) -> list[Any]:

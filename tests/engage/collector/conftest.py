@@ -11,10 +11,15 @@ from engage.lib import redis
 def fresh(redis_keys):
     """No entries, no remembered keys, no remembered depth."""
     access.forget_keys()
-    stream.Depth.known = 0
+    reset_fill()
     yield
     access.forget_keys()
-    stream.Depth.known = 0
+    reset_fill()
+
+
+def reset_fill() -> None:
+    stream.Fill.entries = stream.Fill.memory = 0
+    stream.Fill.unseen = stream.LOOK_EVERY_BYTES
 
 
 @pytest.fixture

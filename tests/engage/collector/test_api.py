@@ -213,6 +213,45 @@ def test_stream_that_was_full_takes_events_once_there_is_room(client, write_key,
     assert post(client, "/v1/batch", body).status_code == 200
 
 
+def test_redis_with_too_much_in_memory_answers_429_until_there_is_room(
+    client, write_key, settings
+):
+    settings.REDIS_MAX_BYTES = 1
+    body = {"writeKey": write_key, "batch": [EVENT]}
+    first, answer = (post(client, "/v1/batch", body) for _ in range(2))
+    assert first.status_code == 200  # this process had not looked before
+    assert (answer.status_code, answer.json()["code"]) == (429, "queue_full")
+    assert answer["Retry-After"] == answer["X-RateLimit-Reset"] == "5"
+    assert len(entries()) == 1
+
+    settings.REDIS_MAX_BYTES = 10**12
+    assert post(client, "/v1/batch", body).status_code == 200
+
+
+def test_full_stream_that_cannot_say_how_long_it_is_answers_503(client, write_key, settings):
+    settings.STREAM_MAX_ENTRIES = 1
+    body = {"writeKey": write_key, "batch": [EVENT]}
+    assert [post(client, "/v1/batch", body).status_code for _ in range(2)] == [200, 429]
+    redis.client().set(stream.name(), "as good as a Redis that still loads its file")
+    assert post(client, "/v1/batch", body).status_code == 503
+    redis.client().delete(stream.name())
+    assert post(client, "/v1/batch", body).status_code == 200
+
+
+def test_memory_is_asked_for_after_so_many_bytes(client, write_key, monkeypatch):
+    monkeypatch.setattr(stream, "LOOK_EVERY_BYTES", 1_000)
+    body = {"writeKey": write_key, "batch": [EVENT]}
+    post(client, "/v1/batch", body)
+    seen = stream.Fill.memory
+    assert seen > 100_000  # an empty Redis uses more
+    redis.client().set(redis.key("ballast"), b"x" * 5_000_000)
+    post(client, "/v1/batch", body)
+    assert stream.Fill.memory == seen
+    for _ in range(10):
+        post(client, "/v1/batch", body)
+    assert stream.Fill.memory > seen + 4_000_000
+
+
 def test_absent_queue_answers_503_and_says_when_to_come_again(client, write_key, redis_away):
     answer = post(client, "/v1/batch", {"writeKey": write_key, "batch": [EVENT]})
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
