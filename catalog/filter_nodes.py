@@ -71,6 +71,20 @@ def walk(node: Node) -> Iterator[Condition]:
                 yield from walk(child)
 
 
+def only_sold_out(node: Node) -> bool:
+    """Whether the tree says itself that everything it lets through must be out of stock."""
+    match node:
+        case Condition(column="in_stock", op="=", value=value):
+            return value is False
+        case Condition(column="in_stock", op="!=", value=value):
+            return value is True
+        case AllOf():
+            return any(only_sold_out(child) for child in node.nodes)
+        case AnyOf():
+            return bool(node.nodes) and all(only_sold_out(child) for child in node.nodes)
+    return False
+
+
 def is_number(value: object) -> bool:
     return (
         isinstance(value, int | float)

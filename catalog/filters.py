@@ -33,6 +33,7 @@ from catalog.filter_nodes import (
     Not,
     describe,
     is_number,
+    only_sold_out,
     walk,
 )
 from catalog.filter_reader import Reader
@@ -56,6 +57,11 @@ class Filter:
     def columns(self) -> frozenset[str]:
         """The columns it looks at."""
         return frozenset(condition.column for condition in walk(self.root))
+
+    @property
+    def only_sold_out(self) -> bool:
+        """It asks for products out of stock and for no others."""
+        return only_sold_out(self.root)
 
     def check(self, types: Mapping[str, str]) -> None:
         """Raise `InvalidFilter` where it does not fit these columns (`snapshot.types`)."""

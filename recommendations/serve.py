@@ -80,7 +80,7 @@ def recommend(
     "next" give (default: the last one touched). `exclude_events` maps events to days: what the
     person did them with is left out (default: purchases of a year). `exclude_items` has one set
     per person. What a person touched lately is not recommended back by what was learned from it,
-    unless `repeats`. Only products in stock, unless the filter speaks of stock.
+    unless `repeats`. Only products in stock, unless the filter is `only_sold_out`.
 
     Raises
     ------

@@ -168,11 +168,11 @@ def match(products: Snapshot, model: Artifact | None) -> tuple[Rows, Rows]:
 
 
 def allowed(products: Snapshot, filter: Filter | None) -> NDArray[np.bool_]:
-    """In stock and inside the filter; a filter that speaks of stock decides on stock itself."""
+    """In stock and inside the filter, unless it asks for what is sold out and nothing else."""
     if filter is None:
         return products.in_stock
     mask = filter.mask(products)
-    return mask if "in_stock" in filter.columns else mask & products.in_stock
+    return mask if filter.only_sold_out else mask & products.in_stock
 
 
 def encode(column: Column) -> tuple[Rows, Sequence[str]]:

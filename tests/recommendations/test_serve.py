@@ -124,12 +124,51 @@ def test_deleted_is_gone_at_once(shop):
     assert len(found.picks) == 5
 
 
-def test_filter_that_speaks_of_stock_decides_on_stock(shop):
+def test_filter_that_asks_for_what_is_sold_out_gets_it(shop):
     change(shop, "b", in_stock=False)
     sold_out = filters.parse({"column": "in_stock", "op": "=", "value": False})
     (found,) = ask(who(touch("a")), filter=sold_out)
     assert items(found) == ["b"]
     assert found.short is True
+
+
+SOLD_OUT = {"column": "in_stock", "op": "=", "value": False}
+IN_STOCK = {"column": "in_stock", "op": "=", "value": True}
+CHEAP = {"column": "price", "op": "<", "value": 12}  # a and b
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"any": [CHEAP, IN_STOCK]},
+        {"any": [CHEAP, SOLD_OUT]},
+        {"any": [SOLD_OUT, IN_STOCK]},
+        {"not": SOLD_OUT},
+        {"not": {"not": SOLD_OUT}},
+        {"not": {"all": [SOLD_OUT, {"not": CHEAP}]}},
+        {"column": "in_stock", "op": "is present"},
+        {"any": []},
+        {"all": []},
+    ],
+)
+def test_filter_that_merely_mentions_stock_opens_nothing(shop, rule):
+    change(shop, "b", in_stock=False)
+    (found,) = ask(who(touch("a")), filter=filters.parse(rule), n=6)
+    assert "b" not in items(found)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"column": "in_stock", "op": "!=", "value": True},
+        {"all": [CHEAP, {"all": [SOLD_OUT]}]},
+        {"any": [{"all": [CHEAP, SOLD_OUT]}, SOLD_OUT]},
+    ],
+)
+def test_sold_out_may_be_asked_for_beside_other_conditions(shop, rule):
+    change(shop, "b", in_stock=False)
+    (found,) = ask(who(touch("a")), filter=filters.parse(rule), n=6)
+    assert items(found) == ["b"]
 
 
 def test_filter_acts_before_ranking(shop):
