@@ -178,7 +178,7 @@ def allowed(products: Snapshot, filter: Filter | None) -> NDArray[np.bool_]:
 def encode(column: Column) -> tuple[Rows, Sequence[str]]:
     """A text column as small numbers and what they stand for; -1 where it is missing."""
     if isinstance(column, CodedColumn):
-        return column.values, list(column.vocabulary)
+        return column.values, column.vocabulary
     codes: dict[str, int] = {}
     cells = (column.value(row) for row in range(len(column)))
     found = (-1 if cell is None else codes.setdefault(cell, len(codes)) for cell in cells)

@@ -3,7 +3,7 @@ import pytest
 from catalog import filters, snapshot
 from engage.lib.errors import InvalidInput
 from engage.profiles.identity import find_profile_id
-from recommendations import serve
+from recommendations import serve, shelf
 from recommendations.models import HandPicked
 from tests.factories import NOON, make_catalog, make_product, make_profile
 from tests.recommendations.shops import (
@@ -272,6 +272,12 @@ def test_without_any_build_only_hand_picked_is_honest():
 def test_empty_catalog_answers_with_nothing():
     make_catalog()
     assert ask(who(touch("a"))) == [serve.Filled([], True)]
+
+
+def test_patch_copies_no_words_of_the_catalog(shop):
+    change(shop, "b", in_stock=False)
+    here = shelf.current("default")
+    assert here.categories is here.products.column("category").vocabulary
 
 
 def test_pick_knows_its_row_in_the_snapshot(shop):
