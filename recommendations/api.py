@@ -39,8 +39,6 @@ def get_recommendations(
     if not 1 <= n <= MOST:
         raise InvalidInput(f"n is {n}, expected 1 to {MOST}.")
     products = snapshot.current(catalog)
-    if itemId and itemId not in products.index:
-        raise InvalidInput(f"itemId {itemId[:80]!r} is not a product of catalog {catalog!r}.")
     filled = serve.recommend(
         [meet(user_id=userId, anonymous_id=anonymousId)],
         catalog=catalog,

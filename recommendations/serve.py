@@ -85,18 +85,23 @@ def recommend(
     Raises
     ------
     InvalidInput
-        For an unknown rung or strategy, or a number below 1.
+        For an unknown rung, strategy or item, a number below 1, or not one set per person.
     """
     rungs = climb(strategy, tuple(ladder))
     if n < 1:
         raise InvalidInput(f"n is {n}, expected at least 1.")
+    if exclude_items is not None and len(exclude_items) != len(who):
+        raise InvalidInput(f"{len(who)} people have {len(exclude_items)} sets of exclusions.")
     here = shelf.current(catalog)
+    seed = here.products.index.get(item)
+    if item and seed is None:
+        raise InvalidInput(f"{item[:80]!r} is not a product of catalog {catalog!r}.")
     choice = here.choice(filter)
     excluded = DEFAULT_EXCLUDE_EVENTS if exclude_events is None else exclude_events
     people = meet(who, here, exclude_events=excluded, now=now)
-    for person, items in zip(people, exclude_items or (), strict=False):
-        person.banned |= here.widen({here.products.index.get(i, -1) for i in items} - {-1})
-    seed = here.products.index.get(item)
+    if exclude_items is not None:
+        for person, items in zip(people, exclude_items, strict=True):
+            person.banned |= here.widen({here.products.index.get(i, -1) for i in items} - {-1})
     if seed is not None:
         for person in people:
             person.banned |= here.widen({seed})

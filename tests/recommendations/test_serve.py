@@ -106,6 +106,16 @@ def test_unknown_strategy_is_refused_with_the_known_ones(shop):
         ask(strategy="magic")
 
 
+def test_product_that_is_not_there_has_no_neighbours_to_ask_for(shop):
+    with pytest.raises(InvalidInput, match="'z' is not a product of catalog 'default'"):
+        ask(who(touch("a")), strategy="similar", item="z")
+
+
+def test_exclusions_that_are_not_one_set_per_person_are_refused(shop):
+    with pytest.raises(InvalidInput, match="2 people have 1 sets of exclusions"):
+        ask(who(), who(), exclude_items=[{"a"}])
+
+
 def test_nothing_is_asked_for(shop):
     with pytest.raises(InvalidInput, match="n is 0"):
         ask(n=0)
