@@ -10,7 +10,7 @@ from typing import Any
 
 from campaigns.errors import Problem
 from campaigns.models import Slot
-from catalog import filters, snapshot
+from catalog import filters
 from catalog.errors import InvalidFilter, UnknownCatalog
 from recommendations import serve
 
@@ -58,41 +58,31 @@ def fill(slots: Sequence[Slot], *, who: Sequence[serve.Who], now: datetime) -> l
 def _recommend(
     slot: Slot, who: Sequence[serve.Who], shown: Sequence[set[str]], *, now: datetime
 ) -> list[list[Shown]]:
+    rule = _parsed(json.dumps(slot.filter, sort_keys=True)) if slot.filter else None
     try:
         filled = serve.recommend(
             who,
             catalog=slot.catalog,
             n=slot.maximum,
             ladder=tuple(slot.ladder) or serve.DEFAULT_LADDER,
-            filter=_parsed(json.dumps(slot.filter, sort_keys=True)) if slot.filter else None,
+            filter=rule,
             exclude_events=slot.exclude_events or None,  # None: the usual, what was bought
             exclude_items=shown,
             now=now,
         )
-        products = snapshot.current(slot.catalog)
+        found = serve.list_cards(filled, catalog=slot.catalog, filter=rule)
     except UnknownCatalog:
         # Deleted after the launch, which checks it: the slot is short for everybody.
         logger.warning("slot without its catalog", extra={"slot": slot.pk})
         return [[] for _ in who]
-    return [_cards(one.picks, products) for one in filled]
+    return [[_shown(*one, rank) for rank, one in enumerate(cards, start=1)] for cards in found]
 
 
-def _cards(picks: Sequence[serve.Pick], products: snapshot.Snapshot) -> list[Shown]:
-    """Card and ledger record of each pick that the catalog still has."""
-    found: list[Shown] = []
-    for pick in picks:
-        index = products.index.get(pick.item)
-        if index is None:  # deleted between the pick and now
-            continue
-        rank = len(found) + 1
-        card = products.card(index)
-        found.append(
-            (
-                {**card, "link": card["url"], "rank": rank, "reason": pick.reason},
-                {"item": pick.item, "rank": rank, "rung": pick.rung, "source": pick.source},
-            )
-        )
-    return found
+def _shown(pick: serve.Pick, card: serve.Card, rank: int) -> Shown:
+    return (
+        {**card, "link": card["url"], "rank": rank, "reason": pick.reason},
+        {"item": pick.item, "rank": rank, "rung": pick.rung, "source": pick.source},
+    )
 
 
 def check(slot: Slot) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """Recommendations for other systems. Mounted with server-key auth by `engage/urls.py`."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.http import HttpRequest
@@ -38,22 +39,23 @@ def get_recommendations(
     check(userId=userId, anonymousId=anonymousId, catalog=catalog, itemId=itemId)
     if not 1 <= n <= MOST:
         raise InvalidInput(f"n is {n}, expected 1 to {MOST}.")
-    products = snapshot.current(catalog)
+    rule = parse_filter(filter, snapshot.current(catalog))
     filled = serve.recommend(
         [meet(user_id=userId, anonymous_id=anonymousId)],
         catalog=catalog,
         n=n,
         strategy=strategy,
-        filter=parse_filter(filter, products),
+        filter=rule,
         item=itemId,
         now=clock.now(),
-    )[0]
+    )
+    items = list_items(filled, catalog=catalog, filter=rule)
     model = registry.live(catalog)
     return {
-        "items": list_items(filled.picks, snapshot.current(catalog)),
+        "items": items,
         "strategy": strategy,
         "build": model and model.build_id,
-        "short": filled.short,
+        "short": len(items) < n,
     }
 
 
@@ -86,20 +88,19 @@ def parse_filter(text: str, products: snapshot.Snapshot) -> Filter | None:
     return filters.parse(data, types=products.types)
 
 
-def list_items(picks: list[serve.Pick], products: snapshot.Snapshot) -> list[dict[str, Any]]:
-    """Cards with what each was picked for; a product deleted in this very moment is left out."""
-    found = []
-    for pick in picks:
-        row = products.index.get(pick.item)
-        if row is not None:
-            found.append(
-                {
-                    **products.card(row),
-                    "score": round(pick.score, 6),
-                    "rank": pick.rank,
-                    "rung": pick.rung,
-                    "source": pick.source,
-                    "reason": pick.reason,
-                }
-            )
-    return found
+def list_items(
+    filled: Sequence[serve.Filled], *, catalog: str, filter: Filter | None = None
+) -> list[dict[str, Any]]:
+    """The cards of the one person's picks, with what each was picked for."""
+    [shown] = serve.list_cards(filled, catalog=catalog, filter=filter)
+    return [
+        {
+            **card,
+            "score": round(pick.score, 6),
+            "rank": rank,
+            "rung": pick.rung,
+            "source": pick.source,
+            "reason": pick.reason,
+        }
+        for rank, (pick, card) in enumerate(shown, start=1)
+    ]

@@ -43,11 +43,12 @@ WORDS: Final[Mapping[str, str]] = {
     PURCHASE: "because you bought {}",
 }
 OTHER_WORDS: Final = "because of your interest in {}"
+Card = Mapping[str, str | None]  # what a person sees of a product
 
 
 class Pick(NamedTuple):
     item: str
-    row: int  # place in the catalog's snapshot, for `card`
+    row: int  # place in the snapshot it was picked from; `list_cards` has its card
     score: float  # comparable inside one rung of one answer
     rank: int  # from 1
     rung: str
@@ -112,6 +113,26 @@ def recommend(
         if not open_now:
             break
     return [Filled(person.picks, len(person.picks) < n) for person in people]
+
+
+def list_cards(
+    filled: Sequence[Filled], *, catalog: str = "default", filter: Filter | None = None
+) -> list[list[tuple[Pick, Card]]]:
+    """For each person the picks that may still be shown, each with its card.
+
+    Both come from the catalog as it is now, which may be newer than what was picked from: what
+    was sold out, deleted or moved out of the filter since is left out.
+    """
+    here = shelf.current(catalog)
+    index, card, allowed = here.products.index, here.products.card, here.choice(filter).rows
+    return [
+        [
+            (pick, card(row))
+            for pick in one.picks
+            if (row := index.get(pick.item)) is not None and allowed[row]
+        ]
+        for one in filled
+    ]
 
 
 @lru_cache(maxsize=256)

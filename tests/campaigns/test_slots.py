@@ -5,11 +5,14 @@ from decimal import Decimal
 import pytest
 
 from campaigns import slots
+from catalog.models import Catalog
 from engage.lib.clock import to_millis
 from engage.profiles.activity import Touch
+from recommendations import serve
 from recommendations.models import HandPicked
 from recommendations.serve import Who
-from tests.factories import make_catalog, make_product, make_slot, make_template
+from tests.factories import NOON, make_catalog, make_product, make_slot, make_template
+from tests.recommendations.shops import change as change_product
 
 pytestmark = pytest.mark.django_db
 NOBODY = Who(None, [])
@@ -82,6 +85,22 @@ def test_what_is_out_of_stock_is_not_shown(now):
     HandPicked.objects.create(catalog="other", item_ids=["x1"])
     [filling] = slots.fill([make(catalog="other")], who=[NOBODY], now=now)
     assert ids(filling) == []
+
+
+@pytest.mark.parametrize("change", [{"in_stock": False}, {"price": 9}, {"deleted_at": NOON}])
+def test_what_changed_between_the_pick_and_the_card_is_not_shown(now, monkeypatch, change):
+    pick = serve.recommend
+
+    def pick_and_change(*args, **options):
+        found = pick(*args, **options)
+        change_product(Catalog.objects.get(), "p2", **change)
+        return found
+
+    monkeypatch.setattr(serve, "recommend", pick_and_change)
+    slot = make(maximum=3, filter={"column": "price", "op": "<=", "value": 5})
+    [filling] = slots.fill([slot], who=[NOBODY], now=now)
+    assert ids(filling) == ["p1", "p3"]
+    assert [(item["item"], item["rank"]) for item in filling.items] == [("p1", 1), ("p3", 2)]
 
 
 def test_fewer_than_the_minimum_leaves_the_block_empty(now):

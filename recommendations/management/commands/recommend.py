@@ -1,5 +1,6 @@
 import unicodedata
 from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -53,11 +54,11 @@ class Command(BaseCommand):
             )
         except EngageError as exc:
             raise CommandError(exc.message) from exc
-        self.show(found[0], snapshot.current(catalog))
+        self.show(list_items(found, catalog=catalog), n=n)
 
-    def show(self, found: serve.Filled, products: snapshot.Snapshot) -> None:
+    def show(self, cards: Sequence[Mapping[str, Any]], *, n: int) -> None:
         rows = [HEADINGS]
-        for card in list_items(found.picks, products):
+        for card in cards:
             price = f"{card['price']} {card['currency']}".strip() if card["price"] else ""
             known = (card[column] for column in ("id", "name"))
             rows.append((str(card["rank"]), *known, price, card["rung"], card["reason"]))
@@ -65,8 +66,8 @@ class Command(BaseCommand):
         for row in rows:
             cells = (pad(cut(cell), size) for cell, size in zip(row, widths, strict=True))
             self.stdout.write("  ".join(cells).rstrip())
-        if found.short:
-            self.stdout.write(f"Only {len(found.picks)}: nothing else may be shown.")
+        if len(cards) < n:
+            self.stdout.write(f"Only {len(cards)}: nothing else may be shown.")
 
 
 def cut(cell: str) -> str:
