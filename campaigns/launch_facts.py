@@ -87,13 +87,12 @@ class Found(msgspec.Struct, frozen=True):
     hinted: Sequence[Touch]  # accepted and perhaps not stored yet
 
 
-decode_touch = msgspec.json.Decoder(Touch).decode
 decode_json = msgspec.json.Decoder().decode
 decode_impressions = msgspec.json.Decoder(list[tuple[int, int]]).decode
 decode_events = msgspec.json.Decoder(list[StoredEvent]).decode
 
 AWAY: Final = (OperationalError, InterfaceError)
-QUESTIONS: Final = 2  # of `Look.ask`, so many answers are its
+QUESTIONS: Final = 4  # of `Look.ask`, so many answers are its: two of each id
 NOBODY: Final = Known()
 
 
@@ -110,8 +109,10 @@ class Look:
 
     def ask(self, commands: redis.Commands) -> None:
         """Queue what Redis knows, into whatever travels there anyway."""
-        commands.lrange(activity.hint_key(user_id=self.user_id, anonymous_id=""), 0, -1)
-        commands.lrange(activity.hint_key(user_id="", anonymous_id=self.anonymous_id), 0, -1)
+        for key in activity.hint_keys(user_id=self.user_id):
+            commands.lrange(key, 0, -1)
+        for key in activity.hint_keys(anonymous_id=self.anonymous_id):
+            commands.lrange(key, 0, -1)
 
     def load(self) -> None:
         """Ask the tables. Never raises: the events that travel meanwhile must not suffer."""
@@ -139,8 +140,8 @@ class Look:
         if failures:
             raise failures[0]
         if self.user_id and self.anonymous_id and not self.known.owns_device:
-            answers = answers[:1]  # two people share the device
-        hinted = [decode_touch(hint) for found in answers for hint in found]
+            answers = answers[: QUESTIONS // 2]  # two people share the device
+        hinted = [activity.decode_touch(hint) for found in answers for hint in found]
         touches = activity.combine(self.known.touches, hinted) if hinted else self.known.touches
         return Found(self.known, touches, hinted)
 

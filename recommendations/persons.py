@@ -76,10 +76,11 @@ def ban_older(
     now: datetime,
 ) -> None:
     """Touches reach only so far back: for those who did more, the stored events are asked."""
+    reach = settings.RECENT_ITEMS
     more: dict[int, list[Person]] = {}
     for (profile_id, touches), person in zip(who, people, strict=True):
-        full = len(touches) >= settings.RECENT_ITEMS
-        if full and profile_id is not None and touches[-1].ts_ms >= since:
+        full = len(touches) >= reach  # what stands beyond are purchases alone, of any age
+        if full and profile_id is not None and touches[reach - 1].ts_ms >= since:
             more.setdefault(profile_id, []).append(person)
     if not more:
         return

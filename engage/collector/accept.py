@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 import msgspec
-from django.conf import settings
 from msgspec import Struct
 from redis.client import Pipeline
 
@@ -15,10 +14,9 @@ from engage.collector.formats.event import Batch, Rejection, Word, word
 from engage.lib.clock import to_millis
 from engage.lib.redis import Commands
 from engage.profiles import activity, extract
-from engage.profiles.activity import Touch
+from engage.profiles.activity import PURCHASE, Touch
 
 LAUNCH: Final = "segment/batch"
-PURCHASE: Final = "Order Completed"
 HINTED: Final = 20
 Touches = dict[tuple[str, str], list[Touch]]
 
@@ -144,5 +142,4 @@ def touches_of(batch: Batch, *, received_ms: int, seed: str) -> Touches:
                 kept += touches
     for touches in found.values():
         touches.reverse()
-        del touches[: -settings.RECENT_ITEMS]
     return {(word(user), word(stranger)): touches for (user, stranger), touches in found.items()}

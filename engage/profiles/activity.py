@@ -25,6 +25,8 @@ RECORD: Final = Struct(">HI4sBii")  # the time in two parts
 TIME_LENGTH: Final = 6
 FIRST_PLACE: Final = 0xFF
 HINT_SECONDS: Final = 3600  # far longer than any event waits in the queue
+PURCHASE: Final = "Order Completed"
+BOUGHT_HINTS: Final = 1_000  # products; two orders of the largest size, see `extract`
 
 # Records that are all newer than the stored ones go in front; the rest is merged in Python.
 PREPEND: Final = """
@@ -51,6 +53,9 @@ class Touch(NamedTuple):
     event: str
     ts_ms: int
     message_id: str
+
+
+decode_touch: Final = msgspec.json.Decoder(Touch).decode
 
 
 def message_mark(message_id: str) -> str:
@@ -146,24 +151,42 @@ def hint_key(*, user_id: str, anonymous_id: str) -> str:
     return redis.key("recent", "u", user_id) if user_id else redis.key("recent", "a", anonymous_id)
 
 
+def bought_key(*, user_id: str, anonymous_id: str) -> str:
+    """Where purchases are hinted: no number of other touches pushes them out."""
+    return redis.key("bought", "u", user_id) if user_id else redis.key("bought", "a", anonymous_id)
+
+
+def hint_keys(*, user_id: str = "", anonymous_id: str = "") -> list[str]:
+    """All places with hints of one identity."""
+    return [key(user_id=user_id, anonymous_id=anonymous_id) for key in (hint_key, bought_key)]
+
+
 def note_pending(
     pipe: "Pipeline | Redis", *, user_id: str, anonymous_id: str, touches: Sequence[Touch]
 ) -> None:
     """Queue the hints into the caller's pipeline; oldest touch first."""
-    if touches and (user_id or anonymous_id):
-        key = hint_key(user_id=user_id, anonymous_id=anonymous_id)
-        pipe.lpush(key, *(msgspec.json.encode(touch) for touch in touches))
-        pipe.ltrim(key, 0, settings.RECENT_ITEMS - 1)
-        pipe.expire(key, HINT_SECONDS)
+    if not user_id and not anonymous_id:
+        return
+    bought = [touch for touch in touches if touch.event == PURCHASE]
+    others = [touch for touch in touches if touch.event != PURCHASE] if bought else touches
+    for make_key, noted, most in (
+        (hint_key, others, settings.RECENT_ITEMS),
+        (bought_key, bought, BOUGHT_HINTS),
+    ):
+        if noted:
+            key = make_key(user_id=user_id, anonymous_id=anonymous_id)
+            pipe.lpush(key, *(msgspec.json.encode(touch) for touch in noted[-most:]))
+            pipe.ltrim(key, 0, most - 1)
+            pipe.expire(key, HINT_SECONDS)
 
 
 def pending(*, user_id: str = "", anonymous_id: str = "") -> list[Touch]:
     """The hinted touches of the given identities, newest first."""
     keys = []
     if user_id:
-        keys.append(hint_key(user_id=user_id, anonymous_id=""))
+        keys += hint_keys(user_id=user_id)
     if anonymous_id:
-        keys.append(hint_key(user_id="", anonymous_id=anonymous_id))
+        keys += hint_keys(anonymous_id=anonymous_id)
     hints = chain.from_iterable(list_hints(keys))
     return sorted(hints, key=lambda touch: touch.ts_ms, reverse=True)
 
@@ -172,37 +195,44 @@ def list_hints(keys: Sequence[str]) -> list[list[Touch]]:
     """The hints below each key, in one round trip."""
     if not keys:
         return []
-    pipe = redis.client().pipeline(transaction=False)
+    commands = redis.Commands()
     for key in keys:
-        pipe.lrange(key, 0, -1)
-    return [[msgspec.json.decode(hint, type=Touch) for hint in found] for found in pipe.execute()]
+        commands.lrange(key, 0, -1)
+    answers = commands.execute()
+    for failure in answers:
+        if isinstance(failure, Exception):
+            raise failure
+    return [[decode_touch(hint) for hint in found] for found in answers]
 
 
 def forget_pending(identities: Iterable[tuple[str, str]]) -> None:
     """Drop the hints of (kind, value) identities."""
-    keys = [hint_key_of(kind, value) for kind, value in identities]
+    keys = [key for kind, value in identities for key in hint_keys_of(kind, value)]
     if keys:
         redis.client().delete(*keys)
 
 
-def hint_key_of(kind: str, value: str) -> str:
-    if kind == "user":
-        return hint_key(user_id=value, anonymous_id="")
-    return hint_key(user_id="", anonymous_id=value)
+def hint_keys_of(kind: str, value: str) -> list[str]:
+    return hint_keys(user_id=value) if kind == "user" else hint_keys(anonymous_id=value)
 
 
 # --- both ------------------------------------------------------------------------------------
 
 
 def combine(stored: Sequence[Touch], hinted: Sequence[Touch]) -> list[Touch]:
-    """Newest first, none twice: a hint whose event was stored meanwhile is left out."""
+    """Newest first, none twice: a hint whose event was stored meanwhile is left out.
+
+    The newest RECENT_ITEMS, and behind them the purchases among the rest: what was bought must not
+    be shown, and until it is stored only its hint knows of it.
+    """
     if not hinted:
         return list(stored)
     touches = {(touch.message_id, touch.item): touch for touch in stored}
     for touch in hinted:
         touches.setdefault((message_mark(touch.message_id), touch.item), touch)
     merged = sorted(touches.values(), key=lambda touch: touch.ts_ms, reverse=True)
-    return merged[: settings.RECENT_ITEMS]
+    most = settings.RECENT_ITEMS
+    return merged[:most] + [touch for touch in merged[most:] if touch.event == PURCHASE]
 
 
 def recent(profile_id: int | None, *, user_id: str = "", anonymous_id: str = "") -> list[Touch]:
@@ -241,8 +271,9 @@ def recent_many(profile_ids: Sequence[int]) -> dict[int, list[Touch]]:
         )
         identities = cursor.fetchall()
     hints: dict[int, list[Touch]] = {}
-    keys = [hint_key_of(kind, value) for _, kind, value in identities]
-    for (profile_id, _, _), found in zip(identities, list_hints(keys), strict=True):
+    keys = [(owner, key) for owner, *name in identities for key in hint_keys_of(*name)]
+    found_in = list_hints([key for _, key in keys])
+    for (profile_id, _), found in zip(keys, found_in, strict=True):
         if found:
             hints.setdefault(profile_id, []).extend(found)
     return {

@@ -135,6 +135,16 @@ def test_what_was_bought_a_moment_ago_is_not_shown(now):
     assert [item["id"] for item in message["content"]["items"]] == ["p2", "p3"]
 
 
+def test_what_was_bought_is_not_shown_after_fifty_newer_views(now):
+    make_profile(user_id="ana")
+    make_live()
+    bought = Touch("p1", "Order Completed", to_millis(now) - 1_000, "m1")
+    viewed = [Touch(f"v{n}", "Product Viewed", to_millis(now) + n, f"v{n}") for n in range(50)]
+    activity.note_pending(client(), user_id="ana", anonymous_id="", touches=[bought, *viewed])
+    [message] = ask(now)["messages"]
+    assert [item["id"] for item in message["content"]["items"]] == ["p2", "p3"]
+
+
 def test_a_hinted_event_counts_for_the_segment(now):
     rule = {"did": "Product Viewed", "within_days": 1, "item": "p3"}
     make_live(segment=make_segment(rule=rule))

@@ -224,6 +224,14 @@ def test_purchase_beyond_the_recent_touches_is_found(shop, settings):
     assert "b" not in items(found)
 
 
+def test_stored_purchases_are_asked_for_though_an_old_one_is_still_in_the_queue(shop, settings):
+    settings.RECENT_ITEMS = 2
+    store_history([("ann", "b", BUY, 200.0)])
+    recent = [touch("a"), touch("c", hours_ago=2), touch("d", BUY, hours_ago=24 * 400)]
+    (found,) = ask(who(*recent, profile_id=find_profile_id(user_id="ann")), n=6)
+    assert "b" not in items(found)
+
+
 def test_each_person_has_their_own_exclusions(shop):
     one, other = ask(who(touch("a")), who(touch("a")), exclude_items=[{"b"}, set()], n=1)
     assert (items(one), items(other)) == (["c"], ["b"])

@@ -300,3 +300,14 @@ def test_of_a_long_queue_the_newest_touches_and_every_purchase_are_hinted(now):
     take(now, bought, *views)
     items = [touch.item for touch in activity.pending(user_id="u1")]
     assert items == [*(f"p{n}" for n in range(60, 40, -1)), "bought"]
+
+
+def test_every_product_of_a_large_order_is_hinted_beside_what_was_viewed_since(now):
+    products = [{"sku": f"b{n}"} for n in range(80)]
+    order = event(0, event="Order Completed", properties={"products": products})
+    views = [
+        event(n, event="Product Viewed", properties={"product_id": f"p{n}"}) for n in range(1, 61)
+    ]
+    take(now, order, *views)
+    items = {touch.item for touch in activity.pending(user_id="u1")}
+    assert {f"b{n}" for n in range(80)} <= items

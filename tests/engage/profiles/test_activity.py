@@ -18,6 +18,12 @@ def hint(
     activity.note_pending(client(), user_id=user_id, anonymous_id=anonymous_id, touches=[touch])
 
 
+def hint_order(items, *, ms: int = 0, **identity: str) -> None:
+    touches = [Touch(item, activity.PURCHASE, NOON_MS + ms, f"order {ms}") for item in items]
+    ids = {"user_id": "", "anonymous_id": ""} | identity
+    activity.note_pending(client(), **ids, touches=touches)
+
+
 def items_of(touches) -> list[str]:
     return [touch.item for touch in touches]
 
@@ -74,3 +80,32 @@ def test_hints_expire_and_are_bounded() -> None:
     key = activity.hint_key(user_id="u1", anonymous_id="")
     assert client().llen(key) == 50
     assert 0 < client().ttl(key) <= activity.HINT_SECONDS
+
+
+def test_a_purchase_of_more_than_fifty_products_is_hinted_whole() -> None:
+    bought = [f"b{n}" for n in range(80)]
+    hint_order(bought, user_id="u1")
+    assert set(items_of(activity.recent(None, user_id="u1"))) == set(bought)
+
+
+def test_a_purchase_that_is_older_than_fifty_other_touches_is_still_known(now) -> None:
+    store_events([view(f"p{n}", user_id="u1", seconds=n) for n in range(50)], now=now)
+    hint_order(["b"], user_id="u1", ms=-1000)
+    for n in range(60):
+        hint(f"v{n}", user_id="u1", ms=100_000 + n)
+
+    number = identity.find_profile_id(user_id="u1")
+    views = [f"v{n}" for n in range(59, 9, -1)]
+    assert items_of(activity.recent(number, user_id="u1")) == [*views, "b"]
+    assert items_of(activity.recent(number)) == [*views, "b"]
+
+
+def test_hinted_purchases_are_bounded_and_forgotten_with_the_person() -> None:
+    for n in range(3):
+        hint_order([f"b{n}-{k}" for k in range(500)], anonymous_id="a1", ms=n)
+
+    key = activity.bought_key(user_id="", anonymous_id="a1")
+    assert client().llen(key) == activity.BOUGHT_HINTS
+    assert 0 < client().ttl(key) <= activity.HINT_SECONDS
+    activity.forget_pending([("anonymous", "a1")])
+    assert client().exists(key) == 0
