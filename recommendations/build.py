@@ -148,7 +148,7 @@ def learn(build: Build, *, timer: Timer) -> str:
         build.state = Build.State.FAILED
         build.reason = f"No event yet is about a product of catalog {build.catalog!r}."
         return ""
-    build.popular = remember(data)
+    build.popular = remember(data, recipe)
     build.save(update_fields=["popular", "data"])
     with timer.step("measure"):
         split = hold_out(data.log)
@@ -179,9 +179,14 @@ def fit(recipe: Recipe, log: Log) -> ItemModel:
     return ItemModel(recipe, threads=settings.BUILD_THREADS, sale_weight=SALE_WEIGHT).fit(log)
 
 
-def remember(data: Interactions) -> dict[str, list[str]]:
-    """The lists that serve when there is no artifact to serve from."""
-    found = Popularity(sale_weight=SALE_WEIGHT).fit(data.log)
+def remember(data: Interactions, recipe: Recipe) -> dict[str, list[str]]:
+    """The lists that serve when no artifact can be read; the same as in the artifact."""
+    found = Popularity(
+        half_life_days=recipe.half_life_days,
+        window_days=recipe.window_days,
+        tilt=recipe.tilt,
+        sale_weight=SALE_WEIGHT,
+    ).fit(data.log)
     scores: dict[str, Scores] = {"sales": found.sales_, "trend": found.trend_}
     return {
         name: [data.item_ids[number] for number in best_first(values)[:REMEMBERED]]

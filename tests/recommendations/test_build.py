@@ -6,6 +6,7 @@ from engage.lib import locks
 from engage.lib.errors import NotFound
 from recommendations import build, registry, serve
 from recommendations.algorithms.model import Recipe
+from recommendations.algorithms.popularity import best_first
 from recommendations.errors import BuildRunning
 from recommendations.models import Build
 from tests.factories import NOON
@@ -70,6 +71,14 @@ def test_same_history_builds_the_same_bits(shop):
     assert first.pk != second.pk
     assert first.checksum == second.checksum
     assert first.popular == second.popular
+
+
+def test_lists_that_are_remembered_are_those_of_the_artifact(shop):
+    made = build.run("default", now=NOON, recipe=Recipe(half_life_days=1, window_days=1, tilt=2))
+    live = registry.live("default")
+    for name in ("sales", "trend"):
+        listed = [live.item_ids[number] for number in best_first(live.arrays[name])]
+        assert made.popular[name] == listed
 
 
 def test_worse_build_is_refused_and_the_old_one_stays(shop):
