@@ -17,6 +17,7 @@ from psycopg2.extras import execute_values
 
 from catalog.columns import COMMON, MOST_OWN, Evidence, find_name_problem, plain
 from catalog.errors import Problem, UnknownCatalog, UnknownItem
+from catalog.idle_columns import without_idle
 from catalog.models import Catalog, Product
 from catalog.rows import Row, read_row
 from catalog.values import UNPRINTABLE, as_text, printable
@@ -309,6 +310,9 @@ def _take_columns(
 ) -> None:
     used = {name for row in rows.values() for name in row["extra"]}
     catalog.columns = {**catalog.columns, **{name: types[name] for name in sorted(used)}}
+    if len(catalog.columns) > MOST_OWN:
+        with connection.cursor() as cursor:
+            catalog.columns = without_idle(cursor, catalog.pk, catalog.columns, kept=used)
     if len(catalog.columns) > MOST_OWN:
         raise InvalidInput(f"The catalog would have more than {MOST_OWN} columns of its own.")
 

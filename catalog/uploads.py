@@ -19,6 +19,7 @@ from catalog import staging
 from catalog.columns import COMMON, MOST_OWN
 from catalog.errors import InvalidFile, Problem, TooManyRemoved, UploadBusy, UploadRefused
 from catalog.feed import Feed, RawRow
+from catalog.idle_columns import without_idle
 from catalog.models import Catalog, Upload
 from catalog.rows import Row, read_row
 from catalog.staging import Stage
@@ -64,7 +65,7 @@ def stage(
         _drop_former(cursor, found)
         halves = _Halves(progress)
         survey = take_survey(feed, known=found.columns, stated=types or {}, progress=halves.first)
-        _check_width({**found.columns, **survey.types})
+        _check_width(_columns_after(cursor, found, survey.types))
         upload = Upload.objects.create(catalog=found, file_name=_name_of(file_name))
         planned = Stage(found.pk, upload.pk, survey.common, tuple(survey.types))
         staging.create(cursor, planned)
@@ -105,18 +106,20 @@ def apply(upload: Upload, *, now: datetime, allow_removals: bool = False) -> Upl
         counts = _counts(cursor, planned, upload, catalog)
         _guard(counts, allow_removals=allow_removals)
         changes = counts["added"] + counts["changed"] + counts["removed"]
-        columns = {**catalog.columns, **upload.report["types"]}
+        if changes:
+            _write(cursor, planned, counts, {"version": catalog.version + 1, "now": now})
+        columns = _columns_after(cursor, catalog, upload.report["types"])
         _check_width(columns)
+        dropped = sorted(set(catalog.columns) - set(columns))
         if changes or columns != catalog.columns:
             catalog.version += 1
             catalog.columns = columns
-            _write(cursor, planned, counts, {"version": catalog.version, "now": now})
         Catalog.objects.filter(pk=catalog.pk).update(
             version=catalog.version, columns=catalog.columns, updated_at=now
         )
         staging.drop(cursor, upload.pk)
         upload.state, upload.finished_at = Upload.State.APPLIED, now
-        upload.report |= {**counts, "version": catalog.version}
+        upload.report |= {**counts, "version": catalog.version, "dropped": dropped}
         upload.save()
     logger.info("upload applied", extra={"catalog": catalog.name, "changes": changes})
     return upload
@@ -164,6 +167,12 @@ def _counts(cursor: Any, planned: Stage, upload: Upload, catalog: Catalog) -> di
     if upload.report["base_version"] == catalog.version:
         return {name: upload.report[name] for name in staging.COUNTS}
     return staging.count(cursor, planned)
+
+
+def _columns_after(cursor: Any, catalog: Catalog, brought: Mapping[str, str]) -> dict[str, str]:
+    """Own columns of the catalog with those of the file; without idle ones it does not bring."""
+    columns = {**catalog.columns, **brought}
+    return without_idle(cursor, catalog.pk, columns, kept=brought)
 
 
 def _write(

@@ -217,6 +217,17 @@ def test_columns_are_bounded(now):
     assert not Catalog.objects.exists()
 
 
+def test_column_without_any_value_makes_room_for_a_new_one(now):
+    wide = {"id": "a", "name": "A"} | {f"c{n}": n for n in range(200)}
+    products.upsert("shop", [wide], now=now)
+    with pytest.raises(InvalidInput, match="more than 200 columns"):
+        products.patch("shop", [{"id": "a", "more": 1}], now=now)
+    products.patch("shop", [{"id": "a", "c7": None}], now=now)
+    products.patch("shop", [{"id": "a", "more": 1}], now=now)
+    columns = Catalog.objects.get().columns
+    assert (len(columns), "more" in columns, "c7" in columns) == (200, True, False)
+
+
 def test_a_patch_is_in_the_next_snapshot(now):
     catalog = make_catalog()
     make_product(catalog=catalog, item_id="a", price=Decimal("5.00"))

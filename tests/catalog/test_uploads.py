@@ -532,3 +532,31 @@ def test_columns_that_came_meanwhile_count_against_the_bound():
     with pytest.raises(InvalidFile, match="more than 200 columns"):
         uploads.apply(upload, now=NOON)
     assert len(Catalog.objects.get().columns) == 200
+
+
+def test_own_column_that_nobody_brings_and_no_product_has_leaves_the_catalog():
+    load("id,name,size,colour\na,A,9,red\n")
+    load("id,name,size\na,A,\n")  # still in the file, so it stays
+    assert Catalog.objects.get().columns == {"size": "number", "colour": "text"}
+    upload = load("id,name\na,A\n")
+    catalog = Catalog.objects.get()
+    assert (catalog.columns, catalog.version) == ({"colour": "text"}, 3)
+    assert upload.report["dropped"] == ["size"]
+    assert "size" not in snapshot.refresh("default").types
+
+
+def test_own_column_of_removed_products_alone_leaves_the_catalog():
+    load("id,name,size,colour\na,A,9,red\nb,B,,red\nc,C,,\n")
+    load("id,name\nb,B\nc,C\n")
+    assert Catalog.objects.get().columns == {"colour": "text"}
+
+
+def test_full_catalog_takes_new_columns_where_old_ones_are_empty():
+    wide = {"id": "a", "name": "A"} | {f"c{n}": n for n in range(200)}
+    products.upsert("default", [wide], now=NOON)
+    with pytest.raises(InvalidFile, match="more than 200 columns"):
+        load("id,name,more\na,A,1\n")
+    products.patch("default", [{"id": "a", "c7": None}], now=NOON)
+    load("id,name,more\na,A,1\n")
+    columns = Catalog.objects.get().columns
+    assert (len(columns), "more" in columns, "c7" in columns) == (200, True, False)

@@ -85,6 +85,9 @@ class Command(BaseCommand):
             with suppress(UploadRefused):  # somebody applied or discarded it on a screen
                 uploads.discard(upload, now=clock.now(), problem=exc.message)
             raise
+        if done.report["dropped"]:
+            dropped = printable(", ".join(done.report["dropped"]), longest=LONGEST_LINE)
+            self.stdout.write(f"Columns that no product has a value in, dropped: {dropped}")
         name, version = upload.catalog.name, done.report["version"]
         self.stdout.write(self.style.SUCCESS(f"Catalog “{name}” is at version {version}."))
 
