@@ -13,6 +13,8 @@ class Catalog(models.Model):
         validators=[RegexValidator(r"^[a-z0-9][a-z0-9_-]*\Z", "Use a-z, 0-9, - and _ only.")],
     )
     version = models.BigIntegerField(default=0)
+    # Of the newest deletion whose row is gone: older snapshots read everything anew.
+    purged_version = models.BigIntegerField(default=0)
     columns = models.JSONField(
         default=dict, blank=True
     )  # own columns: name → type, see columns.py

@@ -187,7 +187,12 @@ def _check(slot: _Slot, name: str, *, force: bool) -> Snapshot:
         with _slots_lock:
             _slots.pop(name, None)  # names that somebody made up must not pile up
         raise UnknownCatalog(name)
-    if known is None or known.catalog_id != catalog.pk or known.version > catalog.version:
+    if (
+        known is None
+        or known.catalog_id != catalog.pk
+        or known.version > catalog.version
+        or known.version < catalog.purged_version
+    ):
         found = _load(catalog)
     elif known.version < catalog.version:
         found = _merge(known, catalog)

@@ -90,6 +90,7 @@ class Config:
         "build every catalog's model": nightly(
             3, 0, "recommendations.tasks.build_all", queue="build"
         ),
+        "forget products deleted long ago": nightly(2, 45, "catalog.tasks.clean_up"),
         "forget old dedupe ids": nightly(2, 30, "engage.profiles.tasks.clean_up"),
     }
 
