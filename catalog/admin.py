@@ -276,14 +276,15 @@ class UploadAdmin(Page):
 
         def deed() -> str:
             uploads.discard(upload, now=clock.now())
-            return f"{upload.file_name} is discarded; the catalog is as it was."
+            return f"{upload.file_name} is discarded; everything is as it was before."
 
         question = Question(
             title=f"Discard {upload.file_name}",
             button="Discard the file",
-            sentences=["The catalog stays as it is."],
+            sentences=["The catalog stays as it is. One that was made for this file goes again."],
         )
-        return self.ask(request, question, deed=deed, back=self.url("change", upload.pk))
+        back, done = self.url("change", upload.pk), self.url("changelist")
+        return self.ask(request, question, deed=deed, back=back, done=done)
 
 
 KINDS = (("added", "green"), ("changed", "blue"), ("removed", "red"), ("unchanged", "grey"))

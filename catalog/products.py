@@ -257,13 +257,15 @@ def _locked(name: str, *, make: bool = False) -> Iterator[Catalog]:
                 if make:  # which waits where the first upload is making it at this moment
                     Catalog.objects.get_or_create(name=name)
                 found = _get_catalog(name)
-                found = Catalog.objects.select_for_update(no_key=True).get(pk=found.pk)
+                held = Catalog.objects.select_for_update(no_key=True).filter(pk=found.pk).first()
         except OperationalError as exc:
             if isinstance(exc.__cause__, LockNotAvailable):
                 raise Unavailable("An upload of this catalog is under way. Try again.") from exc
             raise
-        yield found
-        if make and not found.version:  # made for this call, and nothing came of it
+        if held is None:  # made for a file that was discarded at this moment
+            raise Unavailable("The first upload of this catalog was discarded. Try again.")
+        yield held
+        if make and not held.version:  # made for this call, and nothing came of it
             transaction.set_rollback(True)
 
 

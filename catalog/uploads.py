@@ -60,8 +60,9 @@ def stage(
     """
     feed = Feed(file, file_name=file_name)
     with transaction.atomic(), connection.cursor() as cursor:
-        found = _get_or_make(catalog)
+        found, is_new = _get_or_make(catalog)
         _take_lock(cursor, found)
+        is_new = is_new or _is_still_new(found)
         _drop_former(cursor, found)
         halves = _Halves(progress)
         survey = take_survey(feed, known=found.columns, stated=types or {}, progress=halves.first)
@@ -72,7 +73,7 @@ def stage(
         refused = _Refused()
         lines = _copy_lines(feed, planned, survey, refused=refused, progress=halves.second)
         staging.fill(cursor, planned, lines)
-        upload.report = _report(cursor, planned, survey, found, refused)
+        upload.report = _report(cursor, planned, survey, found, refused) | {"is_new": is_new}
         upload.save()
     return upload
 
@@ -93,9 +94,7 @@ def apply(upload: Upload, *, now: datetime, allow_removals: bool = False) -> Upl
     """
     with transaction.atomic(), connection.cursor() as cursor:
         _take_lock(cursor, upload.catalog)
-        # Writers through the API take the same row first, so versions are committed in order.
-        catalog = Catalog.objects.select_for_update(no_key=True).get(pk=upload.catalog_id)
-        upload = Upload.objects.select_for_update().get(pk=upload.pk)
+        catalog, upload = _hold(upload)
         if upload.state != Upload.State.STAGED:
             raise UploadRefused(
                 f"This upload is {upload.state}: a newer one took its place, or it was applied."
@@ -136,7 +135,7 @@ def check(upload: Upload, *, allow_removals: bool = False) -> None:
 
 
 def discard(upload: Upload, *, now: datetime, problem: str = "discarded") -> Upload:
-    """Let a staged file go.
+    """Let a staged file go, and with a first one the catalog that was made for it.
 
     Raises
     ------
@@ -144,13 +143,15 @@ def discard(upload: Upload, *, now: datetime, problem: str = "discarded") -> Upl
         It was applied or discarded meanwhile.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        upload = Upload.objects.select_for_update().get(pk=upload.pk)
+        catalog, upload = _hold(upload)
         if upload.state != Upload.State.STAGED:
             raise UploadRefused(f"This upload is {upload.state} already.")
         staging.drop(cursor, upload.pk)
         upload.state, upload.finished_at = Upload.State.REFUSED, now
         upload.report = {**upload.report, "problem": problem}
         upload.save()
+        if upload.report.get("is_new") and not catalog.version:  # nor filled through the API
+            catalog.delete()
     return upload
 
 
@@ -160,6 +161,18 @@ def rehearsal() -> Iterator[None]:
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
+
+
+def _hold(upload: Upload) -> tuple[Catalog, Upload]:
+    """Both rows, until the end.
+
+    Writers through the API take the catalog's first, too, so versions are committed in order.
+    """
+    catalog = Catalog.objects.select_for_update(no_key=True).filter(pk=upload.catalog_id).first()
+    found = Upload.objects.select_for_update().filter(pk=upload.pk).first()
+    if catalog is None or found is None:
+        raise UploadRefused("This upload is discarded already.")
+    return catalog, found
 
 
 def _counts(cursor: Any, planned: Stage, upload: Upload, catalog: Catalog) -> dict[str, int]:
@@ -197,16 +210,21 @@ def _guard(counts: Mapping[str, int], *, allow_removals: bool) -> None:
         )
 
 
-def _get_or_make(name: str) -> Catalog:
+def _get_or_make(name: str) -> tuple[Catalog, bool]:
+    """The catalog, and whether it was made just now."""
     catalog = Catalog.objects.filter(name=name).first()
-    if catalog is None:
-        catalog = Catalog(name=name)
-        try:
-            catalog.clean_fields()
-        except ValidationError as exc:
-            raise InvalidFile(f"The catalog's name “{name[:60]}”: {exc.messages[0]}") from exc
-        catalog, _ = Catalog.objects.get_or_create(name=name)
-    return catalog
+    if catalog is not None:
+        return catalog, False
+    try:
+        Catalog(name=name).clean_fields()
+    except ValidationError as exc:
+        raise InvalidFile(f"The catalog's name “{name[:60]}”: {exc.messages[0]}") from exc
+    return Catalog.objects.get_or_create(name=name)
+
+
+def _is_still_new(catalog: Catalog) -> bool:
+    """It was made for a file that still waits, whose place another one takes."""
+    return catalog.uploads.filter(state=Upload.State.STAGED, report__is_new=True).exists()
 
 
 def _take_lock(cursor: Any, catalog: Catalog) -> None:

@@ -174,3 +174,10 @@ def write(path, *, products):
                 f"sku-{n},Product number {n},cat {n % 50},{n % 997}.95,https://shop.example/p/{n},"
                 f"https://shop.example/i/{n}.jpg,{n % 7},brand {n % 300},{n % 13}.5\n"
             )
+
+
+def test_refused_first_file_leaves_no_catalog(feed):
+    feed.write_text("id,name,price\na,Hat,free\n")
+    with pytest.raises(CommandError, match="No row of the file can be used"):
+        load(feed, "--catalog", "shop")
+    assert not Catalog.objects.exists()

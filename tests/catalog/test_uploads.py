@@ -560,3 +560,25 @@ def test_full_catalog_takes_new_columns_where_old_ones_are_empty():
     load("id,name,more\na,A,1\n")
     columns = Catalog.objects.get().columns
     assert (len(columns), "more" in columns, "c7" in columns) == (200, True, False)
+
+
+def test_first_file_that_is_discarded_leaves_no_catalog():
+    stage("id,name\na,Hat\n")
+    uploads.discard(stage("id,name\nb,Cap\n"), now=NOON)
+    assert not Catalog.objects.exists()
+    assert not Upload.objects.exists()
+    assert staging_tables() == 0
+
+
+def test_catalog_that_was_there_before_its_first_file_stays():
+    Catalog.objects.create(name="default")
+    uploads.discard(stage("id,name\na,Hat\n"), now=NOON)
+    assert Catalog.objects.count() == 1
+    assert Upload.objects.get().state == Upload.State.REFUSED
+
+
+def test_catalog_that_was_filled_meanwhile_stays():
+    upload = stage("id,name\na,Hat\n")
+    products.upsert("default", [{"id": "b", "name": "Cap"}], now=NOON)
+    uploads.discard(upload, now=NOON)
+    assert list(live()) == ["b"]

@@ -74,6 +74,7 @@ def test_file_that_removes_much_needs_a_tick(admin_client: Client) -> None:
 
 
 def test_discarded_file_leaves_the_catalog(admin_client: Client) -> None:
+    make_catalog()
     upload(admin_client, CSV)
     staged = Upload.objects.get()
     admin_client.post(url_of("catalog_upload_discard", staged.pk))
@@ -82,6 +83,13 @@ def test_discarded_file_leaves_the_catalog(admin_client: Client) -> None:
     again = admin_client.post(url_of("catalog_upload_apply", staged.pk), follow=True)
     assert "This upload is refused" in text_of(again)
     assert not Product.objects.exists()
+
+
+def test_discarded_first_file_takes_its_catalog_along(admin_client: Client) -> None:
+    upload(admin_client, CSV)
+    url = url_of("catalog_upload_discard", Upload.objects.get().pk)
+    assert "products.csv is discarded" in text_of(admin_client.post(url, follow=True))
+    assert not Catalog.objects.exists()
 
 
 @pytest.mark.parametrize(
