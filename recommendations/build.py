@@ -7,9 +7,7 @@ build closes the books of the killed one.
 import dataclasses
 import logging
 import math
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +23,7 @@ from numpy.typing import NDArray
 from catalog.models import Catalog
 from engage.lib import locks
 from engage.lib.errors import NotFound
+from engage.lib.processes import peak_memory_mb
 from recommendations import artifact, interactions, registry
 from recommendations.algorithms.log import Log
 from recommendations.algorithms.model import ItemModel, Recipe, evaluate
@@ -293,9 +292,3 @@ def judge(build: Build, live: Build | None) -> str:
     if new is not None and old is not None and new < old * LEAST_BREADTH:
         return f"Its lists cover {new:.1%} of the products, those of build {live.pk} {old:.1%}."
     return ""
-
-
-def peak_memory_mb() -> float:
-    """The most this process ever had in memory."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)

@@ -1,7 +1,8 @@
-"""Processes of the operating system: who lives, who holds a file, who goes with its parent."""
+"""Processes of the operating system: who lives, holds a file, goes with its parent, takes what."""
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -65,3 +66,9 @@ def holds(descriptors: Path, wanted: str) -> bool:
         return any(os.readlink(entry) == wanted for entry in os.scandir(descriptors))
     except OSError:  # it ended, or it is somebody else's
         return False
+
+
+def peak_memory_mb() -> float:
+    """The most this process ever had in memory."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)

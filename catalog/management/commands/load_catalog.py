@@ -1,4 +1,3 @@
-import sys
 from argparse import ArgumentParser
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -10,7 +9,7 @@ from catalog import summary, uploads
 from catalog.errors import TooManyRemoved, UploadRefused
 from catalog.models import Upload
 from catalog.values import printable
-from engage.lib import clock
+from engage.lib import clock, progress
 from engage.lib.arguments import text
 from engage.lib.errors import EngageError
 
@@ -64,7 +63,6 @@ class Command(BaseCommand):
             self.stdout.write("Dry run: nothing was changed.")
 
     def stage(self, file: BinaryIO, file_name: str, **options: Any) -> Upload:
-        on_terminal = sys.stderr.isatty()
         try:
             return uploads.stage(
                 file,
@@ -72,11 +70,10 @@ class Command(BaseCommand):
                 catalog=options["catalog"],
                 now=clock.now(),
                 types=read_types(options["column"]),
-                progress=show_progress if on_terminal else None,
+                progress=progress.show,
             )
         finally:
-            if on_terminal:
-                sys.stderr.write("\r\x1b[K")
+            progress.clear()
 
     def apply(self, upload: Upload, *, allow_removals: bool) -> None:
         try:
@@ -90,14 +87,6 @@ class Command(BaseCommand):
             self.stdout.write(f"Columns that no product has a value in, dropped: {dropped}")
         name, version = upload.catalog.name, done.report["version"]
         self.stdout.write(self.style.SUCCESS(f"Catalog “{name}” is at version {version}."))
-
-
-def show_progress(share: float) -> None:
-    """One line on the terminal, drawn again and again."""
-    width = 40
-    done = min(int(share * width), width)
-    sys.stderr.write(f"\r[{'█' * done}{'·' * (width - done)}] {share:4.0%}")
-    sys.stderr.flush()
 
 
 def read_types(pairs: list[str]) -> dict[str, str]:

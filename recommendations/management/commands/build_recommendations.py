@@ -1,10 +1,9 @@
-import sys
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from engage.lib import clock, screen
+from engage.lib import clock, progress, screen
 from engage.lib.arguments import text
 from engage.lib.errors import EngageError
 from recommendations import build
@@ -26,25 +25,19 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, catalog: str, force: bool, **options: Any) -> None:
         try:
-            made = build.run(catalog, now=clock.now(), progress=self.tell, force=force)
+            made = build.run(
+                catalog,
+                now=clock.now(),
+                progress=lambda step, share: progress.show(share, step),
+                force=force,
+            )
         except EngageError as exc:
             raise CommandError(exc.message) from exc
         finally:
-            self.end_progress()
+            progress.clear()
         self.report(made)
         if made.state == Build.State.FAILED:
             raise CommandError(made.reason)
-
-    def tell(self, step: str, share: float) -> None:
-        """A bar where somebody watches; a line a step into a file would be noise."""
-        if sys.stderr.isatty():
-            done = round(30 * share)
-            bar = "█" * done + "░" * (30 - done)
-            self.stderr.write(f"\r{bar} {step:<10}", ending="")
-
-    def end_progress(self) -> None:
-        if sys.stderr.isatty():
-            self.stderr.write("")
 
     def report(self, made: Build) -> None:
         data, quality = made.data, made.quality

@@ -1,7 +1,5 @@
 """Load past events from a file."""
 
-import resource
-import sys
 import time
 from argparse import ArgumentParser
 from pathlib import Path
@@ -9,11 +7,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from engage.lib import clock
+from engage.lib import clock, progress
 from engage.lib.errors import InvalidInput
+from engage.lib.processes import peak_memory_mb
 from engage.profiles import load
-
-BAR = 30  # letters
 
 
 class Command(BaseCommand):
@@ -42,10 +39,12 @@ class Command(BaseCommand):
                 renamed=dict(parse_rename(each) for each in options["map"]),
                 source=options["source"],
                 now=clock.now(),
-                progress=draw_bar if sys.stderr.isatty() else lambda share: None,
+                progress=progress.show,
             )
         except InvalidInput as exc:
             raise CommandError(exc.message) from exc
+        finally:
+            progress.clear()
         for refusal in report.reasons:
             self.stderr.write(f"line {refusal.line}: {refusal.reason}")
         if report.refused > len(report.reasons):
@@ -53,7 +52,7 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{report.rows:,} rows: {report.stored:,} stored, {report.duplicates:,} duplicates,"
             f" {report.refused:,} refused, in {time.monotonic() - start:.1f} s"
-            f" with {peak_mb():,.0f} MB of memory"
+            f" with {peak_memory_mb():,.0f} MB of memory"
         )
 
 
@@ -62,15 +61,3 @@ def parse_rename(argument: str) -> tuple[str, str]:
     if not (theirs and equals and ours):
         raise CommandError(f"--map {argument}: expected THEIRS=OURS, as in --map sku=item")
     return theirs, ours
-
-
-def draw_bar(share: float) -> None:
-    filled = round(share * BAR)
-    end = "\n" if share >= 1 else ""
-    sys.stderr.write(f"\r[{'█' * filled}{'·' * (BAR - filled)}] {share:4.0%}{end}")
-    sys.stderr.flush()
-
-
-def peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1_048_576 if sys.platform == "darwin" else 1_024)
