@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, diags_array
 
 Int32s = NDArray[np.int32]
 
@@ -64,3 +65,51 @@ def measure(
         f"coverage@{k}": np.unique(shown).size / max(occurrences.size, 1),
         "novelty": float(-np.log2(share[shown]).mean()) if shown.size else 0.0,
     }
+
+
+def gini(lists: Int32s, *, n_items: int) -> float:
+    """How unevenly the places of the lists fall to all items: 0 evenly, near 1 to very few.
+
+    Parameters
+    ----------
+    lists : ndarray of shape (n_profiles, k), dtype int32, padded with -1
+    n_items : int
+        Items that are never shown count with 0 places.
+    """
+    shown = np.sort(np.bincount(lists[lists >= 0], minlength=n_items)).astype(np.float64)
+    total = shown.sum()
+    if not total:
+        return 0.0
+    ranks = np.arange(1, n_items + 1)
+    return float((2 * (ranks * shown).sum() / total - (n_items + 1)) / n_items)
+
+
+def diversity(lists: Int32s, met: csr_matrix) -> float:
+    """How different the items of one list are: 1 minus the mean cosine of its pairs.
+
+    Parameters
+    ----------
+    lists : ndarray of shape (n_profiles, k), dtype int32, padded with -1
+    met : csr_matrix of shape (n_profiles_of_training, n_items)
+        Two items are alike as far as the same profiles met them.
+
+    Returns
+    -------
+    float
+        Averaged over the lists of two items and more; 0 when there is none.
+    """
+    length = np.sqrt(np.asarray(met.multiply(met).sum(axis=0)).ravel())
+    inverse = np.divide(1.0, length, out=np.zeros(length.size), where=length > 0)
+    even = (met @ diags_array(inverse)).T.tocsr()
+    row, place = np.nonzero(lists >= 0)
+    ones = np.ones(row.size)
+    chosen = csr_matrix((ones, (row, lists[row, place])), shape=(len(lists), met.shape[1]))
+    total = chosen @ even  # the sum of a list's items; its square holds every pair twice
+    squares = np.asarray(total.multiply(total).sum(axis=1)).ravel()
+    own = chosen @ (length > 0).astype(np.float64)
+    size = np.asarray(chosen.sum(axis=1)).ravel()
+    several = size > 1
+    if not several.any():
+        return 0.0
+    pairs = size[several] * (size[several] - 1)
+    return float((1 - (squares[several] - own[several]) / pairs).mean())

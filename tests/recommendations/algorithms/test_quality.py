@@ -3,7 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from recommendations.algorithms.quality import measure
+from recommendations.algorithms.log import matrix
+from recommendations.algorithms.quality import diversity, gini, measure
+from tests.recommendations.algorithms.logs import log_of
 
 OCCURRENCES = np.array([4, 2, 1, 1, 0])
 
@@ -41,3 +43,21 @@ def test_perfect_list_has_ndcg_one():
 def test_nobody_to_measure_is_an_error():
     with pytest.raises(ValueError, match="no profile"):
         figures(np.zeros((0, 2)), [])
+
+
+def test_gini_is_nought_when_all_items_are_shown_alike():
+    assert gini(np.array([[0, 1], [2, 3]]), n_items=4) == 0
+    assert gini(np.array([[0, 0], [0, -1]]), n_items=4) == pytest.approx(3 / 4)
+    assert gini(np.array([[-1, -1]]), n_items=4) == 0
+
+
+def test_diversity_is_one_minus_the_mean_cosine_of_pairs():
+    met = matrix(log_of([0, 1], [0, 1, 2], [2], n_items=4), cap=9)
+    half = 1 / 2  # of items 0 and 2: one profile of two and two
+    assert diversity(np.array([[0, 1, -1]]), met) == pytest.approx(0)
+    assert diversity(np.array([[0, 1, 2]]), met) == pytest.approx(1 - (1 + half + half) / 3)
+    assert diversity(np.array([[0, 3], [1, -1]]), met) == pytest.approx(1)
+
+
+def test_lists_of_one_item_have_no_diversity():
+    assert diversity(np.array([[0, -1]]), matrix(log_of([0], n_items=1), cap=9)) == 0

@@ -1,0 +1,63 @@
+"""What somebody had before, they may want again."""
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from recommendations.algorithms.histories import DAY_MS, Histories
+from recommendations.algorithms.log import Log
+from recommendations.algorithms.sources import Scores
+
+
+class Personal:
+    """A person's own items by how often and how lately, and by how often people come back to them.
+
+    ``score(u, j) = again_j**power * sum of 0.5**(age / half_life_days)`` over u's touches of j
+
+    Parameters
+    ----------
+    half_life_days : float
+        After so long a touch counts half.
+    power : float
+        Of the share of people who came back to an item; 0 treats all items alike.
+    shrink : float, unit: profiles
+        So many as usual are added to those of each item.
+
+    Attributes
+    ----------
+    again_ : ndarray of shape (n_items,), dtype float32
+        Of the profiles that met the item, the share that did on two days or more.
+
+    Source: Bhagat et al. (2018), "Buy It Again", for the share.
+    """
+
+    again_: NDArray[np.float32]
+
+    def __init__(
+        self, *, half_life_days: float = 60.0, power: float = 0.4, shrink: float = 5.0
+    ) -> None:
+        self.half_life_days = half_life_days
+        self.power = power
+        self.shrink = shrink
+
+    def fit(self, log: Log) -> Self:
+        pair = log.profile.astype(np.int64) * max(log.n_items, 1) + log.item
+        days = np.unique(np.stack([pair, log.ts_ms // DAY_MS]), axis=1)
+        pair, n_days = np.unique(days[0], return_counts=True)
+        item = pair % max(log.n_items, 1)
+        met = np.bincount(item, minlength=log.n_items)
+        again = np.bincount(item[n_days > 1], minlength=log.n_items)
+        usual = (again.sum() + 1) / (met.sum() + 1)  # above 0 even where nobody came back
+        self.again_ = ((again + self.shrink * usual) / (met + self.shrink)).astype(np.float32)
+        return self
+
+    def score(self, asked: Histories) -> Scores:
+        question = asked.question
+        age_days = np.maximum(asked.now_ms[question] - asked.ts_ms, 0) / DAY_MS
+        worth = 0.5 ** (age_days / self.half_life_days) * self.again_[asked.item] ** self.power
+        shape = (len(asked), asked.n_items)
+        found = csr_matrix((worth.astype(np.float32), (question, asked.item)), shape=shape)
+        dense: Scores = found.toarray()
+        return dense
