@@ -25,6 +25,7 @@ from engage.lib import locks
 from engage.lib.errors import NotFound
 from engage.lib.processes import peak_memory_mb
 from recommendations import artifact, interactions, registry
+from recommendations.algorithms.choosing import choose_recipe
 from recommendations.algorithms.log import Log
 from recommendations.algorithms.model import ItemModel, Recipe, evaluate
 from recommendations.algorithms.popularity import Popularity, Scores, best_first
@@ -46,7 +47,7 @@ REMEMBERED: Final = 500  # products per list that serve without an artifact
 Progress = Callable[[str, float], None]  # name of the step, share of the work done
 
 
-STEPS: Final = ("read", "measure", "compare", "learn", "write")
+STEPS: Final = ("read", "choose", "measure", "compare", "learn", "write")
 
 
 @dataclass(slots=True)
@@ -84,6 +85,8 @@ def run(
 ) -> Build:
     """Build a catalog's model; the row says what became of it and why. `force` skips the gate.
 
+    Without a `recipe` its constants are chosen on the catalog's own events.
+
     Raises
     ------
     NotFound
@@ -98,7 +101,7 @@ def run(
             raise BuildRunning("Another build is running; try again when it is done.")
         try:
             build = open_build(catalog, recipe=recipe or Recipe(), now=now)
-            keep_books(build, timer=Timer(progress), force=force)
+            keep_books(build, timer=Timer(progress), choose=recipe is None, force=force)
         finally:
             locks.release_session(cursor, LOCK)
     registry.drop_old(catalog)
@@ -115,10 +118,10 @@ def open_build(catalog: str, *, recipe: Recipe, now: datetime) -> Build:
     return Build.objects.create(catalog=catalog, parameters=recipe.as_dict(), started_at=now)
 
 
-def keep_books(build: Build, *, timer: Timer, force: bool) -> None:
+def keep_books(build: Build, *, timer: Timer, choose: bool, force: bool) -> None:
     """Learn, and write down how it went even when it breaks."""
     try:
-        reason = learn(build, timer=timer)
+        reason = learn(build, timer=timer, choose=choose)
     except Exception as exc:
         build.state, build.reason = Build.State.FAILED, f"{type(exc).__name__}: {exc}"[:1_000]
         raise
@@ -137,7 +140,7 @@ def keep_books(build: Build, *, timer: Timer, force: bool) -> None:
     logger.info("build ended", extra={"build_id": build.pk, "state": build.state})
 
 
-def learn(build: Build, *, timer: Timer) -> str:
+def learn(build: Build, *, timer: Timer, choose: bool) -> str:
     """Fill the row and write the artifact; why the build must not go live, or nothing."""
     recipe = recipe_of(build)
     with timer.step("read"):
@@ -149,8 +152,12 @@ def learn(build: Build, *, timer: Timer) -> str:
         return ""
     build.popular = remember(data, recipe)
     build.save(update_fields=["popular", "data"])
-    with timer.step("measure"):
+    with timer.step("choose"):
         split = hold_out(data.log)
+        if choose:  # not on what is held back, which measures the choice
+            recipe = choose_recipe(split.train, recipe, **settings_of_models())
+            build.parameters = recipe.as_dict()
+    with timer.step("measure"):
         build.quality = measure(split, recipe)
     with timer.step("compare"):
         live = Build.objects.filter(catalog=build.catalog, state=Build.State.LIVE).first()
@@ -175,7 +182,11 @@ def recipe_of(build: Build) -> Recipe:
 
 
 def fit(recipe: Recipe, log: Log) -> ItemModel:
-    return ItemModel(recipe, threads=settings.BUILD_THREADS, sale_weight=SALE_WEIGHT).fit(log)
+    return ItemModel(recipe, **settings_of_models()).fit(log)
+
+
+def settings_of_models() -> dict[str, Any]:
+    return {"threads": settings.BUILD_THREADS, "sale_weight": SALE_WEIGHT}
 
 
 def remember(data: Interactions, recipe: Recipe) -> dict[str, list[str]]:
@@ -198,7 +209,13 @@ def measure(split: Split, recipe: Recipe) -> dict[str, Any]:
     facts = {"protocol": split.protocol, "profiles": int(split.profiles.size)}
     if not split.profiles.size:
         return facts
-    return facts | evaluate(*fit(recipe, split.train).personal_, split)
+    return facts | ask(fit(recipe, split.train).personal_, split, recipe)
+
+
+def ask(
+    lists: tuple[NDArray[np.int32], NDArray[np.float32]], split: Split, recipe: Recipe
+) -> dict[str, float]:
+    return evaluate(*lists, split, history=recipe.history, fading=recipe.fading)
 
 
 def measure_live(
@@ -223,7 +240,7 @@ def measure_live(
             )
         except DamagedArtifact:
             return {}
-        figures = evaluate(*renumber(loaded, item_ids), split)
+        figures = ask(renumber(loaded, item_ids), split, recipe_of(live))
     elif recipe_of(live) == recipe:
         figures = {name: value for name, value in same.items() if isinstance(value, float)}
     else:

@@ -16,7 +16,7 @@ import numpy as np
 from catalog.filters import Filter
 from engage.lib.errors import InvalidInput
 from recommendations import hand_picked, shelf
-from recommendations.algorithms.ranking import HISTORY, ask, rank
+from recommendations.algorithms.ranking import FADING, HISTORY, ask, rank
 from recommendations.interactions import PURCHASE
 from recommendations.persons import Person, Who, meet
 from recommendations.shelf import Choice, Shelf
@@ -173,7 +173,15 @@ class Climb:
 
 
 def fill_personal(this: Climb) -> None:
-    fill_from_neighbours(this, "personal", depth=HISTORY)
+    """With the memory that the build chose for this shop."""
+    model = this.here.model
+    chosen = model.facts.get("parameters", {}) if model else {}
+    fill_from_neighbours(
+        this,
+        "personal",
+        depth=chosen.get("history", HISTORY),
+        fading=np.float32(chosen.get("fading", FADING)),
+    )
 
 
 def fill_similar_to_last(this: Climb) -> None:
@@ -184,7 +192,9 @@ def fill_next(this: Climb) -> None:
     fill_from_neighbours(this, "next", depth=1)
 
 
-def fill_from_neighbours(this: Climb, reading: str, *, depth: int) -> None:
+def fill_from_neighbours(
+    this: Climb, reading: str, *, depth: int, fading: np.float32 = FADING
+) -> None:
     """Rank the neighbours of recent products, for all people in one call of the kernel."""
     here = this.here
     if here.model is None:
@@ -204,6 +214,7 @@ def fill_from_neighbours(this: Climb, reading: str, *, depth: int) -> None:
         ),
         groups=this.choice.groups,
         n=this.n,
+        fading=fading,
     )
     lists = zip(*(array.tolist() for array in ranked), strict=True)
     for (person, pairs), picks in zip(asked, lists, strict=True):

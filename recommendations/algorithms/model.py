@@ -12,7 +12,7 @@ from recommendations.algorithms.correlation import NOTHING, NextItems, SimilarIt
 from recommendations.algorithms.log import Log, last_touches, matrix, sequences
 from recommendations.algorithms.popularity import Popularity
 from recommendations.algorithms.quality import measure
-from recommendations.algorithms.ranking import HISTORY, Asked, ask, rank
+from recommendations.algorithms.ranking import FADING, HISTORY, Asked, ask, rank
 from recommendations.algorithms.split import Split
 
 SHOWN = 20  # length of the lists that are measured for coverage
@@ -41,6 +41,8 @@ class Recipe:
     window_days: int = 14
     tilt: float = 0.75  # of the trending list
     personal_tilt: float = 0.5  # power of the trend on the lists people are served from
+    history: int = HISTORY  # newest items of a profile that it is served by
+    fading: float = 0.6  # their say, per step back
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -115,20 +117,29 @@ class ItemModel:
             tilt=recipe.tilt,
             sale_weight=self.sale_weight,
         ).fit(log)
-        self.personal_ = blend(
+        self.personal_ = self.mixture(recipe)
+        self.occurrences_ = np.bincount(log.item, minlength=log.n_items).astype(np.int64)
+        return self
+
+    def mixture(
+        self, recipe: Recipe, *, rows: NDArray[Any] | None = None
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Of the fitted readings, in the shares of a recipe; of all items or of some."""
+        return blend(
             (self.next_.neighbours_, self.next_.scores_, 1.0),
             (self.similar_.neighbours_, self.similar_.scores_, recipe.blend),
             boost=self.popularity_.rise_**recipe.personal_tilt,
+            rows=rows,
         )
-        self.occurrences_ = np.bincount(log.item, minlength=log.n_items).astype(np.int64)
-        return self
 
 
 Source = tuple[NDArray[np.int32], NDArray[np.float32], float]
 
 
 def blend(
-    *sources: Source, boost: NDArray[np.float64] | None = None
+    *sources: Source,
+    boost: NDArray[np.float64] | None = None,
+    rows: NDArray[Any] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """One list per item out of several: a weighted sum, each source on its own scale.
 
@@ -138,6 +149,8 @@ def blend(
         A source's scale is the mean of the best score of its rows.
     boost : ndarray of shape (n_items,), optional
         Multiplied into the score of each neighbour.
+    rows : integer ndarray, optional
+        Only the lists of these items are made; those of the others stay empty.
 
     Returns
     -------
@@ -151,9 +164,10 @@ def blend(
     ]
     out_items = np.full((n_items, top), NOTHING, np.int32)
     out_strength = np.zeros((n_items, top), np.float32)
-    for first in range(0, n_items if scaled else 0, BLOCK):
-        rows = slice(first, first + BLOCK)
-        block = [(neighbours[rows], scores[rows], scale) for neighbours, scores, scale in scaled]
+    every = np.arange(n_items) if rows is None else rows
+    for first in range(0, every.size if scaled else 0, BLOCK):
+        here = every[first : first + BLOCK]
+        block = [(neighbours[here], scores[here], scale) for neighbours, scores, scale in scaled]
         row, item, total = add_up(block, n_items)
         if boost is not None:
             total *= boost[item]
@@ -161,8 +175,8 @@ def blend(
         row, item, total = row[order], item[order], total[order]
         place = np.arange(row.size) - np.searchsorted(row, row)
         kept = place < top
-        out_items[rows][row[kept], place[kept]] = item[kept]
-        out_strength[rows][row[kept], place[kept]] = total[kept]
+        out_items[here[row[kept]], place[kept]] = item[kept]
+        out_strength[here[row[kept]], place[kept]] = total[kept]
     return out_items, out_strength
 
 
@@ -180,14 +194,14 @@ def add_up(sources: Sequence[Source], n_items: int) -> tuple[Int64s, Int64s, NDA
     return row, item, total
 
 
-def from_history(log: Log, profiles: NDArray[np.int32]) -> Asked:
+def from_history(log: Log, profiles: NDArray[np.int32], *, history: int = HISTORY) -> Asked:
     """Ask by the recent items of each profile; all it ever touched is blocked.
 
     `log` has each item once per profile, see `log.last_touches`.
     """
     bounds = log.bounds()
     touched = [log.item[bounds[u] : bounds[u + 1]].tolist() for u in profiles]
-    return ask([items[: -HISTORY - 1 : -1] for items in touched], touched)
+    return ask([items[: -history - 1 : -1] for items in touched], touched)
 
 
 def evaluate(
@@ -195,6 +209,8 @@ def evaluate(
     strength: NDArray[np.float32],
     split: Split,
     *,
+    history: int = HISTORY,
+    fading: float = float(FADING),
     use_numba: bool = True,
 ) -> dict[str, float]:
     """The figures of one matrix of neighbours on what was held back; all items are ranked.
@@ -203,6 +219,10 @@ def evaluate(
     ----------
     neighbours, strength : as `ranking.rank` takes them, in the item numbers of the split
     split : Split, with at least one profile to ask
+    history : int, unit: items
+        So many of the newest of a profile speak.
+    fading : float
+        Per step back.
 
     Returns
     -------
@@ -214,8 +234,11 @@ def evaluate(
     groups = np.full(n_items, NOTHING, np.int32)
     lists = np.full((split.profiles.size, SHOWN), NOTHING, np.int32)
     for first in range(0, split.profiles.size, BLOCK):
-        asked = from_history(once, split.profiles[first : first + BLOCK])
-        found = rank(neighbours, strength, asked, groups=groups, n=SHOWN, use_numba=use_numba)
+        asked = from_history(once, split.profiles[first : first + BLOCK], history=history)
+        found = rank(
+            neighbours, strength, asked,
+            groups=groups, n=SHOWN, fading=np.float32(fading), use_numba=use_numba,
+        )  # fmt: skip
         lists[first : first + BLOCK] = found.items
     occurrences = np.bincount(split.train.item, minlength=n_items).astype(np.int64)
     wide = measure(lists, split.targets, occurrences=occurrences, k=SHOWN)

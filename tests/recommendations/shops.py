@@ -82,7 +82,10 @@ def publish(log: Log, ids: Sequence[str], *, recipe: Recipe | None = None) -> Bu
     model = ItemModel(recipe or Recipe(top=20)).fit(log)
     build.artifact = f"default-{build.pk}"
     build.checksum = artifact.write(
-        registry.folder_of(build), arrays_of(model), item_ids=list(ids), facts={"has_sales": True}
+        registry.folder_of(build),
+        arrays_of(model),
+        item_ids=list(ids),
+        facts={"has_sales": True, "parameters": model.recipe.as_dict()},
     )
     build.data = {"interactions": len(log), "last_ms": int(log.ts_ms.max(initial=0))}
     build.save()

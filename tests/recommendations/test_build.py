@@ -221,9 +221,10 @@ def test_progress_names_every_step(shop):
     build.run("default", now=NOON, progress=lambda step, share: heard.append((step, share)))
     assert heard == [
         ("read", 0.0),
-        ("measure", 0.2),
-        ("compare", 0.4),
-        ("learn", 0.6),
-        ("write", 0.8),
+        ("choose", 1 / 6),
+        ("measure", 2 / 6),
+        ("compare", 3 / 6),
+        ("learn", 4 / 6),
+        ("write", 5 / 6),
         ("done", 1.0),
     ]

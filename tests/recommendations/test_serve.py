@@ -4,6 +4,7 @@ from catalog import filters, snapshot
 from engage.lib.errors import InvalidInput
 from engage.profiles.identity import find_profile_id
 from recommendations import serve, shelf
+from recommendations.algorithms.model import Recipe
 from recommendations.models import HandPicked
 from tests.factories import NOON, make_catalog, make_product, make_profile
 from tests.recommendations.shops import (
@@ -49,6 +50,21 @@ def test_neighbours_of_what_was_viewed_come_first(shop):
     assert [pick.reason for pick in found.picks] == ["because you viewed A"] * 2
     assert [pick.rank for pick in found.picks] == [1, 2]
     assert found.short is False
+
+
+def test_a_person_is_served_by_as_many_touches_as_the_build_chose(shop):
+    visitor = who(touch("f", hours_ago=1), touch("a", hours_ago=2))
+    publish(log_of(BASKETS, IDS), IDS, recipe=Recipe(top=20, history=1))
+    assert "personal" not in rungs(ask(visitor, n=1)[0])  # nobody had anything beside f
+    publish(log_of(BASKETS, IDS), IDS, recipe=Recipe(top=20, history=2))
+    assert items(ask(visitor, n=1)[0]) == ["b"]
+
+
+def test_older_touches_speak_as_loudly_as_the_build_chose(shop):
+    visitor = who(touch("d", hours_ago=1), touch("a", hours_ago=2))
+    for fading, first in ((0.01, "e"), (1.0, "b")):
+        publish(log_of(BASKETS, IDS), IDS, recipe=Recipe(top=20, fading=fading))
+        assert items(ask(visitor, n=1)[0]) == [first]
 
 
 def test_reason_names_what_was_done_with_the_product(shop):

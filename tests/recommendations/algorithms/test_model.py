@@ -102,3 +102,12 @@ def test_history_is_newest_first_and_each_item_once():
 def test_senseless_recipes_are_refused(bad):
     with pytest.raises(ValueError, match=r"at least 1|positive"):
         ItemModel(Recipe(**bad)).fit(random_log())
+
+
+def test_a_mixture_of_some_rows_is_that_of_all_in_those_rows():
+    model = ItemModel(Recipe(top=10)).fit(random_log())
+    rows = np.array([3, 17, 29])
+    whole, some = model.mixture(model.recipe), model.mixture(model.recipe, rows=rows)
+    for all_lists, few in zip(whole, some, strict=True):
+        assert few[rows].tobytes() == all_lists[rows].tobytes()
+    assert (np.delete(some[0], rows, axis=0) == -1).all()

@@ -1,0 +1,85 @@
+"""Which constants a shop gets, by what its people do."""
+
+import dataclasses
+
+import numpy as np
+
+from recommendations.algorithms.choosing import LEAST_PROFILES, choose_recipe, sampled
+from recommendations.algorithms.model import ItemModel, Recipe, evaluate
+from recommendations.algorithms.split import hold_out
+from tests.recommendations.algorithms.logs import log_of
+
+START = Recipe(top=50)
+N_ITEMS = 120
+
+
+def tastes(rng: np.random.Generator) -> list[int]:
+    """Two tastes a person, met in any order: all that they ever met says what comes."""
+    shelves = rng.choice(N_ITEMS // 10, 2, replace=False)
+    mine = np.concatenate([np.arange(10) + 10 * shelf for shelf in shelves])
+    strays = rng.integers(0, N_ITEMS, 12)
+    return rng.permutation(np.append(rng.choice(mine, 12, replace=False), strays)).tolist()
+
+
+def stories(rng: np.random.Generator) -> list[int]:
+    """Parts of a story follow each other; what came before the last break says nothing."""
+    path: list[int] = []
+    for _ in range(6):
+        at = int(rng.integers(N_ITEMS))
+        path += [(at + step) % N_ITEMS for step in range(4)]
+    return path
+
+
+def shop(walk, *, people: int, seed: int = 2):
+    rng = np.random.default_rng(seed)
+    return log_of(*(walk(rng) for _ in range(people)), n_items=N_ITEMS)
+
+
+def test_people_of_lasting_tastes_are_served_by_a_long_memory():
+    log = shop(tastes, people=300)
+    chosen = choose_recipe(log, START)
+    assert (chosen.history, chosen.fading) != (START.history, START.fading)
+    assert chosen.history > START.history
+    assert chosen.blend > START.blend
+
+
+def test_the_choice_answers_better_on_events_it_has_not_seen():
+    split = hold_out(shop(tastes, people=300))
+    chosen = choose_recipe(split.train, START)
+
+    def figure(recipe):
+        lists = ItemModel(recipe).fit(split.train).personal_
+        return evaluate(*lists, split, history=recipe.history, fading=recipe.fading)["ndcg@10"]
+
+    assert figure(chosen) > 1.1 * figure(START)
+
+
+def test_people_who_follow_a_story_are_served_by_its_last_part():
+    chosen = choose_recipe(shop(stories, people=300), START)
+    assert chosen.blend <= START.blend
+    assert (chosen.history, chosen.fading) == (START.history, START.fading)
+
+
+def test_a_shop_too_thin_to_choose_keeps_the_documented_constants():
+    log = shop(tastes, people=LEAST_PROFILES - 1)
+    assert choose_recipe(log, START) == START
+
+
+def test_the_same_events_choose_the_same_constants():
+    log = shop(tastes, people=150)
+    assert choose_recipe(log, START) == choose_recipe(log, START)
+    assert choose_recipe(log, START) == choose_recipe(log, START, use_numba=False)
+
+
+def test_what_is_no_matter_of_choice_stays():
+    start = dataclasses.replace(START, similar_shrink=3.0, next_window=4)
+    chosen = choose_recipe(shop(tastes, people=150), start)
+    assert (chosen.similar_shrink, chosen.next_window, chosen.top) == (3.0, 4, 50)
+
+
+def test_a_sample_is_spread_over_all_profiles():
+    split = hold_out(shop(tastes, people=50))
+    few = sampled(split, most=5)
+    assert few.profiles.tolist() == split.profiles[[0, 10, 21, 31, 42]].tolist()
+    assert few.targets[1] is split.targets[10]
+    assert sampled(split, most=43) is split
