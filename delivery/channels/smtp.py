@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import make_msgid
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -57,6 +58,10 @@ def parse_url(url: str) -> Server:
     if not known or not parts.hostname or parts.path.strip("/"):
         raise ChannelNotConfigured(f"ENGAGE_SMTP_URL cannot be read: {wanted}")
     tls = parts.scheme == "smtps"
+    if parts.password and not tls and starttls == "0" and not is_local(parts.hostname):
+        raise ChannelNotConfigured(
+            "ENGAGE_SMTP_URL would send the password to another machine in the clear: " + wanted
+        )
     return Server(
         host=parts.hostname,
         port=port or (465 if tls else 587 if starttls == "1" else 25),
@@ -65,6 +70,13 @@ def parse_url(url: str) -> Server:
         tls=tls,
         starttls=starttls == "1",
     )
+
+
+def is_local(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class SmtpChannel:

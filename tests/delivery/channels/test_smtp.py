@@ -229,3 +229,12 @@ def test_ports_follow_the_scheme():
     assert [parse_url(u).port for u in ("smtp://h", "smtp://h?starttls=1", "smtps://h")] == [
         25, 587, 465,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", ["smtp://me:secret@mail.example", "smtp://me:secret@10.0.0.7:25"])
+def test_a_password_never_travels_in_the_clear(url):
+    with pytest.raises(ChannelNotConfigured, match="in the clear") as refused:
+        parse_url(url)
+    assert "secret" not in str(refused.value)
+    assert parse_url(f"{url}?starttls=1").password == "secret"
+    assert parse_url("smtp://me:secret@127.0.0.1").password == "secret"
