@@ -104,12 +104,15 @@ class SegmentAdmin(Page):
         return TemplateResponse(
             request,
             "admin/campaigns/segment_check.html",
-            look_at(request.POST.get("rule", "")),
+            look_at(
+                request.POST.get("rule", ""),
+                name_people=request.user.has_perm("profiles.view_profile"),
+            ),
         )
 
 
-def look_at(text: str) -> dict[str, Any]:
-    """Problems, or the sentence of a rule with its count and a few people."""
+def look_at(text: str, *, name_people: bool) -> dict[str, Any]:
+    """Problems, or the sentence of a rule with its count, and a few people to who may see them."""
     try:
         rule = rules.parse(read_json(text))
     except ValidationError as exc:
@@ -124,7 +127,7 @@ def look_at(text: str) -> dict[str, Any]:
     if answer is None:
         return found | {"problems": ["Counting took too long and was stopped."]}
     counted, members = answer
-    people = Profile.objects.filter(pk__in=members).order_by("pk")
+    people = Profile.objects.filter(pk__in=members if name_people else []).order_by("pk")
     return found | {
         "people": screen.number(counted.people),
         "channels": [

@@ -5,7 +5,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
@@ -85,6 +85,20 @@ def test_checking_a_rule_says_its_sentence_and_its_count(marketer: Client) -> No
     assert "People whose country is DE." in text
     assert '<div class="value" id="people-count">2</div>' in text
     assert not Segment.objects.exists()
+
+
+def test_checking_a_rule_names_people_only_to_who_may_see_them(
+    marketer: Client, client: Client
+) -> None:
+    make_profile(email="a@mail.example", country="DE")
+    rule = {"rule": json.dumps({"attribute": "country", "op": "=", "value": "DE"})}
+    assert "a@mail.example" in text_of(marketer.post(url_of("segment_check"), rule))
+    planner = User.objects.create_user("paul", is_staff=True)
+    planner.user_permissions.add(Permission.objects.get(codename="view_segment"))
+    client.force_login(planner)
+    text = text_of(client.post(url_of("segment_check"), rule))
+    assert '<div class="value" id="people-count">1</div>' in text
+    assert "a@mail.example" not in text
 
 
 @pytest.mark.parametrize("rule", ["", "{", '{"all": 1}', "null", "[" * 9_999])
