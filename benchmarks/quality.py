@@ -16,7 +16,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +174,9 @@ def by_time(data: Path) -> tuple[list[Row], list[Row]]:
 
 
 def moment(cell: str) -> datetime:
-    return datetime.fromtimestamp(int(cell)) if cell.isdecimal() else datetime.fromisoformat(cell)  # noqa: DTZ006
+    if cell.isdecimal():
+        return datetime.fromtimestamp(int(cell), UTC)
+    return datetime.fromisoformat(cell).replace(tzinfo=UTC)
 
 
 def chosen(row: Row, *names: str) -> Row:

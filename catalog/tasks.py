@@ -6,7 +6,7 @@ from catalog import upkeep
 from engage.lib import clock
 
 
-@shared_task(queue="default", acks_late=True, time_limit=600)  # type: ignore[untyped-decorator]
+@shared_task(acks_late=True, time_limit=600)  # type: ignore[untyped-decorator]
 def clean_up() -> None:
     """Safe to run twice; what the limit cuts off is done the next night."""
     upkeep.clean_up(now=clock.now())

@@ -46,3 +46,4 @@ def test_worker_ends_with_its_server(monkeypatch, server_ends_after, worker_begi
         server_ends_after=server_ends_after, worker_begins_after=worker_begins_after
     )
     wait_until(lambda: not is_alive(worker), seconds=5)
+    assert not is_alive(worker)

@@ -149,6 +149,7 @@ def test_full_disk_does_not_end_what_runs(monkeypatch, tmp_path):
 
     monkeypatch.setattr(os, "ftruncate", full)
     supervisor.write_status()
+    assert os.fstat(supervisor.status).st_nlink == 1  # still held
     os.close(supervisor.status)
 
 
