@@ -77,6 +77,8 @@ class TestRedis:
 def test_start_of_the_runner_asks_every_room(settings):
     settings.SMTP_URL = "mail.example"
     settings.PUBLIC_URL = "https://elsewhere.example"
-    found = checks.list_messages()
-    assert ids(found) == ["delivery.E002", "engage.W001"]
-    assert found[0].msg.startswith("ENGAGE_SMTP_URL cannot be read: expected smtp://")
+    found = {one.id: one for one in checks.list_messages()}  # servers of one's own add warnings
+    assert {"delivery.E002", "engage.W001"} <= found.keys()
+    assert found["delivery.E002"].msg.startswith(
+        "ENGAGE_SMTP_URL cannot be read: expected smtp://"
+    )
