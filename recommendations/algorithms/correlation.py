@@ -21,6 +21,7 @@ from recommendations.algorithms.log import Log
 
 UNIT = 1 << 12  # integers stand for fractions of this
 BLOCK = 4_000_000  # pair additions in one block of the numpy twin
+INT32_MAX = (1 << 31) - 1
 NOTHING = -1  # pads a row with fewer neighbours than it has places
 
 Rows = Callable[[int, int, NDArray[np.int32], NDArray[np.float32]], None]
@@ -159,27 +160,29 @@ class SimilarItems(ItemCorrelation):
         """
         if not np.issubdtype(interactions.dtype, np.integer):
             raise ValueError("interactions must be integers: sums must be exact")
-        by_item = interactions.tocsc()
-        degree = np.diff(interactions.indptr)
+        degree = np.diff(interactions.indptr).astype(np.int64)
         scale = np.rint(UNIT * np.maximum(degree, 1) ** -self.damping).astype(np.int64)
         scale = np.maximum(scale, 1)
-        occurrences = np.asarray(interactions.multiply(interactions).sum(axis=0)).ravel()
+        plain = bool((interactions.data == 1).all())
+        x = with_values(interactions, interactions.data.astype(np.int8 if plain else np.int64))
+        by_item = x.tocsc()
+        occurrences = np.asarray(x.multiply(x).sum(axis=0, dtype=np.int64)).ravel()
         column, row = self._tilt(occurrences)
         work = spread(by_item, degree)
         kernels = find_kernels() if self.use_numba else None
         if kernels is None:
-            self._fill(
-                work, similar_rows_in_numpy(interactions, by_item, scale, column, row, work)
-            )
+            self._fill(work, similar_rows_in_numpy(x, by_item, scale, column, row, work))
         else:
+            # No sum of products exceeds the larger of the two sums of squares.
+            fits = int(occurrences.max(initial=0)) * int(scale.max(initial=1)) <= INT32_MAX
             args = (
                 by_item.indptr.astype(np.int64),
-                by_item.indices.astype(np.int32),
-                by_item.data.astype(np.int64),
-                interactions.indptr.astype(np.int64),
-                interactions.indices.astype(np.int32),
-                interactions.data.astype(np.int64),
-                scale,
+                unsigned(by_item.indices),
+                None if plain else by_item.data,
+                x.indptr.astype(np.int64),
+                unsigned(x.indices),
+                None if plain else x.data,
+                scale.astype(np.int32 if fits else np.int64),
                 column,
                 row,
             )
@@ -256,9 +259,18 @@ def whole(shares: NDArray[Any]) -> NDArray[np.int64]:
 
 def spread(by_item: Any, degree: NDArray[Any]) -> NDArray[np.int64]:
     """Pair additions that each item's row costs."""
-    cost = np.append(0, np.cumsum(degree[by_item.indices]))
-    work: NDArray[np.int64] = np.diff(cost[by_item.indptr]).astype(np.int64)
+    once = with_values(by_item, np.ones(by_item.nnz, np.int8))
+    work: NDArray[np.int64] = once.T @ degree
     return work
+
+
+def with_values(pairs: Any, values: NDArray[Any]) -> Any:
+    """Other values at the same places, which are shared."""
+    return type(pairs)((values, pairs.indices, pairs.indptr), shape=pairs.shape)
+
+
+def unsigned(indices: NDArray[Any]) -> NDArray[np.uint32]:
+    return indices.astype(np.int32, copy=False).view(np.uint32)
 
 
 # --- the twins in numpy and scipy ------------------------------------------------------------
@@ -274,7 +286,9 @@ def similar_rows_in_numpy(
 ) -> Rows:
     """Blocks of the sparse product, sized by work so that memory stays bounded."""
     weighted = interactions.copy()
-    weighted.data = interactions.data * np.repeat(scale, np.diff(interactions.indptr))
+    weighted.data = interactions.data.astype(np.int64) * np.repeat(
+        scale, np.diff(interactions.indptr)
+    )
     by_row = by_item.T.tocsr()
 
     def rows(

@@ -26,22 +26,21 @@ def worse(score, item, other_score, other_item):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def sift_down(scores, items, size):  # type: ignore[no-untyped-def]
-    """Let the root of a heap whose root is the worst sink to its place."""
+def sift_down(scores, items, size, score, item):  # type: ignore[no-untyped-def]
+    """Put a pair in the place of the root of a heap whose root is the worst."""
     at = 0
-    while True:
-        child = 2 * at + 1
-        if child >= size:
-            return
+    child = 1
+    while child < size:
         if child + 1 < size and worse(
             scores[child + 1], items[child + 1], scores[child], items[child]
         ):
             child += 1
-        if not worse(scores[child], items[child], scores[at], items[at]):
-            return
-        scores[at], scores[child] = scores[child], scores[at]
-        items[at], items[child] = items[child], items[at]
+        if not worse(scores[child], items[child], score, item):
+            break
+        scores[at], items[at] = scores[child], items[child]
         at = child
+        child = 2 * at + 1
+    scores[at], items[at] = score, item
 
 
 @compiled
@@ -49,18 +48,16 @@ def keep_best(scores, items, size, score, item):  # type: ignore[no-untyped-def]
     """Offer one candidate to the heap of the best; the new size."""
     if size < scores.size:
         at = size
-        scores[at], items[at] = score, item
         while at > 0:
             parent = (at - 1) // 2
-            if not worse(scores[at], items[at], scores[parent], items[parent]):
+            if not worse(score, item, scores[parent], items[parent]):
                 break
-            scores[at], scores[parent] = scores[parent], scores[at]
-            items[at], items[parent] = items[parent], items[at]
+            scores[at], items[at] = scores[parent], items[parent]
             at = parent
+        scores[at], items[at] = score, item
         return size + 1
     if worse(scores[0], items[0], score, item):
-        scores[0], items[0] = score, item
-        sift_down(scores, items, size)
+        sift_down(scores, items, size, score, item)
     return size
 
 
@@ -72,14 +69,13 @@ def write_row(sums, touched, count, itself, column, row, scores, items, out_item
         j = touched[t]
         score = sums[j] * column[j]
         sums[j] = 0
-        if j != itself:
-            size = keep_best(scores, items, size, score, j)
+        if j != itself and (size < scores.size or score >= scores[0]):
+            size = keep_best(scores, items, size, score, np.int32(j))
     while size > 0:
         size -= 1
         out_items[size] = items[0]
         out_scores[size] = scores[0] * row
-        scores[0], items[0] = scores[size], items[size]
-        sift_down(scores, items, size)
+        sift_down(scores, items, size, scores[size], items[size])
 
 
 @compiled
@@ -98,22 +94,31 @@ def similar_rows(  # type: ignore[no-untyped-def]
     out_items,
     out_scores,
 ):
-    """Rows `first` to `last` of the symmetric product, best columns only."""
-    sums = np.zeros(column.size, np.int64)
-    touched = np.empty(column.size, np.int32)
+    """Rows `first` to `last` of the symmetric product, best columns only.
+
+    Sums have the type of `profile_scale`. Weights are both None where all are 1. Indices are
+    unsigned, which spares a look at their sign.
+    """
+    sums = np.zeros(column.size, profile_scale.dtype)
+    touched = np.empty(column.size + 1, np.uint32)
     scores = np.empty(out_items.shape[1], np.float64)
     items = np.empty(out_items.shape[1], np.int32)
     for i in range(first, last):
         count = 0
         for a in range(item_start[i], item_start[i + 1]):
             u = item_profile[a]
-            scale = profile_scale[u] * item_weight[a]
+            scale = profile_scale[u]
+            if item_weight is not None:
+                scale = scale * item_weight[a]
             for b in range(profile_start[u], profile_start[u + 1]):
                 j = profile_item[b]
-                if sums[j] == 0:
-                    touched[count] = j
-                    count += 1
-                sums[j] += scale * profile_weight[b]
+                before = sums[j]
+                touched[count] = j
+                count += before == 0  # no branch: it would be guessed wrong half the time
+                if profile_weight is None:
+                    sums[j] = before + scale
+                else:
+                    sums[j] = before + scale * profile_weight[b]
         write_row(
             sums, touched, count, i, column, row[i], scores, items, out_items[i], out_scores[i]
         )

@@ -98,6 +98,16 @@ def test_numba_numpy_and_threads_give_the_same_bits(threads, top):
             assert one.scores_.tobytes() == twin.scores_.tobytes()
 
 
+@pytest.mark.parametrize("weight", [1, 3, 100_000])
+def test_weights_and_sums_beyond_32_bits_have_the_same_twin(weight):
+    x = matrix(random_log(items=50, profiles=80, events=2_000), cap=500)
+    x.data[::2] = weight
+    one = SimilarItems(top=7).fit(x)
+    other = SimilarItems(top=7, use_numba=False).fit(x)
+    assert one.neighbours_.tobytes() == other.neighbours_.tobytes()
+    assert one.scores_.tobytes() == other.scores_.tobytes()
+
+
 @pytest.mark.parametrize("backward", [0.0, 0.3])
 def test_next_without_looking_back_has_the_same_twin(backward):
     steps = sequences(random_log(), cap=500)
