@@ -24,6 +24,7 @@ ROWS = {
     "ingest": "benchmarks.ingest",
     "app-launch": "benchmarks.app_launch",
     "serve": "benchmarks.serve",
+    "similar-items-build": "benchmarks.similar_build",
 }
 
 
