@@ -69,8 +69,8 @@ def write_results(rows: Sequence[Row], *, now: datetime, path: Path = RESULTS) -
         "ratios travel to other machines; the absolute figures do not.\n\n"
         f"{table(rows)}\n\n"
         f"- date: {now:%Y-%m-%d %H:%M} UTC\n"
-        f"- revision: {_revision()}\n"
-        f"- machine: {_processor()}, {os.cpu_count()} cores, {_memory_gb():.0f} GB\n"
+        f"- revision: {revision()}\n"
+        f"- machine: {processor()}, {os.cpu_count()} cores, {memory_gb():.0f} GB\n"
         f"- system: {platform.system()} {platform.release()}, "
         f"Python {platform.python_version()}, {_stores()}\n"
         f"- packages: {', '.join(f'{name} {version(name)}' for name in PACKAGES)}\n"
@@ -81,7 +81,7 @@ def _figure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _revision() -> str:
+def revision() -> str:
     found = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
         cwd=RESULTS.parent, capture_output=True, text=True, check=False,
@@ -89,7 +89,7 @@ def _revision() -> str:
     return found.stdout.strip() or "unknown"
 
 
-def _processor() -> str:
+def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -98,7 +98,7 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def _memory_gb() -> float:
+def memory_gb() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 
 
