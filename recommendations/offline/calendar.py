@@ -32,12 +32,12 @@ EASE_ITEMS = 15_000  # above, its square would not fit
 START_REPEATS = {
     "again": 1.0,
     "ease": 0.35,
-    "lowpass": 0.1,
-    "together": 0.1,
+    "smooth": 0.1,
+    "similar": 0.1,
     "popular": 0.1,
     "trend": 0.35,
 }
-START_NEW = {"ease": 0.7, "lowpass": 0.7, "together": 0.3, "popular": 0.15, "trend": 0.7}
+START_NEW = {"ease": 0.7, "smooth": 0.7, "similar": 0.3, "popular": 0.15, "trend": 0.7}
 
 
 def task(train: Table, test: Table, *, items: Table | None, repeats: bool) -> Task:
@@ -80,8 +80,8 @@ def task(train: Table, test: Table, *, items: Table | None, repeats: bool) -> Ta
 
 def makers(words: csr_matrix | None, *, repeats: bool, n_items: int) -> dict[str, Maker]:
     found: dict[str, Maker] = {
-        "together": lambda: Together(source=0.6, target=0.4, half_life_days=60),
-        "lowpass": lambda: LowPass(rank=256),
+        "similar": lambda: Together(source=0.6, target=0.4, half_life_days=60),
+        "smooth": lambda: LowPass(rank=256),
         "popular": lambda: Popular(half_life_days=7),
         "trend": lambda: Trend(),
     }

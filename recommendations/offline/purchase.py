@@ -35,7 +35,7 @@ REHEARSED_DAYS = 28
 # of Retailrocket's training file (763 and 920 questions), weights chosen on the four weeks before
 # reached HR@10 .021 and .013; the documented ones .034 and .011.
 LEAST_QUESTIONS = 2_000
-START = {"popular": 0.5, "bought": 0.5, "together": 1.0, "following": 0.5}
+START = {"popular": 0.5, "bought": 0.5, "similar": 1.0, "next": 0.5}
 
 
 def task(train: Table, test: Table, *, items: Table | None, repeats: bool) -> Task:
@@ -74,7 +74,7 @@ def task(train: Table, test: Table, *, items: Table | None, repeats: bool) -> Ta
         trial=asked.trial,
         rehearsal=rehearsal,
         makers=makers(words_of(items, shop.items), live=live),
-        start={name: START[name] for name in START if live or name != "following"},
+        start={name: START[name] for name in START if live or name != "next"},
         k=10,
         counts={
             "unknown users": shop.unknown_users,
@@ -90,10 +90,10 @@ def makers(words: csr_matrix | None, *, live: bool) -> dict[str, Maker]:
     found: dict[str, Maker] = {
         "popular": lambda: Popular(half_life_days=28),
         "bought": lambda: Popular(half_life_days=28, least_weight=PURCHASED),
-        "together": lambda: Together(source=0.5, target=0.3, fading=0.8 if live else 1.0),
+        "similar": lambda: Together(source=0.5, target=0.3, fading=0.8 if live else 1.0),
     }
     if live:
-        found["following"] = lambda: Following(fading=0.8)
+        found["next"] = lambda: Following(fading=0.8)
     if words is not None:
         found["content"] = lambda: Content(words, fading=0.8 if live else 1.0)
     return found

@@ -71,7 +71,7 @@ def test_unknown_users_are_counted_and_unknown_items_missed():
 def test_thin_rehearsal_chooses_nothing():
     asked = ask([("u", "c", day(90))])
     assert len(asked.rehearsal) == 0
-    assert evaluate(asked).weights == {"popular": 0.5, "bought": 0.5, "together": 1.0}
+    assert evaluate(asked).weights == {"popular": 0.5, "bought": 0.5, "similar": 1.0}
 
 
 def test_rehearsal_asks_for_first_purchases_of_the_last_four_weeks(monkeypatch):
@@ -95,7 +95,7 @@ def shop_at_random():
     return rows, test
 
 
-@pytest.mark.parametrize("model", ["auto", "together", "popular"])
+@pytest.mark.parametrize("model", ["auto", "similar", "popular"])
 def test_views_after_the_purchase_do_not_help(model):
     rows, test = shop_at_random()
     planted = [(user, item, "view", ts + 60) for user, item, ts in test]
@@ -106,7 +106,7 @@ def test_views_after_the_purchase_do_not_help(model):
     assert evaluate(leaky, model=model).metrics["hr@20"] == honest.metrics["hr@20"] == 0
 
 
-@pytest.mark.parametrize("model", ["auto", "together", "popular"])
+@pytest.mark.parametrize("model", ["auto", "similar", "popular"])
 def test_pairs_that_were_learned_do_not_help(model):
     rows, test = shop_at_random()
     half = test[::2]
