@@ -11,6 +11,7 @@ from typing import Any
 
 from campaigns import in_app, launch_facts
 from campaigns.in_app import Live, LiveCampaign, Standing
+from campaigns.launch_body import LAUNCHED
 from campaigns.launch_facts import Found, Look
 from campaigns.personalise import Addressee, Person, Personal, personalise
 from campaigns.segments.match import EventFact, Facts
@@ -69,7 +70,8 @@ def messages_from(
         for one in live.campaigns
         if in_app.is_eligible(one, standing=standing, facts=facts, now=now)
     ]
-    person = Person(found.known.profile_id, facts.attributes, found.touches)
+    launch = next((one.properties for one in reversed(events) if one.name == LAUNCHED), {})
+    person = Person(found.known.profile_id, facts.attributes, found.touches, launch)
     messages = []
     for campaign in chosen:
         message = _message(campaign, person=person, standing=standing, now=now)

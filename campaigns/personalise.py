@@ -12,7 +12,7 @@ from campaigns import slots as slot_filling
 from campaigns.errors import TemplateFailed
 from campaigns.models import Slot, Template
 from campaigns.render import Content, render
-from engage.profiles import activity, people
+from engage.profiles import activity, extract, people
 from recommendations import serve
 
 TEMPLATE_ERROR = "template_error"
@@ -28,6 +28,7 @@ class Person:
     profile_id: int | None
     attributes: Mapping[str, Any]
     touches: Sequence[activity.Touch]
+    event: Mapping[str, Any] = field(default_factory=dict)  # properties of what sends the message
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,16 @@ def personalise(
     if slots is None:
         slots = list(template.slots.order_by("pk"))
     who = [serve.Who(one.person.profile_id, list(one.person.touches)) for one in addressees]
-    fillings = slot_filling.fill(slots, who=who, now=now)
+    contexts = [_context(one.person) for one in addressees]
+    fillings = slot_filling.fill(slots, who=who, contexts=contexts, now=now)
     return [
         _one(template, addressee, filling, campaign)
         for addressee, filling in zip(addressees, fillings, strict=True)
     ]
+
+
+def _context(person: Person) -> serve.Context:
+    return serve.Context(extract.items("", person.event), person.event, person.attributes)
 
 
 def _one(

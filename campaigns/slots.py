@@ -13,6 +13,7 @@ from campaigns.models import Slot
 from catalog import filters
 from catalog.errors import InvalidFilter, UnknownCatalog
 from recommendations import serve
+from recommendations.context import ROOTS, list_strangers
 
 RUNGS = (
     "personal",
@@ -37,14 +38,23 @@ class Filling:
     drop: str = ""
 
 
-def fill(slots: Sequence[Slot], *, who: Sequence[serve.Who], now: datetime) -> list[Filling]:
-    """One filling per person, in their order. No product stands twice in one message."""
+def fill(
+    slots: Sequence[Slot],
+    *,
+    who: Sequence[serve.Who],
+    contexts: Sequence[serve.Context] | None = None,
+    now: datetime,
+) -> list[Filling]:
+    """One filling per person, in their order. No product stands twice in one message.
+
+    `contexts`: what the slots' filters may refer to, one per person.
+    """
     shown: list[set[str]] = [set() for _ in who]
     cards: list[dict[str, list[dict[str, Any]]]] = [{} for _ in who]
     items: list[list[dict[str, Any]]] = [[] for _ in who]
     drops = [""] * len(who)
     for slot in slots:
-        for number, picks in enumerate(_recommend(slot, who, shown, now=now)):
+        for number, picks in enumerate(_recommend(slot, who, shown, contexts=contexts, now=now)):
             if len(picks) < slot.minimum:
                 picks = []
                 if slot.on_short == Slot.Short.DROP_MESSAGE:
@@ -56,7 +66,12 @@ def fill(slots: Sequence[Slot], *, who: Sequence[serve.Who], now: datetime) -> l
 
 
 def _recommend(
-    slot: Slot, who: Sequence[serve.Who], shown: Sequence[set[str]], *, now: datetime
+    slot: Slot,
+    who: Sequence[serve.Who],
+    shown: Sequence[set[str]],
+    *,
+    contexts: Sequence[serve.Context] | None,
+    now: datetime,
 ) -> list[list[Shown]]:
     rule = _parsed(json.dumps(slot.filter, sort_keys=True)) if slot.filter else None
     try:
@@ -68,6 +83,7 @@ def _recommend(
             filter=rule,
             exclude_events=slot.exclude_events or None,  # None: the usual, what was bought
             exclude_items=shown,
+            contexts=contexts,
             now=now,
         )
         found = serve.list_cards(filled, catalog=slot.catalog, filter=rule)
@@ -88,12 +104,7 @@ def _shown(pick: serve.Pick, card: serve.Card, rank: int) -> Shown:
 def check(slot: Slot) -> Iterator[Problem]:
     """What is wrong with a slot, as sentences; nothing is looked up."""
     place = f"slot {slot.name}"
-    try:
-        filters.parse(slot.filter or {})
-    except InvalidFilter as exc:
-        yield from (
-            Problem(f"{place}, {problem.path}", problem.message) for problem in exc.problems
-        )
+    yield from _check_filter(slot.filter or {}, place)
     if not _list_of(slot.ladder, RUNGS):
         yield Problem(f"{place}, ladder", f"expected a list of: {', '.join(RUNGS)}")
     if not isinstance(slot.exclude_events, Mapping) or not all(
@@ -103,6 +114,19 @@ def check(slot: Slot) -> Iterator[Problem]:
         yield Problem(f"{place}, exclude_events", 'expected {"Order Completed": 365}, in days')
     if slot.minimum > slot.maximum:
         yield Problem(f"{place}, minimum", "is above the maximum")
+
+
+def _check_filter(data: object, place: str) -> Iterator[Problem]:
+    try:
+        rule = filters.parse(data)
+    except InvalidFilter as exc:
+        yield from (
+            Problem(f"{place}, {problem.path}", problem.message) for problem in exc.problems
+        )
+        return
+    for path in list_strangers(rule):
+        about = f"there is no context “{path}”: it begins with {', '.join(ROOTS)}"
+        yield Problem(f"{place}, filter", about)
 
 
 def _list_of(value: object, allowed: Collection[str]) -> bool:

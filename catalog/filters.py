@@ -63,6 +63,20 @@ class Filter:
         """It asks for products out of stock and for no others."""
         return only_sold_out(self.root)
 
+    @property
+    def references(self) -> frozenset[str]:
+        """The paths it takes values from, such as "trigger.price"; none: it asks all the same."""
+        values = (condition.value for condition in walk(self.root))
+        return frozenset(value.path for value in values if isinstance(value, FromContext))
+
+    def resolve(self, context: Mapping[str, Any]) -> "Filter":
+        """The filter with values in the place of references.
+
+        Where the context lacks one it lets nothing through.
+        """
+        node = _resolve(self.root, context)
+        return Filter(AnyOf() if node is None else node)
+
     def check(self, types: Mapping[str, str]) -> None:
         """Raise `InvalidFilter` where it does not fit these columns (`snapshot.types`)."""
         problems = _list_misfits(self.root, types)

@@ -11,8 +11,8 @@ from catalog import filters, snapshot
 from catalog.filters import Filter
 from engage.lib import clock
 from engage.lib.errors import InvalidInput
-from engage.profiles import activity, identity
-from recommendations import registry, serve
+from engage.profiles import activity, identity, people
+from recommendations import context, registry, serve
 
 router = Router(tags=["recommendations"])
 MOST: Final = 100
@@ -34,19 +34,22 @@ def get_recommendations(
 
     Somebody unknown, or nobody named, gets what is popular. `strategy` is the first rung of the
     ladder; `similar` and `next` are the neighbours of `itemId`. `filter` is JSON in the language
-    of the catalog's filters. `short` says that fewer than `n` were found.
+    of the catalog's filters; its `trigger` is `itemId`, else the product touched last. `short`
+    says that fewer than `n` were found.
     """
     check(userId=userId, anonymousId=anonymousId, catalog=catalog, itemId=itemId)
     if not 1 <= n <= MOST:
         raise InvalidInput(f"n is {n}, expected 1 to {MOST}.")
     rule = parse_filter(filter, snapshot.current(catalog))
+    person = meet(user_id=userId, anonymous_id=anonymousId)
     filled = serve.recommend(
-        [meet(user_id=userId, anonymous_id=anonymousId)],
+        [person],
         catalog=catalog,
         n=n,
         strategy=strategy,
         filter=rule,
         item=itemId,
+        contexts=[find_context(person, rule)],
         now=clock.now(),
     )
     items = list_items(filled, catalog=catalog, filter=rule)
@@ -85,7 +88,21 @@ def parse_filter(text: str, products: snapshot.Snapshot) -> Filter | None:
         data = json.loads(text)
     except (ValueError, RecursionError) as exc:
         raise InvalidInput(f"filter is not JSON: {exc}") from exc
-    return filters.parse(data, types=products.types)
+    rule = filters.parse(data, types=products.types)
+    strangers = context.list_strangers(rule)
+    if strangers:
+        roots = ", ".join(context.ROOTS)
+        raise InvalidInput(f"filter: {strangers[0][:80]!r} is not known; contexts are {roots}.")
+    return rule
+
+
+def find_context(person: serve.Who, rule: Filter | None) -> serve.Context:
+    """Attributes are looked up only where the filter refers to them."""
+    wanted = rule is not None and any(path.startswith("profile.") for path in rule.references)
+    if not wanted or person.profile_id is None:
+        return serve.Context()
+    known = people.list_attributes([person.profile_id])
+    return serve.Context(profile=known.get(person.profile_id, {}))
 
 
 def list_items(

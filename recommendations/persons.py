@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from django.conf import settings
 
+from catalog.filters import Filter
 from engage.lib import clock
 from engage.profiles.activity import Touch
 from recommendations import purchases
@@ -36,6 +37,7 @@ class Person:
     seen: set[int]  # not recommended back by what was learned from them
     picks: "list[Pick]" = field(default_factory=list)
     shown: set[int] = field(default_factory=set)  # picked by now, variants included
+    filter: Filter | None = None  # with this person's values, where it refers to them
 
 
 def meet(

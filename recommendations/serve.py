@@ -15,13 +15,23 @@ import numpy as np
 
 from catalog.filters import Filter
 from engage.lib.errors import InvalidInput
-from recommendations import hand_picked, shelf
+from recommendations import context, hand_picked, shelf
 from recommendations.algorithms.ranking import FADING, HISTORY, ask, rank
+from recommendations.context import Context
 from recommendations.interactions import PURCHASE
 from recommendations.persons import Person, Who, meet
 from recommendations.shelf import Choice, Shelf
 
-__all__ = ["DEFAULT_LADDER", "RUNGS", "STRATEGIES", "Filled", "Pick", "Who", "recommend"]
+__all__ = [
+    "DEFAULT_LADDER",
+    "RUNGS",
+    "STRATEGIES",
+    "Context",
+    "Filled",
+    "Pick",
+    "Who",
+    "recommend",
+]
 DEFAULT_LADDER: Final = (
     "personal",
     "similar_to_last",
@@ -59,6 +69,7 @@ class Pick(NamedTuple):
 class Filled(NamedTuple):
     picks: list[Pick]
     short: bool  # fewer than were asked for
+    filter: Filter | None = None  # with this person's values, where it refers to them
 
 
 def recommend(
@@ -73,6 +84,7 @@ def recommend(
     exclude_items: Sequence[set[str]] | None = None,
     item: str = "",
     repeats: bool = False,
+    contexts: Sequence[Context] | None = None,
     now: datetime,
 ) -> list[Filled]:
     """The best `n` products for each person, in the order of `who`.
@@ -81,23 +93,27 @@ def recommend(
     "next" give (default: the last one touched). `exclude_events` maps events to days: what the
     person did them with is left out (default: purchases of a year). `exclude_items` has one set
     per person. What a person touched lately is not recommended back by what was learned from it,
-    unless `repeats`. Only products in stock, unless the filter is `only_sold_out`.
+    unless `repeats`. Only products in stock, unless the filter is `only_sold_out`. `contexts` has
+    what the filter may refer to, one per person; the trigger is `item`, else the products of the
+    event, else what was touched last.
 
     Raises
     ------
     InvalidInput
-        For an unknown rung, strategy or item, a number below 1, or not one set per person.
+        For an unknown rung, strategy or item, a number below 1, or not one set or context per
+        person.
     """
     rungs = climb(strategy, tuple(ladder))
     if n < 1:
         raise InvalidInput(f"n is {n}, expected at least 1.")
     if exclude_items is not None and len(exclude_items) != len(who):
         raise InvalidInput(f"{len(who)} people have {len(exclude_items)} sets of exclusions.")
+    if contexts is not None and len(contexts) != len(who):
+        raise InvalidInput(f"{len(who)} people have {len(contexts)} contexts.")
     here = shelf.current(catalog)
     seed = here.products.index.get(item)
     if item and seed is None:
         raise InvalidInput(f"{item[:80]!r} is not a product of catalog {catalog!r}.")
-    choice = here.choice(filter)
     excluded = DEFAULT_EXCLUDE_EVENTS if exclude_events is None else exclude_events
     people = meet(who, here, exclude_events=excluded, now=now)
     if exclude_items is not None:
@@ -106,13 +122,16 @@ def recommend(
     if seed is not None:
         for person in people:
             person.banned |= here.widen({seed})
-    open_now = people
-    for rung in rungs:
-        RUNGS[rung](Climb(rung, here, choice, open_now, n, repeats, seed, catalog))
-        open_now = [person for person in open_now if len(person.picks) < n]
-        if not open_now:
-            break
-    return [Filled(person.picks, len(person.picks) < n) for person in people]
+    triggers = context.find_triggers(people, here, contexts=contexts, seed=seed)
+    for choice, open_now in context.split(
+        filter, people, here, triggers=triggers, contexts=contexts
+    ):
+        for rung in rungs:
+            RUNGS[rung](Climb(rung, here, choice, open_now, n, repeats, seed, catalog))
+            open_now = [person for person in open_now if len(person.picks) < n]
+            if not open_now:
+                break
+    return [Filled(person.picks, len(person.picks) < n, person.filter) for person in people]
 
 
 def list_cards(
@@ -124,15 +143,19 @@ def list_cards(
     was sold out, deleted or moved out of the filter since is left out.
     """
     here = shelf.current(catalog)
-    index, card, allowed = here.products.index, here.products.card, here.choice(filter).rows
-    return [
-        [
-            (pick, card(row))
-            for pick in one.picks
-            if (row := index.get(pick.item)) is not None and allowed[row]
-        ]
-        for one in filled
-    ]
+    index, card = here.products.index, here.products.card
+    found = []
+    for one in filled:
+        own = one.filter is not None
+        allowed = here.choice(one.filter if own else filter, relative=own).rows
+        found.append(
+            [
+                (pick, card(row))
+                for pick in one.picks
+                if (row := index.get(pick.item)) is not None and allowed[row]
+            ]
+        )
+    return found
 
 
 @lru_cache(maxsize=256)

@@ -24,6 +24,7 @@ from recommendations.algorithms.ranking import CLOSED
 from recommendations.artifact import Artifact
 
 KEPT_FILTERS: Final = 64  # per catalog and process
+KEPT_RELATIVE: Final = 16  # of the filters that depend on the person: mostly used once
 STEP: Final = 256
 Rows = NDArray[np.int32]
 Order = tuple[Rows, NDArray[np.float64]]  # rows, best first, and their scores
@@ -61,6 +62,7 @@ class Shelf:
         self.orders = self._orders(remembered)
         self.names: dict[int, str] = {}  # those that were asked for
         self.choices: OrderedDict[Filter | None, Choice] = OrderedDict()
+        self.relative_choices: OrderedDict[Filter | None, Choice] = OrderedDict()
 
     @cached_property
     def numbers(self) -> list[int]:
@@ -93,13 +95,17 @@ class Shelf:
         rows = [index[item_id] for item_id in item_ids if item_id in index]
         return np.array(rows, np.int32), 1.0 / np.arange(1, len(rows) + 1)
 
-    def choice(self, filter: Filter | None) -> "Choice":
-        """What may be shown under the filter; computed once per filter."""
-        found = self.choices.get(filter)
+    def choice(self, filter: Filter | None, *, relative: bool = False) -> "Choice":
+        """What may be shown under the filter; computed once per filter.
+
+        `relative`: made for one person. These must not push out the ones that serve everybody.
+        """
+        choices = self.relative_choices if relative else self.choices
+        found = choices.get(filter)
         if found is None:
-            found = self.choices[filter] = Choice(self, filter)
-            while len(self.choices) > KEPT_FILTERS:
-                self.choices.popitem(last=False)
+            found = choices[filter] = Choice(self, filter)
+            while len(choices) > (KEPT_RELATIVE if relative else KEPT_FILTERS):
+                choices.popitem(last=False)
         return found
 
     def widen(self, rows: set[int]) -> set[int]:
@@ -116,15 +122,24 @@ class Choice:
     def __init__(self, shelf: Shelf, filter: Filter | None) -> None:
         self.shelf = shelf
         self.rows = allowed(shelf.products, filter)
-        self.groups = np.full(shelf.row_of.size, CLOSED, np.int32)  # by number
+        self.in_category: dict[int, Order] = {}
+
+    @cached_property
+    def groups(self) -> Rows:
+        """By number, as the kernel takes them."""
+        shelf = self.shelf
+        groups = np.full(shelf.row_of.size, CLOSED, np.int32)
         known = np.flatnonzero(shelf.row_of >= 0)
         known = known[self.rows[shelf.row_of[known]]]
-        self.groups[known] = shelf.group_of_row[shelf.row_of[known]]
-        self.orders = {
+        groups[known] = shelf.group_of_row[shelf.row_of[known]]
+        return groups
+
+    @cached_property
+    def orders(self) -> dict[str, Order]:
+        return {
             name: (rows[self.rows[rows]], scores[self.rows[rows]])
-            for name, (rows, scores) in shelf.orders.items()
+            for name, (rows, scores) in self.shelf.orders.items()
         }
-        self.in_category: dict[int, Order] = {}
 
     def trending_in(self, category: int) -> Order:
         found = self.in_category.get(category)

@@ -78,6 +78,22 @@ def test_the_filter_holds(now):
     assert ids(filling) == ["p4", "p5"]
 
 
+def test_the_filter_may_refer_to_the_person(now):
+    price = {"context": "profile.budget"}
+    slot = make(filter={"column": "price", "op": "<=", "value": price})
+    contexts = [serve.Context(profile={"budget": 2}), serve.Context()]
+    rich, unknown = slots.fill([slot], who=[NOBODY, NOBODY], contexts=contexts, now=now)
+    assert (ids(rich), ids(unknown)) == (["p1", "p2"], [])
+
+
+def test_a_filter_that_refers_to_nothing_is_named():
+    slot = make(filter={"column": "price", "op": "<", "value": {"context": "basket.total"}})
+    assert [str(problem) for problem in slots.check(slot)] == [
+        "slot picks, filter: there is no context “basket.total”: "
+        "it begins with trigger, event, profile"
+    ]
+
+
 def test_what_is_out_of_stock_is_not_shown(now):
     make_product(
         catalog=make_catalog(name="other"), item_id="x1", in_stock=False, price=Decimal(1)

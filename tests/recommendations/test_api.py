@@ -149,3 +149,28 @@ def test_router_needs_no_request_state(shop):
     from recommendations.api import get_recommendations
 
     assert get_recommendations(RequestFactory().get("/"), n=1)["short"] is False
+
+
+def relative(context, column="category"):
+    return json.dumps({"column": column, "op": "=", "value": {"context": context}})
+
+
+def test_filter_refers_to_the_product_asked_about(client):
+    make_shop(IDS, category=["x", "y", "x", "y"])
+    publish(log_of([IDS] * 3, IDS), IDS)
+    answer = ask(client, itemId="b", filter=relative("trigger.category"))
+    assert [item["id"] for item in answer.json()["items"]] == ["d"]
+
+
+def test_filter_refers_to_the_attributes_of_the_person(client):
+    make_shop(IDS, category=["x", "y", "x", "y"])
+    publish(log_of([IDS] * 3, IDS), IDS)
+    make_profile(user_id="ann", taste="y")
+    answer = ask(client, userId="ann", filter=relative("profile.taste"))
+    assert {item["id"] for item in answer.json()["items"]} == {"b", "d"}
+
+
+def test_filter_that_refers_to_nothing_we_know_is_refused(client, shop):
+    answer = ask(client, filter=relative("basket.total"))
+    assert answer.status_code == 400
+    assert "'basket.total' is not known" in answer.json()["message"]
