@@ -52,6 +52,12 @@ class Product(models.Model):
             models.Index(
                 fields=["catalog", "version"], name="product_changed"
             ),  # refresh by version
+            models.Index(
+                "catalog",
+                models.F("first_seen").desc(),
+                name="product_newest",
+                condition=models.Q(deleted_at=None),
+            ),  # new arrivals
         ]
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from engage.lib import clock
 from engage.lib.errors import InvalidInput
 from engage.profiles import activity, identity, people
 from recommendations import context, registry, serve
+from recommendations import rows as pages
 
 router = Router(tags=["recommendations"])
 MOST: Final = 100
@@ -59,6 +60,51 @@ def get_recommendations(
         "strategy": strategy,
         "build": model and model.build_id,
         "short": len(items) < n,
+    }
+
+
+@router.get("/rows", summary="Assemble a page of rows for a person")
+def get_rows(
+    request: HttpRequest,
+    userId: str = "",
+    anonymousId: str = "",
+    rows: int = 6,
+    n: int = 10,
+    filter: str = "",
+    catalog: str = "default",
+) -> dict[str, Any]:
+    """A page as a shop's start page shows it: rows with a title, each with its evidence.
+
+    At most `rows` rows of `n` products, the row that fits best first; no product stands twice.
+    Rows with fewer than three products are left out. Somebody unknown gets what is popular, what
+    sells best and what is new.
+    """
+    check(userId=userId, anonymousId=anonymousId, catalog=catalog)
+    rule = parse_filter(filter, snapshot.current(catalog))
+    person = meet(user_id=userId, anonymous_id=anonymousId)
+    found = pages.assemble(
+        person,
+        catalog=catalog,
+        rows=rows,
+        n=n,
+        filter=rule,
+        context=find_context(person, rule),
+        now=clock.now(),
+    )
+    model = registry.live(catalog)
+    return {
+        "rows": [
+            {
+                "kind": row.kind,
+                "title": row.title,
+                "why": row.why,
+                "evidence": row.evidence,
+                "fit": round(row.fit, 6),
+                "items": list_items([row.filled], catalog=catalog, filter=rule),
+            }
+            for row in found
+        ],
+        "build": model and model.build_id,
     }
 
 

@@ -18,7 +18,7 @@ from catalog.arrays import Column
 from catalog.filters import Filter
 from catalog.snapshot import Snapshot
 from catalog.texts import CodedColumn
-from recommendations import registry
+from recommendations import arrivals, registry
 from recommendations.algorithms.popularity import best_first
 from recommendations.algorithms.ranking import CLOSED
 from recommendations.artifact import Artifact
@@ -69,6 +69,11 @@ class Shelf:
         """`number_of` for loops in Python."""
         found: list[int] = self.number_of.tolist()
         return found
+
+    @cached_property
+    def arrivals(self) -> arrivals.Arrivals:
+        """Rows of what came last, newest first, and when it came, in ms."""
+        return arrivals.find(self.products)
 
     def name(self, row: int) -> str:
         found = self.names.get(row)
@@ -122,7 +127,7 @@ class Choice:
     def __init__(self, shelf: Shelf, filter: Filter | None) -> None:
         self.shelf = shelf
         self.rows = allowed(shelf.products, filter)
-        self.in_category: dict[int, Order] = {}
+        self.in_category: dict[tuple[str, int], Order] = {}
 
     @cached_property
     def groups(self) -> Rows:
@@ -142,11 +147,15 @@ class Choice:
         }
 
     def trending_in(self, category: int) -> Order:
-        found = self.in_category.get(category)
+        return self.order_in(category, name="trend")
+
+    def order_in(self, category: int, *, name: str) -> Order:
+        """The part of "trend" or "sales" that is of one category."""
+        found = self.in_category.get((name, category))
         if found is None:
-            rows, scores = self.orders["trend"]
+            rows, scores = self.orders[name]
             inside = self.shelf.category_of_row[rows] == category
-            found = self.in_category[category] = (rows[inside], scores[inside])
+            found = self.in_category[name, category] = (rows[inside], scores[inside])
         return found
 
 

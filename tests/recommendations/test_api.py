@@ -118,6 +118,62 @@ def test_without_a_build_the_answer_is_honest(client):
     }
 
 
+def ask_rows(client, **parameters):
+    return client.get("/rows?" + "&".join(f"{k}={v}" for k, v in parameters.items()))
+
+
+def test_page_of_rows_has_the_promised_shape(client, shop):
+    make_profile(user_id="ann")
+    hint("a", user_id="ann")
+    answer = ask_rows(client, userId="ann", n=1, rows=1)
+    assert answer.status_code == 200
+    body = answer.json()
+    (row,) = body["rows"]
+    (item,) = row.pop("items")
+    assert row.pop("fit") == pytest.approx(2, abs=1e-3)
+    assert row == {
+        "kind": "for_you",
+        "title": "For you",
+        "why": "what fits your last steps: A",
+        "evidence": {"items": ["a"]},
+    }
+    assert item.keys() == ask(client, userId="ann", n=1).json()["items"][0].keys()
+    assert (item["id"], item["rank"], item["rung"]) == ("b", 1, "for_you")
+    assert body["build"] > 0
+
+
+def test_nobody_named_gets_rows_of_what_is_popular(client, shop):
+    body = ask_rows(client, n=2).json()
+    assert [(row["kind"], [item["id"] for item in row["items"]]) for row in body["rows"]] == [
+        ("trending", ["a", "b"]),
+        ("best_sellers", ["c", "d"]),
+    ]
+
+
+def test_rows_keep_to_the_filter_and_the_stock(client, shop):
+    change(shop, "a", in_stock=False)
+    rule = json.dumps({"column": "price", "op": ">=", "value": 12})
+    body = ask_rows(client, n=2, filter=rule).json()
+    assert [[item["id"] for item in row["items"]] for row in body["rows"]] == [["c", "d"]]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status", "words"),
+    [
+        ({"n": 51}, 400, "n is 51, expected 1 to 50"),
+        ({"rows": 0}, 400, "rows is 0, expected 1 to 20"),
+        ({"rows": "all"}, 400, "rows"),
+        ({"filter": "{"}, 400, "filter is not JSON"),
+        ({"catalog": "nowhere"}, 404, "no catalog named 'nowhere'"),
+        ({"userId": "a%00b"}, 400, "userId has a NUL"),
+    ],
+)
+def test_a_page_that_cannot_be_made_gets_a_sentence(client, shop, parameters, status, words):
+    answer = ask_rows(client, **parameters)
+    assert (answer.status_code, answer.json()["success"]) == (status, False)
+    assert words in answer.json()["message"]
+
+
 @pytest.mark.parametrize(
     ("parameters", "status", "words"),
     [
