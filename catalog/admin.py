@@ -1,3 +1,5 @@
+import re
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +18,10 @@ from catalog.models import Catalog, Product, Upload
 from engage.lib import clock, screen
 from engage.lib.admin import CappedPaginator, Page, Question, button, display
 from engage.lib.errors import EngageError
+from engage.lib.under_way import telling
 
+MAY_SEE = "catalog.view_upload"
+WORK_NAME = re.compile(r"upload-[0-9a-f]{32}")
 LIVE = Q(products__deleted_at=None)
 
 
@@ -158,6 +163,12 @@ class ProductAdmin(Page):
         return screen.pill("in stock", "green") if product.in_stock else screen.pill("out", "red")
 
 
+def name_work(request: HttpRequest) -> str:
+    """The name that the form watches its upload by; a foreign one is replaced."""
+    name = request.POST.get("work", "")
+    return name if WORK_NAME.fullmatch(name) else f"upload-{uuid.uuid4().hex}"
+
+
 def thumbnail(url: str) -> SafeString:
     """A shop's picture; only pages of the admin that a person opened load it."""
     if not url.startswith(("https://", "http://", "/")):
@@ -202,13 +213,16 @@ class UploadAdmin(Page):
         form = UploadForm(request.POST, request.FILES) if posted else UploadForm()
         if posted and form.is_valid():
             file = form.cleaned_data["file"]
+            title = f"Reading {file.name}"
             try:
-                upload = uploads.stage(
-                    file,
-                    file_name=file.name,
-                    catalog=form.cleaned_data["catalog"],
-                    now=clock.now(),
-                )
+                with telling(title, permission=MAY_SEE, key=name_work(request)) as tell:
+                    upload = uploads.stage(
+                        file,
+                        file_name=file.name,
+                        catalog=form.cleaned_data["catalog"],
+                        now=clock.now(),
+                        progress=tell,
+                    )
                 return redirect(self.url("change", upload.pk))
             except EngageError as exc:
                 form.add_error("file", exc.message)
@@ -217,6 +231,7 @@ class UploadAdmin(Page):
             button="Read the file",
             sentences=["Nothing goes live yet: you see the difference first."],
             form=form,
+            work=f"upload-{uuid.uuid4().hex}",
         )
         # A wrong form is shown again, so the deed of this question is never asked for.
         return self.ask(request, question, deed=str, back=self.url("changelist"))

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from campaigns.models import Campaign, Run
 from delivery.models import Interaction, Message
-from engage import health
+from engage import health, work
 from engage.lib import clock, screen
 from engage.lib.tables import count_rows
 
@@ -52,6 +52,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     hours = count_events_by_hour(now)
     return context | {
         "title": "Dashboard",
+        "under_way": work.panel(request, now=now),
         "signs": list_signs(now),
         "cards": list_cards(now, events=sum(hours.values())),
         "runs": list_runs(now),

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from engage import health, management_api
+from engage import health, management_api, work
 
 urlpatterns = [
     path("", include("campaigns.urls")),
@@ -15,6 +15,7 @@ urlpatterns = [
     path("metrics", health.metrics),
     path("docs/", management_api.docs, name="docs"),
     path("docs/openapi.json", management_api.openapi, name="openapi"),
+    path("admin/under-way/", admin.site.admin_view(work.under_way), name="under_way"),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index")),
 ]

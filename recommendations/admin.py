@@ -11,6 +11,7 @@ from engage.lib.admin import Page, Question, button, display
 from recommendations import registry
 from recommendations.forms import BuildNowForm, HandPickedForm
 from recommendations.models import Build, HandPicked
+from recommendations.steps import describe
 from recommendations.tasks import build
 
 
@@ -22,6 +23,8 @@ class BuildAdmin(Page):
     actions = None
     actions_list = ("build_now",)
     actions_detail = ("roll_back",)
+    list_before_template = "admin/recommendations/builds.html"
+    change_form_before_template = "admin/recommendations/build.html"
     fields = (
         ("catalog", "state_now"),
         "reason",
@@ -49,6 +52,22 @@ class BuildAdmin(Page):
 
     def legal_buttons(self, row: Build) -> tuple[str, ...]:
         return ("roll_back",) if row.state == Build.State.LIVE else ()
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        context = {**(extra_context or {}), **running_now()}
+        page: HttpResponse = super().changelist_view(request, context)
+        return page
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:
+        context = {**(extra_context or {}), **running_now()}
+        page: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return page
 
     @button("Build now…", icon="model_training", tone="primary")
     def build_now(self, request: HttpRequest) -> HttpResponse:
@@ -97,7 +116,10 @@ class BuildAdmin(Page):
 
     @display("State", ordering="state")
     def state_now(self, row: Build) -> SafeString:
-        return screen.state_pill(row.state)
+        """Of a running one also how far it is; the page moves the bar."""
+        if row.state != Build.State.RUNNING:
+            return screen.state_pill(row.state)
+        return screen.work_bar(f"build-{row.pk}", *describe(row, now=clock.now()))
 
     @display("Quality")
     def quality_words(self, row: Build) -> str:
@@ -135,6 +157,12 @@ class BuildAdmin(Page):
     @display("Parameters")
     def parameter_table(self, row: Build) -> SafeString:
         return table_of(row.parameters)
+
+
+def running_now() -> dict[str, str]:
+    """What the page takes for running; it loads itself anew when that is over."""
+    running = Build.objects.filter(state=Build.State.RUNNING).order_by("pk")
+    return {"builds_running": " ".join(f"build-{row.pk}" for row in running)}
 
 
 def table_of(figures: Mapping[str, Any]) -> SafeString:

@@ -8,10 +8,7 @@ import dataclasses
 import logging
 import math
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -23,7 +20,6 @@ from numpy.typing import NDArray
 from catalog.models import Catalog
 from engage.lib import locks
 from engage.lib.errors import NotFound
-from engage.lib.processes import peak_memory_mb
 from recommendations import artifact, interactions, registry
 from recommendations.algorithms.choosing import choose_recipe
 from recommendations.algorithms.log import Log
@@ -34,6 +30,7 @@ from recommendations.artifact import Artifact
 from recommendations.errors import BuildRunning, DamagedArtifact
 from recommendations.interactions import SALE_WEIGHT, Interactions
 from recommendations.models import Build
+from recommendations.steps import Progress, Timer, tell_row
 
 logger = logging.getLogger(__name__)
 LOCK: Final = "recommendations: build"
@@ -44,35 +41,6 @@ MOST_LOST: Final = 0.01  # share of the live build's accuracy
 LEAST_BREADTH: Final = 0.5  # of the live build's coverage
 LEAST_DATA: Final = 0.5  # of the interactions that the live build learned from
 REMEMBERED: Final = 500  # products per list that serve without an artifact
-Progress = Callable[[str, float], None]  # name of the step, share of the work done
-
-
-STEPS: Final = ("read", "choose", "measure", "compare", "learn", "write")
-
-
-@dataclass(slots=True)
-class Timer:
-    """Seconds of each step, and who hears about them."""
-
-    progress: Progress | None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        self.tell(name)
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - started, 3)
-
-    def tell(self, name: str) -> None:
-        if self.progress:
-            self.progress(name, len(self.seconds) / len(STEPS))
-
-    def total(self) -> float:
-        return round(sum(self.seconds.values()), 3)
-
-    def figures(self) -> dict[str, float]:
-        return self.seconds | {"total": self.total(), "peak_memory_mb": peak_memory_mb()}
 
 
 def run(
@@ -101,7 +69,8 @@ def run(
             raise BuildRunning("Another build is running; try again when it is done.")
         try:
             build = open_build(catalog, recipe=recipe or Recipe(), now=now)
-            keep_books(build, timer=Timer(progress), choose=recipe is None, force=force)
+            timer = Timer(tell_row(build, also=progress))
+            keep_books(build, timer=timer, choose=recipe is None, force=force)
         finally:
             locks.release_session(cursor, LOCK)
     registry.drop_old(catalog)
@@ -136,7 +105,7 @@ def keep_books(build: Build, *, timer: Timer, choose: bool, force: bool) -> None
         build.save()
     if build.state == Build.State.RUNNING:
         registry.publish(build, now=build.finished_at)
-    timer.tell("done")
+    timer.progress("done", 1.0)
     logger.info("build ended", extra={"build_id": build.pk, "state": build.state})
 
 
@@ -155,7 +124,7 @@ def learn(build: Build, *, timer: Timer, choose: bool) -> str:
     with timer.step("choose"):
         split = hold_out(data.log)
         if choose:  # not on what is held back, which measures the choice
-            recipe = choose_recipe(split.train, recipe, **settings_of_models())
+            recipe = choose_recipe(split.train, recipe, tell=timer.part, **settings_of_models())
             build.parameters = recipe.as_dict()
     with timer.step("measure"):
         build.quality = measure(split, recipe)

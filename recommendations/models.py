@@ -22,6 +22,7 @@ class Build(models.Model):
     quality = models.JSONField(default=dict)  # metric → value on the held-back events
     popular = models.JSONField(default=dict)  # list → item ids: what is served without an artifact
     timings = models.JSONField(default=dict)  # step → seconds, and peak memory in MB
+    progress = models.JSONField(default=dict)  # step, share of the work, when it was told
     artifact = models.CharField(max_length=200, blank=True)  # folder below DATA_DIR/artifacts
     checksum = models.CharField(max_length=64, blank=True)  # of the manifest
     started_at = models.DateTimeField(default=timezone.now)

@@ -78,6 +78,7 @@ class Question:
     facts: Sequence[tuple[str, str]] = ()
     danger: bool = False
     form: Form | None = None
+    work: str = ""  # what the deed tells its progress by, where it takes long
 
 
 class Page(unfold.admin.ModelAdmin):  # type: ignore[misc]

@@ -1,9 +1,28 @@
 """A bar on the terminal for commands that take long; nothing where nobody watches."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from engage.lib import under_way
 
 WIDTH = 30  # letters of a full bar
 STEP = 28  # letters for what is done just now
+
+
+@contextmanager
+def shown(title: str, *, permission: str) -> Iterator[under_way.Tell]:
+    """A bar here, and one in the admin for those who have the permission."""
+    with under_way.telling(title, permission=permission) as told:
+
+        def tell(share: float, step: str = "", /) -> None:
+            show(share, step)
+            told(share, step)
+
+        try:
+            yield tell
+        finally:
+            clear()
 
 
 def show(share: float, step: str = "") -> None:

@@ -85,3 +85,20 @@ def state_pill(state: str) -> SafeString:
 
 def link(url: str, text: str) -> SafeString:
     return format_html('<a class="textlink" href="{}">{}</a>', url, text)
+
+
+def work_bar(key: str, share: float, step: str = "") -> SafeString:
+    """How far a work is; a page that shows it brings it up to date by itself."""
+    return format_html(
+        '<span class="work" data-work="{}"><span class="bar" role="progressbar" '
+        'aria-valuemin="0" aria-valuemax="100" aria-valuenow="{}"><span style="width:{}%"></span>'
+        '</span><span class="words">{}</span></span>',
+        key,
+        round(100 * share),
+        round(100 * share),
+        work_words(share, step),
+    )
+
+
+def work_words(share: float, step: str) -> str:
+    return f"{step}, {share:.0%}" if step else f"{share:.0%}"

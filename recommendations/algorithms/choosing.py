@@ -6,7 +6,7 @@ touches with a quick fading is best, on the other it costs half of the accuracy.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
@@ -26,7 +26,9 @@ LEAST_GAIN = 0.02  # of the figure, for the documented constants to give way
 FIGURE = "ndcg@10"
 
 
-def choose_recipe(log: Log, start: Recipe, **model: Any) -> Recipe:
+def choose_recipe(
+    log: Log, start: Recipe, *, tell: Callable[[float], None] = lambda share: None, **model: Any
+) -> Recipe:
     """The start, or what answers the newest part of the log clearly better.
 
     Parameters
@@ -36,6 +38,8 @@ def choose_recipe(log: Log, start: Recipe, **model: Any) -> Recipe:
         measures the choice measures it on other events.
     start : Recipe
         Kept where the log is too thin to choose, and among equals.
+    tell : callable
+        Hears the share of the work that is done.
     **model
         Further arguments of `ItemModel`.
 
@@ -51,7 +55,9 @@ def choose_recipe(log: Log, start: Recipe, **model: Any) -> Recipe:
     rows = asked_by(split)
     usual = score(learned, start, split, rows)
     best, reached = start, usual * (1 + LEAST_GAIN)
-    for recipe in variations(start):
+    tried = list(variations(start))
+    for number, recipe in enumerate(tried, start=1):
+        tell(number / (len(tried) + 1))
         if (found := score(learned, recipe, split, rows)) > reached:
             best, reached = recipe, found
     return best

@@ -9,6 +9,7 @@ from recommendations.algorithms.model import Recipe
 from recommendations.algorithms.popularity import best_first
 from recommendations.errors import BuildRunning
 from recommendations.models import Build
+from recommendations.steps import STEPS
 from tests.factories import NOON
 from tests.recommendations.shops import (
     BUY,
@@ -55,7 +56,7 @@ def test_build_is_measured_and_published(shop):
     assert made.quality["profiles"] > 40
     assert made.quality["ndcg@10"] > 0.3
     assert made.data["profiles"] == 60
-    assert set(made.timings) == {*build.STEPS, "total", "peak_memory_mb"}
+    assert set(made.timings) == {*STEPS, "total", "peak_memory_mb"}
     assert made.popular["sales"][0] in IDS
     assert registry.live("default").build_id == made.pk
 
@@ -198,6 +199,8 @@ def test_build_that_breaks_keeps_the_live_one(shop, monkeypatch, step):
         build.run("default", now=NOON, recipe=Recipe(top=50))
     broken = Build.objects.latest("pk")
     assert (broken.state, broken.reason) == ("failed", "MemoryError: no room")
+    during = {"read": "read", "fit": "measure", "write": "write", "judge": "write"}
+    assert broken.progress["step"] == during[step]
     registry.forget()
     assert registry.live("default").build_id == good.pk
     monkeypatch.undo()
@@ -216,15 +219,11 @@ def test_second_build_waits_for_nobody(shop):
     assert Build.objects.count() == 0
 
 
-def test_progress_names_every_step(shop):
+def test_progress_names_every_step_and_never_goes_back(shop):
     heard = []
-    build.run("default", now=NOON, progress=lambda step, share: heard.append((step, share)))
-    assert heard == [
-        ("read", 0.0),
-        ("choose", 1 / 6),
-        ("measure", 2 / 6),
-        ("compare", 3 / 6),
-        ("learn", 4 / 6),
-        ("write", 5 / 6),
-        ("done", 1.0),
-    ]
+    made = build.run("default", now=NOON, progress=lambda step, share: heard.append((step, share)))
+    starts = dict(reversed(heard))
+    assert starts == {**STEPS, "done": 1.0}
+    assert [share for _, share in heard] == sorted(share for _, share in heard)
+    made.refresh_from_db()
+    assert (made.progress["step"], made.progress["share"]) == ("done", 1.0)

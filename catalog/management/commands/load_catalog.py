@@ -13,6 +13,7 @@ from engage.lib import clock, progress
 from engage.lib.arguments import text
 from engage.lib.errors import EngageError
 
+PERMISSION = "catalog.view_upload"
 LONGEST_LINE = 1_000  # on the terminal; a name may have line breaks and control characters
 
 
@@ -63,17 +64,16 @@ class Command(BaseCommand):
             self.stdout.write("Dry run: nothing was changed.")
 
     def stage(self, file: BinaryIO, file_name: str, **options: Any) -> Upload:
-        try:
+        title = f"Reading {printable(file_name, longest=LONGEST_LINE)}"
+        with progress.shown(title, permission=PERMISSION) as tell:
             return uploads.stage(
                 file,
                 file_name=file_name,
                 catalog=options["catalog"],
                 now=clock.now(),
                 types=read_types(options["column"]),
-                progress=progress.show,
+                progress=tell,
             )
-        finally:
-            progress.clear()
 
     def apply(self, upload: Upload, *, allow_removals: bool) -> None:
         try:

@@ -8,6 +8,7 @@ from engage.lib.arguments import text
 from engage.lib.errors import EngageError
 from recommendations import build
 from recommendations.models import Build
+from recommendations.steps import STEPS
 
 METRICS = ("ndcg@10", "hr@10", "recall@20", "ndcg@20", "mrr@10", "coverage@20", "novelty")
 
@@ -57,10 +58,10 @@ class Command(BaseCommand):
                     live = quality.get(f"live_{name}")
                     shown = screen.NOTHING if live is None else f"{live:.4f}"
                     write(f"{name:<14}{quality[name]:>10.4f}{shown:>10}")
-        took = {name: value for name, value in made.timings.items() if name in build.STEPS}
+        took = {name: value for name, value in made.timings.items() if name in STEPS}
         write(
             f"\nTook {made.timings.get('total', 0):.1f} s ("
-            + ", ".join(f"{name} {took[name]:.1f}" for name in build.STEPS if name in took)
+            + ", ".join(f"{name} {took[name]:.1f}" for name in STEPS if name in took)
             + f"), peak memory {made.timings.get('peak_memory_mb', 0):,.0f} MB."
         )
         word = {"live": "Published", "refused": "Refused", "failed": "Failed"}[made.state]

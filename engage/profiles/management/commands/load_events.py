@@ -34,17 +34,17 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         start = time.monotonic()
         try:
-            report = load.load_events(
-                options["file"],
-                renamed=dict(parse_rename(each) for each in options["map"]),
-                source=options["source"],
-                now=clock.now(),
-                progress=progress.show,
-            )
+            title = f"Loading events from {options['file'].name}"
+            with progress.shown(title, permission="engage.view_eventrow") as tell:
+                report = load.load_events(
+                    options["file"],
+                    renamed=dict(parse_rename(each) for each in options["map"]),
+                    source=options["source"],
+                    now=clock.now(),
+                    progress=tell,
+                )
         except InvalidInput as exc:
             raise CommandError(exc.message) from exc
-        finally:
-            progress.clear()
         for refusal in report.reasons:
             self.stderr.write(f"line {refusal.line}: {refusal.reason}")
         if report.refused > len(report.reasons):
