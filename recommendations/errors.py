@@ -1,6 +1,9 @@
 """What goes wrong in this room."""
 
-from engage.lib.errors import EngageError
+from collections.abc import Sequence
+
+from catalog.errors import Problem
+from engage.lib.errors import EngageError, InvalidInput
 
 
 class DamagedArtifact(EngageError):
@@ -15,3 +18,13 @@ class BuildRunning(EngageError):
 
 class NothingToRollBack(EngageError):
     code = "nothing_to_roll_back"
+
+
+class InvalidRanking(InvalidInput):
+    """A wish for the ranking that cannot be read."""
+
+    code = "invalid_ranking"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)

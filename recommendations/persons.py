@@ -11,13 +11,15 @@ from catalog.filters import Filter
 from engage.lib import clock
 from engage.profiles.activity import Touch
 from recommendations import purchases
-from recommendations.interactions import SILENT
+from recommendations.interactions import PURCHASE, SILENT
 from recommendations.shelf import Shelf
 
 if TYPE_CHECKING:
     from recommendations.serve import Pick
 
 DAY_MS: Final = 86_400_000
+ADDED: Final = "Product Added"
+CART_EVENTS: Final = {ADDED, "Product Removed", PURCHASE}
 
 
 class Who(NamedTuple):
@@ -38,6 +40,9 @@ class Person:
     picks: "list[Pick]" = field(default_factory=list)
     shown: set[int] = field(default_factory=set)  # picked by now, variants included
     filter: Filter | None = None  # with this person's values, where it refers to them
+    damped: dict[int, float] = field(default_factory=dict)  # what is left of their relevance
+    pinned: list[int] = field(default_factory=list)  # the places of the first picks
+    relevance: dict[int, float] | None = None  # of all candidates, where somebody wants to know
 
 
 def meet(
@@ -66,6 +71,15 @@ def read(touches: Sequence[Touch], here: Shelf, since: Mapping[str, int]) -> Per
         if row not in recent and event not in SILENT:
             recent[row] = event
     return Person(list(recent), list(recent.values()), here.widen(banned), here.widen(set(recent)))
+
+
+def list_in_cart(touches: Sequence[Touch]) -> set[str]:
+    """What was put into the cart and neither taken out nor bought since."""
+    last: dict[str, str] = {}
+    for item, event, _, _ in touches:
+        if event in CART_EVENTS:
+            last.setdefault(item, event)
+    return {item for item, event in last.items() if event == ADDED}
 
 
 def ban_older(

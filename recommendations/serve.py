@@ -5,7 +5,7 @@ is decided first, from the catalog as it is now; nobody gets a product twice, no
 one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -18,8 +18,12 @@ from engage.lib.errors import InvalidInput
 from recommendations import context, hand_picked, shelf
 from recommendations.algorithms.ranking import FADING, HISTORY, ask, rank
 from recommendations.context import Context
+from recommendations.fatigue import Shown, tire
 from recommendations.interactions import PURCHASE
-from recommendations.persons import Person, Who, meet
+from recommendations.persons import Person, Who, list_in_cart, meet
+from recommendations.pins import PINNED, pin, settle
+from recommendations.policy import Ranking
+from recommendations.reranking import DEPTH, Reranker, lay
 from recommendations.shelf import Choice, Shelf
 
 __all__ = [
@@ -70,6 +74,8 @@ class Filled(NamedTuple):
     picks: list[Pick]
     short: bool  # fewer than were asked for
     filter: Filter | None = None  # with this person's values, where it refers to them
+    # Of the candidates by row, where it was asked for: the score as a share of its rung's best.
+    relevance: Mapping[int, float] | None = None
 
 
 def recommend(
@@ -85,6 +91,10 @@ def recommend(
     item: str = "",
     repeats: bool = False,
     contexts: Sequence[Context] | None = None,
+    ranking: Ranking | None = None,
+    shown: Sequence[Shown] | None = None,
+    without: Collection[str] = (),
+    weigh: bool = False,
     now: datetime,
 ) -> list[Filled]:
     """The best `n` products for each person, in the order of `who`.
@@ -95,21 +105,23 @@ def recommend(
     per person. What a person touched lately is not recommended back by what was learned from it,
     unless `repeats`. Only products in stock, unless the filter is `only_sold_out`. `contexts` has
     what the filter may refer to, one per person; the trigger is `item`, else the products of the
-    event, else what was touched last.
+    event, else what was touched last. `ranking` says more than relevance; its fatigue looks at
+    `shown`, one per person: what they were shown lately. `without` leaves out what is in the
+    "cart" now, and the products of the "trigger". `weigh` keeps how relevant all candidates were.
 
     Raises
     ------
     InvalidInput
-        For an unknown rung, strategy or item, a number below 1, or not one set or context per
-        person.
+        For an unknown rung, strategy or item, a number below 1, or not one set, context or
+        history of showings per person.
     """
     rungs = climb(strategy, tuple(ladder))
     if n < 1:
         raise InvalidInput(f"n is {n}, expected at least 1.")
-    if exclude_items is not None and len(exclude_items) != len(who):
-        raise InvalidInput(f"{len(who)} people have {len(exclude_items)} sets of exclusions.")
-    if contexts is not None and len(contexts) != len(who):
-        raise InvalidInput(f"{len(who)} people have {len(contexts)} contexts.")
+    given = {"sets of exclusions": exclude_items, "contexts": contexts, "showings": shown}
+    for name, lists in given.items():
+        if lists is not None and len(lists) != len(who):
+            raise InvalidInput(f"{len(who)} people have {len(lists)} {name}.")
     here = shelf.current(catalog)
     seed = here.products.index.get(item)
     if item and seed is None:
@@ -117,21 +129,47 @@ def recommend(
     excluded = DEFAULT_EXCLUDE_EVENTS if exclude_events is None else exclude_events
     people = meet(who, here, exclude_events=excluded, now=now)
     if exclude_items is not None:
-        for person, items in zip(people, exclude_items, strict=True):
-            person.banned |= here.widen({here.products.index.get(i, -1) for i in items} - {-1})
+        ban(people, exclude_items, here)
+    if "cart" in without:
+        ban(people, [list_in_cart(one.touches) for one in who], here)
     if seed is not None:
         for person in people:
             person.banned |= here.widen({seed})
     triggers = context.find_triggers(people, here, contexts=contexts, seed=seed)
+    if "trigger" in without:
+        for person, rows in zip(people, triggers, strict=True):
+            person.banned |= here.widen(set(rows))
+    if ranking is None and weigh:
+        ranking = Ranking()
+    reranker = None if ranking is None else lay(ranking, here)
+    if ranking is not None and ranking.fatigue is not None and shown is not None:
+        tire(people, shown, here, fatigue=ranking.fatigue, now=now)
+    for person in people if weigh else ():
+        person.relevance = {}
     for choice, open_now in context.split(
         filter, people, here, triggers=triggers, contexts=contexts
     ):
+        if ranking is not None and ranking.pins:
+            pin(Climb(PINNED, here, choice, open_now, n, repeats, seed, catalog), ranking.pins)
         for rung in rungs:
-            RUNGS[rung](Climb(rung, here, choice, open_now, n, repeats, seed, catalog))
             open_now = [person for person in open_now if len(person.picks) < n]
             if not open_now:
                 break
-    return [Filled(person.picks, len(person.picks) < n, person.filter) for person in people]
+            RUNGS[rung](Climb(rung, here, choice, open_now, n, repeats, seed, catalog, reranker))
+    for person in people:
+        settle(person)
+    return [
+        Filled(person.picks, len(person.picks) < n, person.filter, person.relevance)
+        for person in people
+    ]
+
+
+def ban(people: Sequence[Person], items: Sequence[Collection[str]], here: Shelf) -> None:
+    """Keep some products and their variants from each person."""
+    index = here.products.index
+    for person, own in zip(people, items, strict=True):
+        if own:
+            person.banned |= here.widen({index[item] for item in own if item in index})
 
 
 def list_cards(
@@ -187,6 +225,7 @@ class Climb:
     repeats: bool
     seed: int | None
     catalog: str
+    reranker: Reranker | None = None
 
     def add(self, person: Person, row: int, score: float, *, source: str, reason: str) -> None:
         place = len(person.picks) + 1
@@ -236,9 +275,11 @@ def fill_from_neighbours(
             [block(person, this) for person, _ in asked],
         ),
         groups=this.choice.groups,
-        n=this.n,
+        n=this.n if this.reranker is None else DEPTH,
         fading=fading,
     )
+    if this.reranker is not None:
+        ranked = this.reranker.reorder(ranked, [person for person, _ in asked], n=this.n)
     lists = zip(*(array.tolist() for array in ranked), strict=True)
     for (person, pairs), picks in zip(asked, lists, strict=True):
         for number, score, place in zip(*picks, strict=True):
@@ -265,12 +306,13 @@ def explain(this: Climb, person: Person, place: int) -> str:
 
 
 def fill_trending_in_category(this: Climb) -> None:
+    offers = []
     for person in this.people:
         favourite = find_favourite(person, this.here)
         if favourite is not None:
             reason = f"popular in {this.here.categories[favourite]} this fortnight"
-            order = this.choice.trending_in(favourite)
-            fill_from_order(this, person, order, source="trend", reason=reason)
+            offers.append((person, this.choice.trending_in(favourite), reason))
+    fill_from_orders(this, offers, source="trend")
 
 
 def find_favourite(person: Person, here: Shelf) -> int | None:
@@ -284,18 +326,17 @@ def find_favourite(person: Person, here: Shelf) -> int | None:
 
 
 def fill_trending(this: Climb) -> None:
-    for person in this.people:
-        order = this.choice.orders["trend"]
-        fill_from_order(this, person, order, source="trend", reason="popular this fortnight")
+    order = this.choice.orders["trend"]
+    offers = [(person, order, "popular this fortnight") for person in this.people]
+    fill_from_orders(this, offers, source="trend")
 
 
 def fill_best_sellers(this: Climb) -> None:
     model = this.here.model
     # A site that sells nothing has favourites, not best sellers.
     reason = "best seller" if model is None or model.facts.get("has_sales", True) else "popular"
-    for person in this.people:
-        order = this.choice.orders["sales"]
-        fill_from_order(this, person, order, source="sales", reason=reason)
+    order = this.choice.orders["sales"]
+    fill_from_orders(this, [(person, order, reason) for person in this.people], source="sales")
 
 
 def fill_hand_picked(this: Climb) -> None:
@@ -303,8 +344,20 @@ def fill_hand_picked(this: Climb) -> None:
     rows = [index[item] for item in hand_picked.items_of(this.catalog) if item in index]
     chosen = np.array([row for row in rows if this.choice.rows[row]], np.int32)
     order = (chosen, 1.0 / np.arange(1, chosen.size + 1))
-    for person in this.people:
-        fill_from_order(this, person, order, source="hand_picked", reason="picked by hand")
+    offers = [(person, order, "picked by hand") for person in this.people]
+    fill_from_orders(this, offers, source="hand_picked")
+
+
+def fill_from_orders(
+    this: Climb, offers: Sequence[tuple[Person, shelf.Order, str]], *, source: str
+) -> None:
+    """From a popular list each, with the reason that goes with it."""
+    orders = [order for _, order, _ in offers]
+    if this.reranker is not None:
+        people = [person for person, _, _ in offers]
+        orders = this.reranker.reorder_orders(people, orders, n=this.n)
+    for (person, _, reason), order in zip(offers, orders, strict=True):
+        fill_from_order(this, person, order, source=source, reason=reason)
 
 
 def fill_from_order(

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,7 @@ class Shelf:
         self.names: dict[int, str] = {}  # those that were asked for
         self.choices: OrderedDict[Filter | None, Choice] = OrderedDict()
         self.relative_choices: OrderedDict[Filter | None, Choice] = OrderedDict()
+        self.rerankers: OrderedDict[Any, Any] = OrderedDict()  # see `reranking.lay`
 
     @cached_property
     def numbers(self) -> list[int]:

@@ -1,0 +1,174 @@
+"""A ranking laid over the products of a shelf: which candidates of a rung become its picks.
+
+Rungs keep their order; inside one, the candidates are chosen anew. With no ranking asked for,
+nothing here is called.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommendations.algorithms.correlation import NOTHING
+from recommendations.algorithms.ranking import Ranked
+from recommendations.algorithms.reranking import Cap, Int32s, choose
+from recommendations.persons import Person
+from recommendations.policy import Ranking
+from recommendations.shelf import Order, Shelf, encode, walk
+
+DEPTH: Final = 200  # candidates of a person and rung
+AT_ONCE: Final = 2_000  # people: so much memory, whatever the batch
+ALIKE_BY: Final = ("category", "brand")
+KEPT: Final = 16  # rankings of a shelf
+# Where a cap holds, candidates are sought as deep as this in a popular list, a few of each kind.
+CAPPED_DEPTH: Final = 20_000
+SPARE: Final = 10  # times the cap
+
+
+def lay(ranking: Ranking, here: Shelf) -> "Reranker":
+    """The ranking in the numbers of this shelf; few are kept."""
+    found: Reranker | None = here.rerankers.get(ranking)
+    if found is None:
+        found = here.rerankers[ranking] = Reranker(ranking, here)
+        while len(here.rerankers) > KEPT:
+            here.rerankers.popitem(last=False)
+    return found
+
+
+class Reranker:
+    """Never changed after it was made."""
+
+    def __init__(self, ranking: Ranking, here: Shelf) -> None:
+        self.here = here
+        self.variety = ranking.variety
+        types = here.products.types
+        alike = [name for name in ALIKE_BY if types.get(name) == "text"]
+        self.kinds = [kind_of_row(here, name) for name in alike] if ranking.variety else []
+        self.caps = [
+            Cap(kind_of_row(here, name), most)
+            for name, most in ranking.caps
+            if types.get(name) == "text"  # another is named when the campaign is launched
+        ]
+        self.caps.append(Cap(here.group_of_row, 1))
+        self.factors: NDArray[np.float64] | None = None
+        if ranking.boosts:
+            self.factors = np.ones(len(here.products))
+            for boost in ranking.boosts:
+                self.factors[boost.filter.mask(here.products)] *= boost.factor
+
+    def reorder(self, ranked: Ranked, people: Sequence[Person], *, n: int) -> Ranked:
+        """The lists of the kernel, chosen anew; still padded with -1."""
+        known = np.append(self.here.row_of, np.int32(NOTHING))  # the last answers for -1
+        columns = self.choose(people, known[ranked.items], ranked.scores, n=n)
+        taken = [np.take_along_axis(array, columns, axis=1) for array in ranked]
+        return Ranked._make(np.where(columns < 0, NOTHING, array) for array in taken)
+
+    def reorder_orders(
+        self, people: Sequence[Person], orders: Sequence[Order], *, n: int
+    ) -> list[Order]:
+        """Each person's part of a popular list, chosen anew."""
+        thin = {id(order): self.thin(order) for order in orders}
+        found: list[Order] = []
+        for start in range(0, len(people), AT_ONCE):
+            some = people[start : start + AT_ONCE]
+            own = orders[start : start + AT_ONCE]
+            rows = np.full((len(some), DEPTH), NOTHING, np.int32)
+            scores = np.zeros((len(some), DEPTH))
+            for place, (person, order) in enumerate(zip(some, own, strict=True)):
+                for depth, (row, score) in enumerate(open_to(person, thin[id(order)])):
+                    rows[place, depth], scores[place, depth] = row, score
+            for place, columns in enumerate(self.choose(some, rows, scores, n=n)):
+                columns = columns[columns >= 0]
+                found.append((rows[place, columns], scores[place, columns]))
+        return found
+
+    def thin(self, order: Order) -> Order:
+        """Without what a cap makes useless, so that rarer kinds are within reach."""
+        rows, scores = order
+        if len(self.caps) == 1:  # variants alone: they are few
+            return order
+        rows = rows[:CAPPED_DEPTH]
+        kept = np.ones(rows.size, bool)
+        for cap in self.caps[:-1]:
+            kind = cap.kind[rows]
+            kept &= (kind == NOTHING) | (count_before(kind) < SPARE * cap.most)
+        return rows[kept], scores[: rows.size][kept]
+
+    def choose(
+        self, people: Sequence[Person], rows: Int32s, scores: NDArray[np.floating], *, n: int
+    ) -> Int32s:
+        """Columns of the candidates that each person gets, up to `n` with what they have."""
+        found = [np.zeros((0, 0), np.int32)]
+        for start in range(0, len(people), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            found.append(self.choose_some(people[some], rows[some], scores[some], n=n))
+        width = max(part.shape[1] for part in found)
+        return np.concatenate(
+            [
+                np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=NOTHING)
+                for part in found
+            ]
+        )
+
+    def choose_some(
+        self, people: Sequence[Person], rows: Int32s, scores: NDArray[np.floating], *, n: int
+    ) -> Int32s:
+        best = scores.max(axis=1, initial=0, keepdims=True)
+        relevance = scores / np.where(best > 0, best, 1).astype(np.float64)
+        for person, own, values in zip(people, rows, relevance, strict=True):
+            if person.relevance is not None:
+                remember(person.relevance, own, values)
+        if self.factors is not None:
+            relevance *= np.where(rows == NOTHING, 1, self.factors[rows])
+        for person, own, values in zip(people, rows, relevance, strict=True):
+            for row, factor in person.damped.items():
+                values[own == row] *= factor
+        return choose(
+            rows,
+            relevance,
+            wanted=np.array([n - len(person.picks) for person in people], np.int64),
+            chosen=pad([[pick.row for pick in person.picks] for person in people]),
+            variety=self.variety,
+            kinds=self.kinds,
+            caps=self.caps,
+        )
+
+
+def kind_of_row(here: Shelf, name: str) -> Int32s:
+    if name == "category":
+        return here.category_of_row
+    return here.group_of_row if name == "group_id" else encode(here.products.column(name))[0]
+
+
+def open_to(person: Person, order: Order) -> list[tuple[int, float]]:
+    """The first of a popular list that the person may still be shown."""
+    found = []
+    for row, score in walk(order):
+        if row not in person.banned and row not in person.shown:
+            found.append((row, score))
+            if len(found) == DEPTH:
+                break
+    return found
+
+
+def remember(relevance: dict[int, float], rows: Int32s, values: NDArray[np.float64]) -> None:
+    """What each candidate was worth in the first rung that had it."""
+    for row, value in zip(rows.tolist(), values.tolist(), strict=True):
+        relevance.setdefault(row, value)
+
+
+def count_before(kind: Int32s) -> NDArray[np.int64]:
+    """How many of the same kind stand before each place."""
+    order = np.argsort(kind, kind="stable")
+    first = np.searchsorted(kind[order], kind[order])
+    before = np.empty(kind.size, np.int64)
+    before[order] = np.arange(kind.size) - first
+    return before
+
+
+def pad(lists: Sequence[Sequence[int]]) -> Int32s:
+    found = np.full((len(lists), max(map(len, lists), default=0)), NOTHING, np.int32)
+    for place, rows in enumerate(lists):
+        found[place, : len(rows)] = rows
+    return found
