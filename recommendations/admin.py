@@ -8,11 +8,14 @@ from django.utils.safestring import SafeString
 
 from engage.lib import clock, screen
 from engage.lib.admin import Page, Question, button, display
-from recommendations import registry
-from recommendations.forms import BuildNowForm, HandPickedForm
+from engage.lib.errors import InvalidInput
+from recommendations import audience, registry
+from recommendations.forms import AudienceForm, BuildNowForm, HandPickedForm
 from recommendations.models import Build, HandPicked
 from recommendations.steps import describe
 from recommendations.tasks import build
+
+NAMED = 50  # people on the page of a product's audience
 
 
 @admin.register(Build)
@@ -21,7 +24,7 @@ class BuildAdmin(Page):
     list_filter = ("state", "catalog")
     ordering = ("-started_at",)
     actions = None
-    actions_list = ("build_now",)
+    actions_list = ("build_now", "who_wants")
     actions_detail = ("roll_back",)
     list_before_template = "admin/recommendations/builds.html"
     change_form_before_template = "admin/recommendations/build.html"
@@ -90,6 +93,28 @@ class BuildAdmin(Page):
             form=form,
         )
         return self.ask(request, question, deed=deed, back=self.url("changelist"))
+
+    @button("Who wants a product…", icon="person_search", permissions=("view",))
+    def who_wants(self, request: HttpRequest) -> HttpResponse:
+        """Asked by GET, so that the address of an answer can be kept; changes nothing."""
+        form = AudienceForm(request.GET if "item" in request.GET else None)
+        found = None
+        if form.is_bound and form.is_valid():
+            asked = form.cleaned_data
+            try:
+                found = audience.find(
+                    asked["item"], catalog=asked["catalog"], n=NAMED, now=clock.now()
+                )
+            except InvalidInput as exc:
+                form.add_error("item", exc.message)
+        context = {
+            "title": "Who wants a product",
+            "form": form,
+            "found": found,
+            "name_people": request.user.has_perm("profiles.view_profile"),
+            "back": self.url("changelist"),
+        }
+        return self.show(request, "admin/recommendations/audience.html", context)
 
     @button("Roll back…", icon="undo", tone="danger")
     def roll_back(self, request: HttpRequest, object_id: str) -> HttpResponse:

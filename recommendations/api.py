@@ -12,7 +12,7 @@ from catalog.filters import Filter
 from engage.lib import clock
 from engage.lib.errors import InvalidInput
 from engage.profiles import activity, identity, people
-from recommendations import context, registry, serve
+from recommendations import audience, context, registry, serve
 from recommendations import rows as pages
 
 router = Router(tags=["recommendations"])
@@ -105,6 +105,31 @@ def get_rows(
             for row in found
         ],
         "build": model and model.build_id,
+    }
+
+
+@router.get("/audience", summary="Find who wants a product")
+def get_audience(
+    request: HttpRequest, itemId: str, n: int = 100, catalog: str = "default"
+) -> dict[str, Any]:
+    """The people a product would be recommended to, the keenest `n` by name.
+
+    `thresholds` says how many have at least the score of the best tenth, of the best two tenths
+    and so on. Who bought it, or a variant, in the last year is left out and counted as `bought`.
+    All stored events are read, which takes a few seconds at a million people.
+    """
+    check(itemId=itemId, catalog=catalog)
+    found = audience.find(itemId, catalog=catalog, n=n, now=clock.now())
+    return {
+        "itemId": found.item,
+        "profiles": found.profiles,
+        "bought": found.bought,
+        "thresholds": [one._asdict() for one in found.thresholds],
+        "top": [
+            {"id": one.name, "score": round(one.score, 6), "because": one.because}
+            for one in found.top
+        ],
+        "build": found.build,
     }
 
 

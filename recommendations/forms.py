@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from catalog.models import Catalog, Product
 from engage.lib.forms import WordsField
@@ -19,6 +19,20 @@ class BuildNowForm(forms.Form):
         empty_label=None,
         widget=UnfoldAdminSelectWidget,
     )
+
+    def clean_catalog(self) -> str:
+        found: Catalog = self.cleaned_data["catalog"]
+        return found.name
+
+
+class AudienceForm(forms.Form):
+    catalog = forms.ModelChoiceField(
+        queryset=Catalog.objects.order_by("name"),
+        to_field_name="name",
+        empty_label=None,
+        widget=UnfoldAdminSelectWidget,
+    )
+    item = forms.CharField(label="Product id", max_length=255, widget=UnfoldAdminTextInputWidget)
 
     def clean_catalog(self) -> str:
         found: Catalog = self.cleaned_data["catalog"]

@@ -4,7 +4,7 @@ A projection of the stored events, written in commit order by one writer at a ti
 at any time. Readers are the recommendation build and the segments on behaviour.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from engage.profiles.history_files import DAY_MS, Manifest
 WRITER: Final = "profiles: history writer"
 BLOCKS_AT_ONCE: Final = 200  # of up to some 5,000 rows each
 EVENTS_AT_ONCE: Final = 50_000
+PIECE: Final = 2_000_000  # rows, of 24 bytes
 TRIES: Final = 5  # of reading, while rebuilds replace the files
 
 # Blocks of transactions older than every open one: none can appear before them any more.
@@ -67,6 +68,17 @@ class History:
         columns = self.read_files(since=since, until=until)
         return apply_redirects(columns, read_redirects())
 
+    def read_backwards(self, *, most_rows: int = PIECE) -> Iterator[Columns]:
+        """Everything, in pieces of whole days, the newest piece first; inside as `read` has it.
+
+        For readers that must not hold all of it. A piece has at most `most_rows` rows, unless a
+        single day has more. Each piece has the rows that there are when its turn comes.
+        """
+        redirects = read_redirects()
+        for first, last in reversed(join_days(self.manifest().days, most_rows)):
+            since, until = (clock.from_millis(day * DAY_MS) for day in (first, last + 1))
+            yield apply_redirects(self.read_files(since=since, until=until), redirects)
+
     def read_files(self, *, since: datetime | None, until: datetime | None) -> Columns:
         """As the files have them; again, when a rebuild took them away meanwhile."""
         for remaining in reversed(range(TRIES)):
@@ -90,6 +102,20 @@ class History:
 def open_history(data_dir: Path | None = None) -> History:
     """The history below the data folder; an absent one is empty."""
     return History(history_files.folder_of(data_dir or settings.DATA_DIR))
+
+
+def join_days(rows_of: Mapping[int, int], most_rows: int) -> list[tuple[int, int]]:
+    """First and last day of each piece."""
+    pieces: list[tuple[int, int]] = []
+    size = 0
+    for day in sorted(rows_of):
+        size += rows_of[day]
+        if pieces and size <= most_rows:
+            pieces[-1] = (pieces[-1][0], day)
+        else:
+            pieces.append((day, day))
+            size = rows_of[day]
+    return pieces
 
 
 def overlaps(day: int, first: int | None, last: int | None) -> bool:

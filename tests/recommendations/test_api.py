@@ -11,7 +11,15 @@ from engage.profiles import activity
 from engage.profiles.activity import Touch
 from recommendations.api import router
 from tests.factories import make_profile
-from tests.recommendations.shops import BUY, VIEW, change, log_of, make_shop, publish
+from tests.recommendations.shops import (
+    BUY,
+    VIEW,
+    change,
+    log_of,
+    make_shop,
+    publish,
+    store_history,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_keys")]
 IDS = ["a", "b", "c", "d"]
@@ -199,6 +207,41 @@ def test_bad_input_gets_a_sentence(client, shop, parameters, status, words):
     body = answer.json()
     assert body["success"] is False
     assert words in body["message"]
+
+
+def test_audience_has_the_promised_shape(client, shop):
+    store_history([("ann", "a", VIEW, 1), ("bob", "a", VIEW, 1), ("bob", "b", BUY, 9)])
+    body = client.get("/audience?itemId=b&n=1").json()
+    score = body["top"][0]["score"]
+    assert score > 0
+    assert body == {
+        "itemId": "b",
+        "profiles": 1,
+        "bought": 1,
+        "thresholds": [
+            {"share": part / 10, "score": pytest.approx(score, abs=1e-6), "profiles": 1}
+            for part in range(1, 11)
+        ],
+        "top": [{"id": "ann", "score": score, "because": "a"}],
+        "build": body["build"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "words"),
+    [
+        ("", 400, "itemId"),
+        ("itemId=zzz", 400, "'zzz' is not a product"),
+        ("itemId=a&n=1001", 400, "n is 1001, expected 0 to 1,000"),
+        ("itemId=a&n=-1", 400, "n is -1"),
+        ("itemId=a%00", 400, "itemId has a NUL"),
+        ("itemId=a&catalog=nowhere", 404, "no catalog named 'nowhere'"),
+    ],
+)
+def test_an_audience_that_cannot_be_found_gets_a_sentence(client, shop, query, status, words):
+    answer = client.get(f"/audience?{query}")
+    assert (answer.status_code, answer.json()["success"]) == (status, False)
+    assert words in answer.json()["message"]
 
 
 def test_router_needs_no_request_state(shop):

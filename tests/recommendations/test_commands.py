@@ -111,3 +111,19 @@ def test_task_builds_one_catalog():
     store_history([("ann", "a", VIEW, 1), ("ann", "b", VIEW, 0.5)])
     tasks.build("default")
     assert Build.objects.get().state == "live"
+
+
+def test_find_audience_prints_sizes_and_names():
+    make_shop(IDS)
+    assert "There is no model yet" in run("find_audience", "b")
+    publish(log_of([["a", "b"]] * 2 + [["c"]], IDS), IDS)
+    store_history([("ann", "a", VIEW, 1), ("bob", "a", VIEW, 2)])
+    lines = run("find_audience", "b", "-n", "1").splitlines()
+    assert lines[0] == "2 people want b; 0 more bought it."
+    assert lines[3].split()[0] == "10%"
+    assert lines[12].split()[::2] == ["100%", "2"]
+    assert len(lines) == 16
+    assert lines[15].split()[1:] == ["ann", "a"]
+    assert run("find_audience", "c") == "0 people want c; 0 more bought it.\n"
+    with pytest.raises(CommandError, match="'zzz' is not a product"):
+        run("find_audience", "zzz")

@@ -1,6 +1,9 @@
 """Uploads, keys, builds, hand-picked lists, suppressions, erasure: asked first, done once."""
 
+import re
+
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -11,9 +14,11 @@ from delivery.models import Suppression
 from engage.collector import access, stream
 from engage.collector.models import Quarantined, SdkKey, Source
 from engage.profiles.models import Profile
+from recommendations import shelf
 from recommendations.models import Build, HandPicked
 from tests.engage.admin.rows import make_everything
 from tests.factories import NOON, make_catalog, make_profile
+from tests.recommendations.shops import log_of, make_shop, publish, store_history
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_keys")]
 CSV = "id,name,price\np1,Red mug,4.50\np2,Blue mug,5.00\n"
@@ -203,6 +208,41 @@ def builds_asked(monkeypatch) -> list[str]:
     asked: list[str] = []
     monkeypatch.setattr("recommendations.admin.build.delay_on_commit", asked.append)
     return asked
+
+
+@pytest.fixture
+def mug_wanted(settings, tmp_path):
+    """Ann, because she viewed what is bought with the mug."""
+    settings.DATA_DIR = tmp_path
+    shelf.forget()
+    make_shop(["cup", "mug"])
+    publish(log_of([["cup", "mug"]] * 3, ["cup", "mug"]), ["cup", "mug"])
+    store_history([("ann", "cup", "Product Viewed", 1)])
+    yield
+    shelf.forget()
+
+
+def test_who_wants_a_product_is_answered_with_names(admin_client: Client, mug_wanted) -> None:
+    url = url_of("recommendations_build_who_wants")
+    assert "The keenest" not in text_of(admin_client.get(url))
+    page = text_of(admin_client.get(url, {"catalog": "default", "item": "mug"}))
+    assert re.search(r'id="audience-count">1<', page)
+    assert re.search(r">ann</a></td>.*>cup</td>", page)
+    wrong = text_of(admin_client.get(url, {"catalog": "default", "item": "plate"}))
+    assert "is not a product of catalog" in wrong
+    assert "Select a valid choice" in text_of(admin_client.get(url, {"catalog": "x", "item": "a"}))
+
+
+def test_who_may_not_see_profiles_gets_figures_only(client: Client, mug_wanted) -> None:
+    person = User.objects.create_user("clerk", is_staff=True)
+    url = url_of("recommendations_build_who_wants")
+    client.force_login(person)
+    assert client.get(url).status_code == 403
+    person.user_permissions.add(Permission.objects.get(codename="view_build"))
+    page = text_of(client.get(url, {"catalog": "default", "item": "mug"}))
+    assert re.search(r'id="audience-count">1<', page)
+    assert "You may not see who they are." in page
+    assert ">ann<" not in page
 
 
 def test_roll_back_without_an_earlier_build_says_so(admin_client: Client) -> None:

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from itertools import chain
 
 import pytest
 
@@ -180,3 +181,34 @@ def test_events_that_moved_make_the_history_stale_until_it_is_rebuilt(now) -> No
 
 def test_nothing_written_reads_as_nothing() -> None:
     assert [len(column) for column in history.open_history().read()] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("most_rows", "pieces"), [(1, 6), (20, 3), (1_000, 1)])
+def test_read_backwards_gives_every_row_once_the_newest_piece_first(
+    now, most_rows, pieces
+) -> None:
+    store(now, *[view(f"p{n % 7}", user_id=f"u{n % 5}", seconds=-n * 9_000) for n in range(50)])
+    history.append_final_blocks()
+    past = history.open_history()
+
+    found = list(past.read_backwards(most_rows=most_rows))
+
+    assert sorted(chain.from_iterable(map(rows_of, found))) == rows_of(past.read())
+    assert len(found) == pieces
+    edges = [edge for p in found for edge in (p.ts_ms.max(), p.ts_ms.min())]
+    assert edges == sorted(edges, reverse=True)
+
+
+def test_read_backwards_sees_people_as_they_are_now(now) -> None:
+    store(now, view("a", anonymous_id="x1"), view("b", user_id="u1", seconds=1))
+    store(now, alias("x1", "u1", seconds=2))
+    history.append_final_blocks()
+    u1 = identity.find_profile_id(user_id="u1")
+    profiles = {p for piece in history.open_history().read_backwards() for p in piece.profile}
+    assert profiles == {u1}
+
+
+def test_days_are_joined_up_to_a_size() -> None:
+    days = {3: 5, 1: 5, 2: 5, 9: 30, 10: 1}
+    assert history.join_days(days, 10) == [(1, 2), (3, 3), (9, 9), (10, 10)]
+    assert history.join_days({}, 10) == []
