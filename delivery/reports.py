@@ -26,6 +26,13 @@ FROM delivery_interaction
 WHERE run_id = %s AND NOT machine AND item_id <> '' AND kind IN ('impression', 'click')
 GROUP BY item_id ORDER BY clicked DESC, shown DESC, item_id LIMIT %s
 """
+SHOWN: Final = """
+SELECT kind, count(*) FROM (
+    SELECT kind FROM delivery_interaction
+    WHERE item_id <> '' AND NOT machine AND kind IN ('impression', 'click') LIMIT %s
+) AS looked_at GROUP BY kind
+"""
+MOST_COUNTED: Final = 1_000_000  # rows: whoever asks needs to know whether there are enough
 LISTED = 500  # messages of a person, the newest
 
 
@@ -50,6 +57,14 @@ def top_products(run_id: int, limit: int = 10) -> list[dict[str, Any]]:
             {"item": item, "shown": shown, "clicked": clicked}
             for item, shown, clicked in cursor.fetchall()
         ]
+
+
+def count_shown() -> tuple[int, int]:
+    """Products seen in messages, and clicks on them; of all time, machines left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(SHOWN, [MOST_COUNTED])
+        found = dict(cursor.fetchall())
+    return found.get("impression", 0), found.get("click", 0)
 
 
 def _figures(where: str, number: int) -> dict[str, Any]:

@@ -80,6 +80,8 @@ ERASERS = [
 
 # --- recommendations ------------------------------------------------------------------------
 BUILD_THREADS = env.integer("ENGAGE_BUILD_THREADS", 1, minimum=1, maximum=64)
+# What the page of builds asks the room above for: products seen in messages, clicks on them.
+SHOWN_COUNTER = "delivery.reports.count_shown"
 KEEP_BUILDS = env.integer("ENGAGE_KEEP_BUILDS", 5, minimum=2)  # artifacts kept for rolling back
 
 # --- delivery -------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from engage.lib import clock, screen
 from engage.lib.admin import Page, Question, button, display
 from engage.lib.errors import InvalidInput
-from recommendations import audience, registry
+from recommendations import audience, builds_page, registry
 from recommendations.forms import AudienceForm, BuildNowForm, HandPickedForm
 from recommendations.models import Build, HandPicked
 from recommendations.steps import describe
@@ -57,7 +57,16 @@ class BuildAdmin(Page):
         return ("roll_back",) if row.state == Build.State.LIVE else ()
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        context = {**(extra_context or {}), **running_now()}
+        described = builds_page.describe(request.GET.get("catalog"))
+        live = described.get("live")
+        context = {
+            **(extra_context or {}),
+            **running_now(),
+            "page": described,
+            "roll_back_url": "",
+        }
+        if live and self.has_act_permission(request):
+            context["roll_back_url"] = self.url("roll_back", live["pk"])
         page: HttpResponse = super().changelist_view(request, context)
         return page
 
@@ -137,7 +146,7 @@ class BuildAdmin(Page):
 
     @display("Build", ordering="pk")
     def name(self, row: Build) -> str:
-        return f"{row.catalog} #{row.pk}"
+        return f"{row.catalog}\N{NO-BREAK SPACE}#{row.pk}"
 
     @display("State", ordering="state")
     def state_now(self, row: Build) -> SafeString:
@@ -150,7 +159,9 @@ class BuildAdmin(Page):
     def quality_words(self, row: Build) -> str:
         """The first figures that are shares, or why there are none."""
         shares = [
-            f"{name.replace('_', ' ')} {screen.percent(value, 1)}"
+            f"{name.replace('_', ' ')} {screen.percent(value, 1)}".replace(
+                " ", "\N{NO-BREAK SPACE}"
+            )
             for name, value in row.quality.items()
             if isinstance(value, float) and 0 <= value <= 1
         ]
@@ -191,7 +202,7 @@ def running_now() -> dict[str, str]:
 
 
 def table_of(figures: Mapping[str, Any]) -> SafeString:
-    """Name and value in lines; what lies inside a value is shown as it is."""
+    """Name and value in lines; what lies inside a value behind its name."""
     lines = [
         (name.removesuffix("_ms").replace("_", " "), write_moment(value))
         if name.endswith("_ms")
@@ -207,6 +218,8 @@ def write_moment(value: Any) -> str:
 
 
 def write(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {write(inside)}" for name, inside in value.items())
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1_000 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

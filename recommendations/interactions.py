@@ -51,11 +51,21 @@ class Interactions:
         return {
             "interactions": len(log),
             "profiles": log.n_profiles,
+            "profiles_with_two": count_with_two(log),
             "products": log.n_items,
             "products_met": int(np.unique(log.item).size),
             "first_ms": int(log.ts_ms.min()) if len(log) else None,
             "last_ms": int(log.ts_ms.max()) if len(log) else None,
         }
+
+
+def count_with_two(log: Log) -> int:
+    """Profiles that met two different products or more."""
+    if not len(log):
+        return 0
+    starts = np.unique(log.profile, return_index=True)[1]
+    first, last = (f.reduceat(log.item, starts) for f in (np.minimum, np.maximum))
+    return int((first != last).sum())
 
 
 def read(catalog: str) -> Interactions:

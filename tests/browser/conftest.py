@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -63,3 +64,15 @@ def page(live_server, eye: Eye, monkeypatch) -> Iterator[object]:
         yield opened
         browser.close()
         connection.close()  # the one of this loop: outside of it, Django has another
+
+
+@pytest.fixture
+def inside(live_server, page):
+    """Logged in as a superuser; goes to a page of the admin."""
+    User.objects.create_superuser("root", password="correct horse battery")
+    page.goto(f"{live_server.url}/admin/")
+    page.fill("#id_username", "root")
+    page.fill("#id_password", "correct horse battery")
+    page.click("#login-form button[type=submit]")
+    page.wait_for_selector("#dashboard")
+    return lambda path: page.goto(f"{live_server.url}/admin/{path}")

@@ -3,7 +3,6 @@
 import threading
 
 import pytest
-from django.contrib.auth.models import User
 
 from catalog import uploads
 from engage import work
@@ -15,18 +14,6 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("redis_keys"),
 ]
-
-
-@pytest.fixture
-def inside(live_server, page):
-    """Logged in as a superuser; goes to a page of the admin."""
-    User.objects.create_superuser("root", password="correct horse battery")
-    page.goto(f"{live_server.url}/admin/")
-    page.fill("#id_username", "root")
-    page.fill("#id_password", "correct horse battery")
-    page.click("#login-form button[type=submit]")
-    page.wait_for_selector("#dashboard")
-    return lambda path: page.goto(f"{live_server.url}/admin/{path}")
 
 
 def tell(build, share, step):

@@ -84,3 +84,15 @@ def test_erasing_forgets_the_deeds_and_keeps_the_sum_of_the_run():
     assert (row.state, row.items, row.provider_id, row.address_id) == ("accepted", [], "", "")
     assert reports.run_figures(4)["reasons"] == {"erased": 1}
     assert reports.run_figures(4)["planned"] == 2
+
+
+def test_products_seen_and_clicked_are_counted_without_machines_and_whole_messages(monkeypatch):
+    message = sent()
+    for item in ("p1", "p2", "p3"):
+        do(message, Kind.IMPRESSION, item=item)
+    do(message, Kind.IMPRESSION)
+    do(message, Kind.CLICK, item="p1")
+    do(message, Kind.CLICK, item="p2", machine=True)
+    assert reports.count_shown() == (3, 1)
+    monkeypatch.setattr(reports, "MOST_COUNTED", 2)
+    assert sum(reports.count_shown()) == 2

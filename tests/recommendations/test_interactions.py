@@ -54,6 +54,14 @@ def test_erased_person_is_not_learned_from(settings, redis_keys):
 
 def test_no_history_is_an_empty_log():
     make_shop(IDS)
+    assert interactions.read("default").facts()["profiles_with_two"] == 0
     found = interactions.read("default")
     assert len(found.log) == 0
     assert found.facts()["first_ms"] is None
+
+
+def test_people_with_two_products_are_counted_and_repeats_are_no_second():
+    make_shop(IDS)
+    rows = [("ann", "a", 3), ("ann", "b", 2), ("bob", "c", 3), ("bob", "c", 2), ("eve", "b", 1)]
+    store_history([(user, item, VIEW, days) for user, item, days in rows])
+    assert interactions.read("default").facts()["profiles_with_two"] == 1
