@@ -20,26 +20,38 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from recommendations.algorithms.words import WordIndex
 from recommendations.errors import DamagedArtifact
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
 MANIFEST_MAX_BYTES: Final = 1_000_000
 PARTIAL: Final = ".partial"  # folders that a killed build leaves behind
 CHUNK: Final = 1 << 20
 
-# What a model must have: name → (dtype, shape in terms of items, neighbours and text length).
-ARRAYS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+Kind = tuple[str, tuple[str, ...]]  # dtype, and the shape in names of sizes
+
+# What a model must have.
+ARRAYS: Final[Mapping[str, Kind]] = {
     "item_text": ("|u1", ("text",)),  # the item ids, in order, as UTF-8 end to end
     "item_start": ("<i8", ("items + 1",)),
     "personal_items": ("<i4", ("items", "top")),
     "personal_scores": ("<f4", ("items", "top")),
-    "similar_items": ("<i4", ("items", "top")),
-    "similar_scores": ("<f4", ("items", "top")),
-    "next_items": ("<i4", ("items", "top")),
-    "next_scores": ("<f4", ("items", "top")),
+    "personal_sources": ("|u1", ("items", "top")),  # places in facts["sources"]
     "sales": ("<i8", ("items",)),
     "trend": ("<f8", ("items",)),
+    "occurrences": ("<i8", ("items",)),
+    "again": ("<f4", ("items",)),
+    "word_hashes": ("<u8", ("words",)),
+    "word_starts": ("<i8", ("words + 1",)),
+    "word_items": ("<i4", ("pairs",)),
+    "word_worth": ("<f4", ("words",)),
+    "word_lengths": ("<f4", ("items",)),
+}
+# And of each reading that facts["readings"] names.
+LISTS: Final[Mapping[str, Kind]] = {
+    "{}_items": ("<i4", ("items", "top")),
+    "{}_scores": ("<f4", ("items", "top")),
 }
 Readings = tuple[NDArray[np.int32], NDArray[np.float32]]
 
@@ -56,8 +68,20 @@ class Artifact:
     stamp: tuple[tuple[int, int, int], ...]  # of each file, when it was proved
 
     def reading(self, name: str) -> Readings:
-        """Neighbours and strengths: "personal", "similar" or "next"."""
+        """Neighbours and strengths: "personal", "similar", "next" or another reading it has."""
         return self.arrays[f"{name}_items"], self.arrays[f"{name}_scores"]
+
+    @property
+    def words(self) -> WordIndex:
+        """The descriptions of its items."""
+        arrays = self.arrays
+        return WordIndex(
+            arrays["word_hashes"],
+            arrays["word_starts"],
+            arrays["word_items"],
+            arrays["word_worth"],
+            arrays["word_lengths"],
+        )
 
     def is_unchanged(self) -> bool:
         """Whether the mapped files are still those that were proved; costs no reading."""
@@ -68,9 +92,16 @@ class Artifact:
 
 
 def stamp_of(folder: Path) -> tuple[tuple[int, int, int], ...]:
-    """What changes when a file is written, cut or replaced."""
-    found = (os.stat(folder / f"{name}.npy") for name in ARRAYS)
+    """What changes when a file is written, cut, replaced or taken away."""
+    found = (os.stat(path) for path in sorted(folder.iterdir()))
     return tuple((one.st_ino, one.st_size, one.st_mtime_ns) for one in found)
+
+
+def kinds(facts: Mapping[str, Any]) -> dict[str, Kind]:
+    """Every array that an artifact with these facts has."""
+    readings = [str(name) for name in facts["readings"]]
+    more = {name.format(of): kind for of in readings for name, kind in LISTS.items()}
+    return {**ARRAYS, **more}
 
 
 def write(
@@ -86,7 +117,10 @@ def write(
     ------
     FileExistsError
         If the folder exists.
+    KeyError
+        If an array is not one that an artifact with these facts has.
     """
+    known = kinds(facts)
     if folder.exists():
         raise FileExistsError(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +131,7 @@ def write(
         start = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
         text = np.frombuffer(b"".join(encoded), np.uint8)
         files = {
-            name: write_array(partial / f"{name}.npy", array, dtype=ARRAYS[name][0])
+            name: write_array(partial / f"{name}.npy", array, dtype=known[name][0])
             for name, array in {**arrays, "item_text": text, "item_start": start}.items()
         }
         manifest = json.dumps(
@@ -159,9 +193,10 @@ def load(folder: Path, *, checksum: str, build_id: int) -> Artifact:
     try:
         stamp = stamp_of(folder)  # first: what is written meanwhile must not pass for proved
         files, facts = read_manifest(folder, checksum)
-        arrays = {name: map_array(folder / f"{name}.npy", files[name]) for name in ARRAYS}
-        check_shapes(arrays)
-        check_neighbours(arrays)
+        known = kinds(facts)
+        arrays = {name: map_array(folder / f"{name}.npy", files[name]) for name in known}
+        check_shapes(arrays, known)
+        check_numbers(arrays, facts)
         item_ids = decode_ids(arrays["item_text"], arrays["item_start"])
     except (OSError, KeyError, TypeError, ValueError, OverflowError) as exc:
         raise DamagedArtifact(
@@ -207,27 +242,38 @@ def map_array(path: Path, entry: Mapping[str, Any]) -> NDArray[Any]:
     return np.frombuffer(pages, dtype, offset=offset).reshape(shape)
 
 
-def check_shapes(arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Every array as `ARRAYS` says, and all of them of one size."""
+def check_shapes(arrays: Mapping[str, NDArray[Any]], known: Mapping[str, Kind]) -> None:
+    """Every array of its kind, and all of them of one size."""
     items, top = arrays["personal_items"].shape
+    words = arrays["word_hashes"].size
     sizes = {
         "items": items,
         "items + 1": items + 1,
         "top": top,
         "text": arrays["item_text"].size,
+        "words": words,
+        "words + 1": words + 1,
+        "pairs": arrays["word_items"].size,
     }
-    for name, (dtype, shape) in ARRAYS.items():
+    for name, (dtype, shape) in known.items():
         wanted = tuple(sizes[word] for word in shape)
         if arrays[name].shape != wanted or arrays[name].dtype.str != dtype:
             raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}")
 
 
-def check_neighbours(arrays: Mapping[str, NDArray[Any]]) -> None:
-    """The compiled loops trust these numbers."""
-    for name in ("personal_items", "similar_items", "next_items"):
+def check_numbers(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
+    """Whoever reads the arrays trusts these numbers."""
+    n_items = arrays["sales"].size
+    for name in (name for name in arrays if name.endswith("_items")):
         numbers = arrays[name]
-        if numbers.size and (numbers.min() < -1 or numbers.max() >= len(numbers)):
+        if numbers.size and (numbers.min() < -1 or numbers.max() >= n_items):
             raise ValueError(f"{name} names items that do not exist")
+    sources = arrays["personal_sources"]
+    if sources.size and sources.max() >= len(facts["sources"]):
+        raise ValueError("personal_sources names sources that do not exist")
+    starts = arrays["word_starts"]
+    if starts[0] != 0 or starts[-1] != arrays["word_items"].size or (np.diff(starts) < 0).any():
+        raise ValueError("word_starts does not fit word_items")
 
 
 def decode_ids(text: NDArray[np.uint8], start: NDArray[np.int64]) -> list[str]:

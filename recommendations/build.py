@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from catalog.models import Catalog
 from engage.lib import locks
 from engage.lib.errors import NotFound
-from recommendations import artifact, interactions, registry
+from recommendations import artifact, descriptions, interactions, registry
 from recommendations.algorithms.choosing import choose_recipe
 from recommendations.algorithms.log import Log
-from recommendations.algorithms.model import ItemModel, Recipe, evaluate
+from recommendations.algorithms.model import ItemModel, Mixture, evaluate
 from recommendations.algorithms.popularity import Popularity, Scores, best_first
+from recommendations.algorithms.recipe import Recipe
 from recommendations.algorithms.split import Split, hold_out
+from recommendations.algorithms.words import WordIndex
 from recommendations.artifact import Artifact
 from recommendations.errors import BuildRunning, DamagedArtifact
 from recommendations.interactions import SALE_WEIGHT, Interactions
@@ -175,16 +177,20 @@ def remember(data: Interactions, recipe: Recipe) -> dict[str, list[str]]:
 
 def measure(split: Split, recipe: Recipe) -> dict[str, Any]:
     """Figures on the held-back events; without anybody to ask only how it was tried."""
-    facts = {"protocol": split.protocol, "profiles": int(split.profiles.size)}
+    facts: dict[str, Any] = {"protocol": split.protocol, "profiles": int(split.profiles.size)}
     if not split.profiles.size:
         return facts
-    return facts | ask(fit(recipe, split.train).personal_, split, recipe)
+    model = fit(recipe, split.train)
+    figures, places = ask(model.personal_, split, recipe)
+    shares = places[: len(model.sources_)] / max(int(places.sum()), 1)
+    facts["sources"] = dict(zip(model.sources_, shares.round(4).tolist(), strict=True))
+    return facts | figures
 
 
 def ask(
-    lists: tuple[NDArray[np.int32], NDArray[np.float32]], split: Split, recipe: Recipe
-) -> dict[str, float]:
-    return evaluate(*lists, split, history=recipe.history, fading=recipe.fading)
+    personal: Mixture, split: Split, recipe: Recipe
+) -> tuple[dict[str, float], NDArray[np.int64]]:
+    return evaluate(personal, split, history=recipe.history, fading=recipe.fading)
 
 
 def measure_live(
@@ -209,7 +215,7 @@ def measure_live(
             )
         except DamagedArtifact:
             return {}
-        figures = ask(renumber(loaded, item_ids), split, recipe_of(live))
+        figures, _ = ask(renumber(loaded, item_ids), split, recipe_of(live))
     elif recipe_of(live) == recipe:
         figures = {name: value for name, value in same.items() if isinstance(value, float)}
     else:
@@ -217,45 +223,69 @@ def measure_live(
     return {name: figures[name] for name in (GATE, BREADTH)}
 
 
-def renumber(
-    loaded: Artifact, item_ids: list[str]
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """An artifact's neighbours in the numbers of other item ids; without products that went."""
+def renumber(loaded: Artifact, item_ids: list[str]) -> Mixture:
+    """An artifact's lists in the numbers of other item ids; without products that went."""
     number = {item_id: n for n, item_id in enumerate(item_ids)}
     new = np.array([number.get(item_id, -1) for item_id in loaded.item_ids], np.int32)
     neighbours, strength = loaded.reading("personal")
-    items = np.full((len(item_ids), neighbours.shape[1]), -1, np.int32)
-    scores = np.zeros(items.shape, np.float32)
+    found = Mixture(
+        np.full((len(item_ids), neighbours.shape[1]), -1, np.int32),
+        np.zeros((len(item_ids), neighbours.shape[1]), np.float32),
+        np.zeros((len(item_ids), neighbours.shape[1]), np.uint8),
+    )
     moved = np.where(neighbours >= 0, np.append(new, -1)[neighbours], -1)
     order = np.argsort(moved < 0, axis=1, kind="stable")  # gaps to the end, the rest as it was
     kept = np.flatnonzero(new >= 0)
-    items[new[kept]] = np.take_along_axis(moved, order, 1)[kept]
-    scores[new[kept]] = np.where(
-        items[new[kept]] >= 0, np.take_along_axis(strength, order, 1)[kept], 0
+    found.neighbours[new[kept]] = np.take_along_axis(moved, order, 1)[kept]
+    found.strength[new[kept]] = np.where(
+        found.neighbours[new[kept]] >= 0, np.take_along_axis(strength, order, 1)[kept], 0
     )
-    return items, scores
+    return found
 
 
 def write(build: Build, model: ItemModel, data: Interactions) -> str:
     """Write the artifact and prove that it can be read back; its checksum."""
-    personal_items, personal_scores = model.personal_
-    arrays: dict[str, NDArray[Any]] = {
-        "personal_items": personal_items,
-        "personal_scores": personal_scores,
-        "similar_items": model.similar_.neighbours_,
-        "similar_scores": model.similar_.scores_,
-        "next_items": model.next_.neighbours_,
-        "next_scores": model.next_.scores_,
-        "sales": model.popularity_.sales_,
-        "trend": model.popularity_.trend_,
-    }
+    index = descriptions.read_index(build.catalog, data.item_ids)
     # Nothing of this very build: the same input gives the same bytes, checksum included.
-    facts = {"parameters": build.parameters, "has_sales": model.popularity_.has_sales_}
+    facts = facts_of(model)
     folder = registry.folder_of(build)
     shutil.rmtree(folder, ignore_errors=True)  # of a database that was replaced
-    checksum = artifact.write(folder, arrays, item_ids=data.item_ids, facts=facts)
+    checksum = artifact.write(folder, arrays_of(model, index), item_ids=data.item_ids, facts=facts)
     artifact.load(folder, checksum=checksum, build_id=build.pk)
     return checksum
+
+
+def facts_of(model: ItemModel) -> dict[str, Any]:
+    """What serving must know beside the arrays."""
+    return {
+        "parameters": model.recipe.as_dict(),
+        "has_sales": model.popularity_.has_sales_,
+        "sources": list(model.sources_),
+        "readings": list(model.lists_),
+    }
+
+
+def arrays_of(model: ItemModel, index: WordIndex) -> dict[str, NDArray[Any]]:
+    """The arrays of an artifact, as `artifact.ARRAYS` and `artifact.LISTS` name them."""
+    lists = {
+        f"{name}_{part}": array
+        for name, one in model.lists_.items()
+        for part, array in (("items", one.neighbours), ("scores", one.scores))
+    }
+    return lists | {
+        "personal_items": model.personal_.neighbours,
+        "personal_scores": model.personal_.strength,
+        "personal_sources": model.personal_.loudest,
+        "sales": model.popularity_.sales_,
+        "trend": model.popularity_.trend_,
+        "occurrences": model.occurrences_,
+        "again": model.again_,
+        "word_hashes": index.hashes,
+        "word_starts": index.starts,
+        "word_items": index.items,
+        "word_worth": index.worth,
+        "word_lengths": index.lengths,
+    }
 
 
 def judge(build: Build, live: Build | None) -> str:

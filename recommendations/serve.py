@@ -16,7 +16,9 @@ import numpy as np
 from catalog.filters import Filter
 from engage.lib.errors import InvalidInput
 from recommendations import context, hand_picked, shelf
-from recommendations.algorithms.ranking import FADING, HISTORY, ask, rank
+from recommendations.algorithms.ranking import CLOSED, FADING, HISTORY, ask, rank
+from recommendations.alike import find_alike
+from recommendations.artifact import Artifact
 from recommendations.context import Context
 from recommendations.fatigue import Shown, tire
 from recommendations.interactions import PURCHASE
@@ -56,6 +58,7 @@ WORDS: Final[Mapping[str, str]] = {
     "Product Added to Wishlist": "because you put {} on your wish list",
     PURCHASE: "because you bought {}",
 }
+KEPT_ALIKE: Final = 1_000  # products whose likes are remembered, per filter
 OTHER_WORDS: Final = "because of your interest in {}"
 Card = Mapping[str, str | None]  # what a person sees of a product
 
@@ -66,7 +69,8 @@ class Pick(NamedTuple):
     score: float  # comparable inside one rung of one answer
     rank: int  # from 1
     rung: str
-    source: str  # what the score comes from: personal, similar, next, trend, sales, hand_picked
+    source: str  # what the score comes from: a reading (next, similar, ridge, ease, smooth),
+    # content, trend, sales or hand_picked
     reason: str
 
 
@@ -233,6 +237,15 @@ class Climb:
         person.picks.append(Pick(item, row, score, place, self.rung, source, reason))
         person.shown |= self.here.widen({row})
 
+    def alike(self, row: int) -> shelf.Order:
+        """What is described like the product and may be shown; computed once per product."""
+        found = self.choice.alike.get(row)
+        if found is None:
+            found = find_alike(self.here, row, allowed=self.choice.groups != CLOSED)
+            if len(self.choice.alike) < KEPT_ALIKE:
+                self.choice.alike[row] = found
+        return found
+
 
 def fill_personal(this: Climb) -> None:
     """With the memory that the build chose for this shop."""
@@ -246,8 +259,10 @@ def fill_personal(this: Climb) -> None:
     )
 
 
-def fill_similar_to_last(this: Climb) -> None:
+def fill_similar(this: Climb) -> None:
+    """What was met with the product, then what is described like it: a newcomer has only that."""
     fill_from_neighbours(this, "similar", depth=1)
+    fill_alike(this)
 
 
 def fill_next(this: Climb) -> None:
@@ -280,13 +295,46 @@ def fill_from_neighbours(
     )
     if this.reranker is not None:
         ranked = this.reranker.reorder(ranked, [person for person, _ in asked], n=this.n)
+    sources = Sources(here.model, reading)
     lists = zip(*(array.tolist() for array in ranked), strict=True)
     for (person, pairs), picks in zip(asked, lists, strict=True):
-        for number, score, place in zip(*picks, strict=True):
+        for number, score, because, place in zip(*picks, strict=True):
             if number < 0 or len(person.picks) == this.n:
                 break
-            reason = explain(this, person, pairs[place][1])
-            this.add(person, int(here.row_of[number]), score, source=reading, reason=reason)
+            said_by, recent = pairs[because]
+            source = sources.name(said_by, place)
+            reason = explain(this, person, recent)
+            this.add(person, int(here.row_of[number]), score, source=source, reason=reason)
+
+
+class Sources:
+    """Which source a neighbour is due to: the reading itself, or the loudest of a mixture."""
+
+    def __init__(self, model: Artifact, reading: str) -> None:
+        self.reading = reading
+        self.mixed = reading == "personal"
+        self.numbers = model.arrays["personal_sources"]
+        self.names: list[str] = model.facts["sources"]
+
+    def name(self, number: int, place: int) -> str:
+        return self.names[self.numbers[number, place]] if self.mixed else self.reading
+
+
+def fill_alike(this: Climb) -> None:
+    """By description: of the seed, or of what each person touched last."""
+    here = this.here
+    short = [person for person in this.people if len(person.picks) < this.n]
+    if here.descriptions is None or not short:
+        return
+    seeds = [this.seed if this.seed is not None else next(iter(p.recent), None) for p in short]
+    new = {row for row in seeds if row is not None and here.numbers[row] < 0}
+    here.descriptions.meet([here.products.ids[row] for row in new])
+    offers = [
+        (person, this.alike(row), explain(this, person, 0))
+        for person, row in zip(short, seeds, strict=True)
+        if row is not None
+    ]
+    fill_from_orders(this, offers, source="content")
 
 
 def block(person: Person, this: Climb) -> list[int]:
@@ -372,11 +420,11 @@ def fill_from_order(
 
 RUNGS: Final[Mapping[str, Callable[[Climb], None]]] = {
     "personal": fill_personal,
-    "similar_to_last": fill_similar_to_last,
+    "similar_to_last": fill_similar,
     "trending_in_category": fill_trending_in_category,
     "trending": fill_trending,
     "best_sellers": fill_best_sellers,
     "hand_picked": fill_hand_picked,
-    "similar": fill_similar_to_last,
+    "similar": fill_similar,
     "next": fill_next,
 }

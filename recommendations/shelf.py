@@ -21,6 +21,7 @@ from catalog.texts import CodedColumn
 from recommendations import arrivals, registry
 from recommendations.algorithms.popularity import best_first
 from recommendations.algorithms.ranking import CLOSED
+from recommendations.alike import Descriptions
 from recommendations.artifact import Artifact
 
 KEPT_FILTERS: Final = 64  # per catalog and process
@@ -76,6 +77,11 @@ class Shelf:
         """Rows of what came last, newest first, and when it came, in ms."""
         return arrivals.find(self.products)
 
+    @cached_property
+    def descriptions(self) -> Descriptions | None:
+        """For finding what is described alike; None without a model."""
+        return Descriptions(self.products.name, self.model) if self.model else None
+
     def name(self, row: int) -> str:
         found = self.names.get(row)
         if found is None:
@@ -129,6 +135,7 @@ class Choice:
         self.shelf = shelf
         self.rows = allowed(shelf.products, filter)
         self.in_category: dict[tuple[str, int], Order] = {}
+        self.alike: dict[int, Order] = {}  # by row; what is described like it
 
     @cached_property
     def groups(self) -> Rows:

@@ -5,7 +5,7 @@ a question. The rest would not reach a list. A `Boost` is not added but multipli
 the power that its factors are raised to.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -78,10 +78,16 @@ def block_size(n_items: int) -> int:
 
 def on_own_scale(scores: Scores, hidden: csr_matrix | None) -> Scores:
     """Hidden items at 0, and the best of each question at 1. Changes `scores`."""
-    if hidden is not None:
-        scores[hidden.nonzero()] = 0
+    without_hidden(scores, hidden)
     best = scores.max(axis=1, keepdims=True, initial=0)
     np.divide(scores, best, out=scores, where=best > 0)
+    return scores
+
+
+def without_hidden(scores: Scores, hidden: csr_matrix | None) -> Scores:
+    """Hidden items at 0. Changes `scores`."""
+    if hidden is not None:
+        scores[hidden.nonzero()] = 0
     return scores
 
 
@@ -128,13 +134,19 @@ class Candidates:
         return float(((hit * gains).sum(axis=1) / self.ideal).mean())
 
 
-def gather(sources: Mapping[str, Source], trial: Trial, *, k: int) -> Candidates:
-    """Ask fitted sources once, and keep what they say of each other's candidates."""
+def gather(
+    sources: Mapping[str, Source], trial: Trial, *, k: int, on_one_scale: bool = False
+) -> Candidates:
+    """Ask fitted sources once, and keep what they say of each other's candidates.
+
+    `on_one_scale` takes their scores as they are instead of bringing each question's best to 1.
+    """
     parts = [
         gather_block(
             sources,
             part,
             None if trial.hidden is None else trial.hidden[first : first + len(part)],
+            scaled=without_hidden if on_one_scale else on_own_scale,
         )
         for first, part in trial.asked.blocks(block_size(2 * len(sources) * trial.asked.n_items))
     ]
@@ -155,11 +167,15 @@ def gather(sources: Mapping[str, Source], trial: Trial, *, k: int) -> Candidates
 
 
 def gather_block(
-    sources: Mapping[str, Source], asked: Histories, hidden: csr_matrix | None
+    sources: Mapping[str, Source],
+    asked: Histories,
+    hidden: csr_matrix | None,
+    *,
+    scaled: Callable[[Scores, csr_matrix | None], Scores],
 ) -> tuple[NDArray[np.int32], dict[str, NDArray[np.float32]]]:
     boosts = {name: one.score(asked) for name, one in sources.items() if isinstance(one, Boost)}
     scores = {
-        name: on_own_scale(one.score(asked), hidden)
+        name: scaled(one.score(asked), hidden)
         for name, one in sources.items()
         if name not in boosts
     }

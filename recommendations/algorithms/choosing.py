@@ -3,27 +3,39 @@
 A film club's next film follows from the last one; a shop's next order from what was in all the
 baskets before it. Which it is, only the shop's own events can tell: on one, reading the last ten
 touches with a quick fading is best, on the other it costs half of the accuracy.
+
+Chosen one after the other: the tilt of *similar*, the memory, the weights of the readings with
+the power of the trend, the memory once more. Each by NDCG@10 on the newest part of the log.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from itertools import product
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
+from recommendations.algorithms.blending import Candidates, find_weights, gather
+from recommendations.algorithms.histories import Histories, histories_of, recency, touched
+from recommendations.algorithms.lists import Lists
 from recommendations.algorithms.log import Log
-from recommendations.algorithms.model import ItemModel, Recipe, evaluate
+from recommendations.algorithms.model import ItemModel, Mixture, evaluate, mix, scales
+from recommendations.algorithms.readings import COUNTED, READINGS, read_similar
+from recommendations.algorithms.recipe import Recipe
+from recommendations.algorithms.sources import Boost, Scores, Source
 from recommendations.algorithms.split import Split, hold_out
+from recommendations.algorithms.trial import Trial, marked
 
-BLENDS = (0.0, 0.2, 1.0, 5.0)  # weight of "similar" beside 1 of "next"
-TILTS = (0.0, 0.5)
-MEMORIES = ((10, 0.6), (20, 0.8), (50, 0.9), (50, 0.95))  # touches, and how they fade per step
-LEAST_PROFILES = 100  # fewer would choose by luck
-MOST_PROFILES = 1_000  # more move no choice
-LEAST_GAIN = 0.02  # of the figure, for the documented constants to give way
-FIGURE = "ndcg@10"
+TARGETS: Final = (0.5, 0.6, 0.7)  # power of how often a neighbour occurs, in "similar"
+MEMORIES: Final = ((10, 0.6), (20, 0.8), (50, 0.9), (50, 0.95))  # touches, their fading per step
+LEAST_PROFILES: Final = 100  # fewer would choose by luck
+MOST_PROFILES: Final = 1_000  # more move no choice
+LEAST_GAIN: Final = 0.02  # of the figure, for the documented constants to give way
+LEAST_SHARE: Final = 0.005  # of the figure, for a reading to be worth the time it takes
+FIGURE: Final = "ndcg@10"
+TREND: Final = "trend"
+K: Final = 10
 
 
 def choose_recipe(
@@ -37,7 +49,7 @@ def choose_recipe(
         What may be learned from; its newest part is held back here once more, so that whoever
         measures the choice measures it on other events.
     start : Recipe
-        Kept where the log is too thin to choose, and among equals.
+        Kept where the log is too thin to choose, and unless something is clearly better.
     tell : callable
         Hears the share of the work that is done.
     **model
@@ -51,31 +63,134 @@ def choose_recipe(
     split = sampled(hold_out(log), most=MOST_PROFILES)
     if split.profiles.size < LEAST_PROFILES:
         return start
-    learned = ItemModel(start, **model).fit(split.train)
-    rows = asked_by(split)
-    usual = score(learned, start, split, rows)
-    best, reached = start, usual * (1 + LEAST_GAIN)
-    tried = list(variations(start))
-    for number, recipe in enumerate(tried, start=1):
-        tell(number / (len(tried) + 1))
-        if (found := score(learned, recipe, split, rows)) > reached:
-            best, reached = recipe, found
+    every = dataclasses.replace(start, weights=dict.fromkeys(READINGS, 1.0))
+    learned = ItemModel(every, **model).fit(split.train)
+    tell(0.5)
+    usual = score(learned, start, split)
+    target, learned.lists_["similar"] = choose_target(learned, start, split)
+    recipe = dataclasses.replace(start, similar_target=target)
+    for share in (0.7, 0.85):
+        tell(share)
+        recipe = choose_memory(learned, recipe, split)
+        recipe = choose_weights(learned, recipe, split)
+    return recipe if score(learned, recipe, split) > usual * (1 + LEAST_GAIN) else start
+
+
+def choose_target(learned: ItemModel, start: Recipe, split: Split) -> tuple[float, Lists]:
+    """The tilt by which *similar* alone answers best, and its lists."""
+    best, reached = (start.similar_target, learned.lists_["similar"]), 0.0
+    for target in TARGETS:
+        recipe = dataclasses.replace(start, similar_target=target)
+        lists = (
+            learned.lists_["similar"]
+            if target == start.similar_target
+            else read_similar(split.train, recipe, learned.machine)
+        )
+        alone = mix([lists], [1.0], boost=np.ones(split.train.n_items), rows=asked_by(split))
+        found = figure(alone, recipe, split, learned)
+        if found > reached * (1 + LEAST_GAIN):
+            best, reached = (target, lists), found
     return best
 
 
-def variations(start: Recipe) -> Iterator[Recipe]:
-    for blend, tilt, (history, fading) in product(BLENDS, TILTS, MEMORIES):
-        yield dataclasses.replace(
-            start, blend=blend, personal_tilt=tilt, history=history, fading=fading
-        )
+def choose_memory(learned: ItemModel, recipe: Recipe, split: Split) -> Recipe:
+    """How many touches speak, and how they fade; the present ones among equals."""
+    personal = learned.mixture(recipe, rows=asked_by(split))
+    best, reached = recipe, figure(personal, recipe, split, learned)
+    for history, fading in MEMORIES:
+        tried = dataclasses.replace(recipe, history=history, fading=fading)
+        if (found := figure(personal, tried, split, learned)) > reached:
+            best, reached = tried, found
+    return best
 
 
-def score(learned: ItemModel, recipe: Recipe, split: Split, rows: NDArray[np.int64]) -> float:
+def choose_weights(learned: ItemModel, recipe: Recipe, split: Split) -> Recipe:
+    """The weights of the readings and the power of the trend, at the recipe's memory."""
+    unit = dict(zip(READINGS, scales(learned.lists_, dict.fromkeys(READINGS, 1.0)), strict=True))
+    sources: dict[str, Source] = {
+        name: ByLists(lists, scale=unit[name], history=recipe.history, fading=recipe.fading)
+        for name, lists in learned.lists_.items()
+    }
+    sources[TREND] = Rise(learned.popularity_.rise_)
+    candidates = gather(sources, trial_of(split), k=K, on_one_scale=True)
+    start = {**recipe.weights, TREND: recipe.personal_tilt}
+    weights = without_idle(candidates, *find_weights(candidates, start))
+    tilt = weights.pop(TREND, 0.0)
+    return dataclasses.replace(recipe, weights=weights, personal_tilt=tilt) if weights else recipe
+
+
+def without_idle(
+    candidates: Candidates, weights: Mapping[str, float], reached: float
+) -> dict[str, float]:
+    """Without the costly readings that hardly anybody would miss, beginning with the lightest."""
+    kept = {name: weight for name, weight in weights.items() if weight > 0}
+    for name in sorted(kept, key=lambda name: (kept[name], name)):
+        fewer = {other: weight for other, weight in kept.items() if other != name}
+        costly = name != TREND and name not in COUNTED
+        if costly and candidates.ndcg(fewer) >= reached * (1 - LEAST_SHARE):
+            kept = fewer
+    return kept
+
+
+class ByLists(Source):
+    """The lists of one reading, read with the newest items of a history.
+
+    Parameters
+    ----------
+    lists : Lists
+    scale : float
+        Multiplied into all scores.
+    history : int, unit: items
+    fading : float
+        Per step back.
+    """
+
+    def __init__(self, lists: Lists, *, scale: float, history: int, fading: float) -> None:
+        self.strength = lists.as_matrix() * np.float32(scale)
+        self.history = history
+        self.fading = fading
+
+    def fit(self, log: Log) -> "ByLists":
+        """The lists are what was learned."""
+        return self
+
+    def score(self, asked: Histories) -> Scores:
+        rows: csr_matrix = recency(asked, fading=self.fading, cap=self.history)
+        found: Scores = (rows @ self.strength).toarray()
+        return found
+
+
+class Rise(Boost):
+    """How much larger each item is now than it was."""
+
+    def __init__(self, rise: NDArray[np.float64]) -> None:
+        self.rise = rise.astype(np.float32)
+
+    def fit(self, log: Log) -> "Rise":
+        return self
+
+    def score(self, asked: Histories) -> Scores:
+        return np.tile(self.rise, (len(asked), 1))
+
+
+def trial_of(split: Split) -> Trial:
+    """The same questions for the search of weights."""
+    asked = histories_of(split.train, split.profiles, now_ms=split.cut_ms)
+    question = np.repeat(np.arange(split.profiles.size), [one.size for one in split.targets])
+    shape = (split.profiles.size, split.train.n_items)
+    targets = marked(question, np.concatenate(split.targets), shape=shape)
+    return Trial(split.train, asked, targets, touched(asked))
+
+
+def score(learned: ItemModel, recipe: Recipe, split: Split) -> float:
     """Only the mixture is made anew, and of it only the rows that anybody is answered by."""
-    neighbours, strength = learned.mixture(recipe, rows=rows)
-    figures = evaluate(
-        neighbours, strength, split, history=recipe.history, fading=recipe.fading,
-        use_numba=learned.use_numba,
+    return figure(learned.mixture(recipe, rows=asked_by(split)), recipe, split, learned)
+
+
+def figure(personal: Mixture, recipe: Recipe, split: Split, learned: ItemModel) -> float:
+    figures, _ = evaluate(
+        personal, split, history=recipe.history, fading=recipe.fading,
+        use_numba=learned.machine.use_numba,
     )  # fmt: skip
     return figures[FIGURE]
 

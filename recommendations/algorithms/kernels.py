@@ -234,8 +234,8 @@ def take_best(neighbours, recent, groups, sums, items, scores):  # type: ignore[
 
 
 @compiled
-def find_loudest(neighbours, strength, recent, fading, sums, items, shares, because):  # type: ignore[no-untyped-def]
-    """Which of the recent items speaks loudest for each pick: the newest of equals.
+def find_loudest(neighbours, strength, recent, fading, sums, items, shares, because, places):  # type: ignore[no-untyped-def]
+    """Which of the recent items speaks loudest for each pick, and where: the newest of equals.
 
     Rows fall, so a row is left where it cannot speak louder for any pick. `sums` is zero before
     and after; in between it says where each pick stands.
@@ -257,6 +257,7 @@ def find_loudest(neighbours, strength, recent, fading, sums, items, shares, beca
                 r = int(-sums[j]) - 1
                 if share > shares[r]:
                     because[r] = k
+                    places[r] = c
                     shares[r] = share
                     quietest = shares.min()
         factor *= fading
@@ -275,11 +276,12 @@ def rank_profiles(  # type: ignore[no-untyped-def]
     n,
     sums,
 ):
-    """Items, scores and loudest recent item of each profile; leaves `sums` at zero."""
+    """Items, scores, loudest recent item and place in its row; leaves `sums` at zero."""
     profiles = bounds.shape[0]
     out_items = np.full((profiles, n), -1, np.int32)
     out_scores = np.zeros((profiles, n), np.float32)
     out_because = np.full((profiles, n), -1, np.int32)
+    out_places = np.full((profiles, n), -1, np.int32)
     shares = np.empty(n, np.float32)
     for u in range(profiles):
         recent = items_of[bounds[u, 0] : bounds[u, 1]]
@@ -290,9 +292,10 @@ def rank_profiles(  # type: ignore[no-untyped-def]
         sums[blocked] = 0
         found = out_items[u, :size]
         find_loudest(
-            neighbours, strength, recent, fading, sums, found, shares[:size], out_because[u]
-        )
-    return out_items, out_scores, out_because
+            neighbours, strength, recent, fading, sums, found, shares[:size],
+            out_because[u], out_places[u],
+        )  # fmt: skip
+    return out_items, out_scores, out_because, out_places
 
 
 @compiled

@@ -1,11 +1,61 @@
-"""From dense scores to lists: the best items of each row."""
+"""Lists of the best items: what they are, and how dense scores become them."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from recommendations.algorithms.correlation import NOTHING
 
 LONGEST_STRETCH = 64  # items
+BLOCK = 512  # rows of dense scores at a time
+
+
+class Lists(NamedTuple):
+    """The best neighbours of each item, best first.
+
+    Attributes
+    ----------
+    neighbours : ndarray of shape (n_items, top), dtype int32
+        Padded with -1.
+    scores : ndarray of shape (n_items, top), dtype float32
+        Above 0, padded with 0.
+    """
+
+    neighbours: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+    def renumbered(self, items: NDArray[Any], *, n_items: int) -> "Lists":
+        """The same lists where item `k` of them is ``items[k]`` of `n_items`; others get none."""
+        moved = np.append(items, NOTHING).astype(np.int32)[self.neighbours]
+        neighbours = np.full((n_items, self.neighbours.shape[1]), NOTHING, np.int32)
+        scores = np.zeros(neighbours.shape, np.float32)
+        neighbours[items], scores[items] = moved, self.scores
+        return Lists(neighbours, scores)
+
+    def as_matrix(self) -> csr_matrix:
+        """Item by neighbour; shape (n_items, n_items), dtype float32."""
+        item, place = np.nonzero(self.neighbours != NOTHING)
+        values = self.scores[item, place]
+        shape = (len(self.neighbours), len(self.neighbours))
+        return csr_matrix((values, (item, self.neighbours[item, place])), shape=shape)
+
+
+def lists_of_dense(
+    block: Callable[[int, int], NDArray[np.float32]], *, n_items: int, top: int
+) -> Lists:
+    """The best of each row of a dense matrix that `block(first, last)` gives by rows."""
+    found = Lists(np.full((n_items, top), NOTHING, np.int32), np.zeros((n_items, top), np.float32))
+    for first in range(0, n_items, BLOCK):
+        last = min(first + BLOCK, n_items)
+        scores = block(first, last)
+        best = best_items(scores, n=top)
+        found.neighbours[first:last] = best
+        there = np.take_along_axis(scores, np.maximum(best, 0), 1)
+        found.scores[first:last] = np.where(best == NOTHING, 0, there)
+    return found
 
 
 def best_items(scores: NDArray[np.float32], *, n: int) -> NDArray[np.int32]:

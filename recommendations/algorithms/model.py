@@ -1,51 +1,44 @@
-"""The whole model: both readings of the correlation, their blend, and popularity."""
+"""The whole model: a list per item from each reading, their mixture, and popularity."""
 
-import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.algorithms.correlation import NOTHING, NextItems, SimilarItems
-from recommendations.algorithms.log import Log, last_touches, matrix, sequences
+from recommendations.algorithms.correlation import NOTHING
+from recommendations.algorithms.lists import Lists
+from recommendations.algorithms.log import Log, last_touches
 from recommendations.algorithms.popularity import Popularity
 from recommendations.algorithms.quality import measure
-from recommendations.algorithms.ranking import FADING, HISTORY, Asked, ask, rank
+from recommendations.algorithms.ranking import FADING, HISTORY, Asked, Ranked, ask, rank
+from recommendations.algorithms.readings import COUNTED, READINGS, Machine
+from recommendations.algorithms.recipe import Recipe
+from recommendations.algorithms.sources.personal import Personal
 from recommendations.algorithms.split import Split
 
-SHOWN = 20  # length of the lists that are measured for coverage
+SHOWN: Final = 20  # length of the lists that are measured for coverage
+FIRST: Final = 10  # places whose sources are counted
 BLOCK = 4_096  # items or profiles at a time: all at once would take gigabytes
 Int64s = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Every constant of a model. Where they come from: docs/algorithms.md."""
+class Mixture(NamedTuple):
+    """What profiles are served from.
 
-    top: int = 100  # neighbours kept per item
-    history_cap: int = 500  # newest items of a profile that are learned from
-    similar_source: float = 0.5
-    similar_target: float = 0.5
-    similar_damping: float = 0.5
-    similar_shrink: float = 10.0
-    next_window: int = 10
-    next_decay: float = 0.9
-    next_backward: float = 0.3
-    next_source: float = 0.7
-    next_target: float = 0.3
-    next_shrink: float = 10.0
-    blend: float = 0.2  # weight of "similar" beside 1 of "next"
-    half_life_days: float = 60.0
-    window_days: int = 14
-    tilt: float = 0.75  # of the trending list
-    personal_tilt: float = 0.5  # power of the trend on the lists people are served from
-    history: int = HISTORY  # newest items of a profile that it is served by
-    fading: float = 0.6  # their say, per step back
+    Attributes
+    ----------
+    neighbours : ndarray of shape (n_items, top), dtype int32
+        Best first, ties by item number, padded with -1.
+    strength : ndarray of shape (n_items, top), dtype float32
+        Padded with 0.
+    loudest : ndarray of shape (n_items, top), dtype uint8
+        Which source, of the names that the mixture was made of, says most for the pair.
+    """
 
-    def as_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+    neighbours: NDArray[np.int32]
+    strength: NDArray[np.float32]
+    loudest: NDArray[np.uint8]
 
 
 class ItemModel:
@@ -61,18 +54,23 @@ class ItemModel:
 
     Attributes
     ----------
-    similar_, next_ : the fitted readings
-    personal_ : tuple of (neighbours, strength)
-        The blend that profiles are served from; shapes and padding as in the readings.
+    lists_ : dict of reading to `Lists`
+        "next" and "similar", and whatever else the recipe gives a weight.
+    sources_ : tuple of str
+        The names that `personal_` was mixed of, in the order of its numbers.
+    personal_ : Mixture
     popularity_ : the fitted `Popularity`
     occurrences_ : ndarray of shape (n_items,), dtype int64
+    again_ : ndarray of shape (n_items,), dtype float32
+        How many of those who met an item came back to it on another day, as a share.
     """
 
-    similar_: SimilarItems
-    next_: NextItems
-    personal_: tuple[NDArray[np.int32], NDArray[np.float32]]
+    lists_: dict[str, Lists]
+    sources_: tuple[str, ...]
+    personal_: Mixture
     popularity_: Popularity
     occurrences_: NDArray[np.int64]
+    again_: NDArray[np.float32]
 
     def __init__(
         self,
@@ -84,114 +82,130 @@ class ItemModel:
     ) -> None:
         self.recipe = recipe or Recipe()
         self.sale_weight = sale_weight
-        self.threads = threads
-        self.use_numba = use_numba
+        self.machine = Machine(threads, use_numba)
 
     def fit(self, log: Log) -> Self:
-        """Learn from all events of the log."""
+        """Learn from all events of the log.
+
+        Raises
+        ------
+        ValueError
+            If the recipe gives weight to a reading that there is not.
+        """
         recipe = self.recipe
-        shared: dict[str, Any] = {
-            "top": recipe.top,
-            "threads": self.threads,
-            "use_numba": self.use_numba,
-        }
-        self.similar_ = SimilarItems(
-            source=recipe.similar_source,
-            target=recipe.similar_target,
-            damping=recipe.similar_damping,
-            shrink=recipe.similar_shrink,
-            **shared,
-        ).fit(matrix(log, cap=recipe.history_cap))
-        self.next_ = NextItems(
-            window=recipe.next_window,
-            decay=recipe.next_decay,
-            backward=recipe.next_backward,
-            source=recipe.next_source,
-            target=recipe.next_target,
-            shrink=recipe.next_shrink,
-            **shared,
-        ).fit(sequences(log, cap=recipe.history_cap))
+        if unknown := sorted(set(recipe.weights) - set(READINGS)):
+            raise ValueError(f"there is no reading {unknown[0]!r}")
+        wanted = [name for name in READINGS if name in COUNTED or recipe.weights.get(name, 0) > 0]
+        self.lists_ = {name: READINGS[name](log, recipe, self.machine) for name in wanted}
         self.popularity_ = Popularity(
             half_life_days=recipe.half_life_days,
             window_days=recipe.window_days,
             tilt=recipe.tilt,
             sale_weight=self.sale_weight,
         ).fit(log)
+        self.sources_ = sources_of(recipe)
         self.personal_ = self.mixture(recipe)
         self.occurrences_ = np.bincount(log.item, minlength=log.n_items).astype(np.int64)
+        self.again_ = Personal().fit(log).again_
         return self
 
-    def mixture(
-        self, recipe: Recipe, *, rows: NDArray[Any] | None = None
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Of the fitted readings, in the shares of a recipe; of all items or of some."""
-        return blend(
-            (self.next_.neighbours_, self.next_.scores_, 1.0),
-            (self.similar_.neighbours_, self.similar_.scores_, recipe.blend),
+    def mixture(self, recipe: Recipe, *, rows: NDArray[np.int64] | None = None) -> Mixture:
+        """Of the fitted lists, by the weights of a recipe; of all items or of some."""
+        return mix(
+            [self.lists_[name] for name in sources_of(recipe)],
+            scales(self.lists_, recipe.weights),
             boost=self.popularity_.rise_**recipe.personal_tilt,
             rows=rows,
         )
 
 
-Source = tuple[NDArray[np.int32], NDArray[np.float32], float]
+def sources_of(recipe: Recipe) -> tuple[str, ...]:
+    """What a recipe mixes."""
+    return tuple(name for name in READINGS if recipe.weights.get(name, 0) > 0)
 
 
-def blend(
-    *sources: Source,
-    boost: NDArray[np.float64] | None = None,
-    rows: NDArray[Any] | None = None,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """One list per item out of several: a weighted sum, each source on its own scale.
+def scales(lists: Mapping[str, Lists], weights: Mapping[str, float]) -> list[float]:
+    """What the scores of each source with a weight are multiplied by.
+
+    Each is brought to its own scale first, the mean of the best score of its rows.
+    """
+    found = []
+    for name in READINGS:
+        if (weight := weights.get(name, 0)) > 0:
+            best = lists[name].scores[:, 0]
+            best = best[best > 0]
+            found.append(weight / float(best.mean(dtype=np.float64)) if best.size else 0.0)
+    return found
+
+
+def mix(
+    sources: Sequence[Lists],
+    scale: Sequence[float],
+    *,
+    boost: NDArray[np.float64],
+    rows: NDArray[np.int64] | None = None,
+) -> Mixture:
+    """One list per item out of several: the sum of their scores, each times its scale.
 
     Parameters
     ----------
-    *sources : tuples of (neighbours, scores, weight), all of the same shape
-        A source's scale is the mean of the best score of its rows.
-    boost : ndarray of shape (n_items,), optional
+    sources : sequence of `Lists`, at least one, all of the same shape
+    scale : sequence of float, one per source
+    boost : ndarray of shape (n_items,)
         Multiplied into the score of each neighbour.
-    rows : integer ndarray, optional
+    rows : ndarray of shape (n,), optional
         Only the lists of these items are made; those of the others stay empty.
 
     Returns
     -------
-    neighbours, strength : as the sources, best first, ties by item number
+    Mixture
     """
-    n_items, top = sources[0][0].shape
-    scaled = [
-        (neighbours, scores, weight / best.mean(dtype=np.float64))
-        for neighbours, scores, weight in sources
-        if weight > 0 and (best := scores[:, 0][scores[:, 0] > 0]).size
-    ]
-    out_items = np.full((n_items, top), NOTHING, np.int32)
-    out_strength = np.zeros((n_items, top), np.float32)
+    n_items, top = sources[0].neighbours.shape
+    found = Mixture(
+        np.full((n_items, top), NOTHING, np.int32),
+        np.zeros((n_items, top), np.float32),
+        np.zeros((n_items, top), np.uint8),
+    )
     every = np.arange(n_items) if rows is None else rows
-    for first in range(0, every.size if scaled else 0, BLOCK):
+    for first in range(0, every.size, BLOCK):
         here = every[first : first + BLOCK]
-        block = [(neighbours[here], scores[here], scale) for neighbours, scores, scale in scaled]
-        row, item, total = add_up(block, n_items)
-        if boost is not None:
-            total *= boost[item]
+        block = [Lists(one.neighbours[here], one.scores[here]) for one in sources]
+        row, item, total, loudest = add_up(block, scale, n_items)
+        total *= boost[item]
         order = np.lexsort((item, -total, row))
-        row, item, total = row[order], item[order], total[order]
+        row, item, total, loudest = row[order], item[order], total[order], loudest[order]
         place = np.arange(row.size) - np.searchsorted(row, row)
         kept = place < top
-        out_items[here[row[kept]], place[kept]] = item[kept]
-        out_strength[here[row[kept]], place[kept]] = total[kept]
-    return out_items, out_strength
+        at = here[row[kept]], place[kept]
+        found.neighbours[at] = item[kept]
+        found.strength[at] = total[kept]
+        found.loudest[at] = loudest[kept]
+    return found
 
 
-def add_up(sources: Sequence[Source], n_items: int) -> tuple[Int64s, Int64s, NDArray[np.float64]]:
-    """Row, item and sum of every pair that any source has."""
+def add_up(
+    sources: Sequence[Lists], scale: Sequence[float], n_items: int
+) -> tuple[Int64s, Int64s, NDArray[np.float64], NDArray[np.uint8]]:
+    """Row, item, sum and loudest source of every pair that any source has; the first of equals."""
     pairs, parts = [], []
-    for neighbours, scores, scale in sources:
-        row, place = np.nonzero(neighbours != NOTHING)
+    for (neighbours, scores), factor in zip(sources, scale, strict=True):
+        row, place = np.nonzero((neighbours != NOTHING) & (factor > 0))
         pairs.append(row * n_items + neighbours[row, place].astype(np.int64))
-        parts.append(scores[row, place] * scale)
+        parts.append(scores[row, place] * factor)
     pair, inverse = np.unique(np.concatenate(pairs), return_inverse=True)
     total = np.zeros(pair.size, np.float64)
-    np.add.at(total, inverse, np.concatenate(parts))
+    most = np.zeros(pair.size, np.float64)
+    loudest = np.zeros(pair.size, np.uint8)
+    begin = 0
+    for number, part in enumerate(parts):  # no source has a pair twice
+        places = inverse[begin : begin + part.size]
+        begin += part.size
+        total[places] += part
+        louder = part > most[places]
+        most[places[louder]] = part[louder]
+        loudest[places[louder]] = number
     row, item = np.divmod(pair, n_items)
-    return row, item, total
+    return row, item, total, loudest
 
 
 def from_history(log: Log, profiles: NDArray[np.int32], *, history: int = HISTORY) -> Asked:
@@ -205,19 +219,18 @@ def from_history(log: Log, profiles: NDArray[np.int32], *, history: int = HISTOR
 
 
 def evaluate(
-    neighbours: NDArray[np.int32],
-    strength: NDArray[np.float32],
+    personal: Mixture,
     split: Split,
     *,
     history: int = HISTORY,
     fading: float = float(FADING),
     use_numba: bool = True,
-) -> dict[str, float]:
-    """The figures of one matrix of neighbours on what was held back; all items are ranked.
+) -> tuple[dict[str, float], NDArray[np.int64]]:
+    """How good one mixture is on what was held back; all items are ranked.
 
     Parameters
     ----------
-    neighbours, strength : as `ranking.rank` takes them, in the item numbers of the split
+    personal : Mixture, in the item numbers of the split
     split : Split, with at least one profile to ask
     history : int, unit: items
         So many of the newest of a profile speak.
@@ -226,24 +239,37 @@ def evaluate(
 
     Returns
     -------
-    dict
+    figures : dict
         As `quality.measure` at 10, and recall and coverage at 20.
+    places : ndarray of shape (n_sources,), dtype int64
+        How many of the first ten places of all lists are due to each source.
     """
     n_items = split.train.n_items
     once = last_touches(split.train, cap=len(split.train) + 1)
     groups = np.full(n_items, NOTHING, np.int32)
     lists = np.full((split.profiles.size, SHOWN), NOTHING, np.int32)
+    places = np.zeros(np.iinfo(np.uint8).max + 1, np.int64)
     for first in range(0, split.profiles.size, BLOCK):
         asked = from_history(once, split.profiles[first : first + BLOCK], history=history)
         found = rank(
-            neighbours, strength, asked,
+            personal.neighbours, personal.strength, asked,
             groups=groups, n=SHOWN, fading=np.float32(fading), use_numba=use_numba,
         )  # fmt: skip
         lists[first : first + BLOCK] = found.items
+        places += np.bincount(sources_in(found, asked, personal), minlength=places.size)
     occurrences = np.bincount(split.train.item, minlength=n_items).astype(np.int64)
     wide = measure(lists, split.targets, occurrences=occurrences, k=SHOWN)
-    return measure(lists, split.targets, occurrences=occurrences) | {
+    figures = measure(lists, split.targets, occurrences=occurrences) | {
         "recall@20": wide["recall@20"],
         "ndcg@20": wide["ndcg@20"],
         "coverage@20": wide["coverage@20"],
     }
+    return figures, places
+
+
+def sources_in(found: Ranked, asked: Asked, personal: Mixture) -> NDArray[np.uint8]:
+    """The source of each of the first places that are filled, one after the other."""
+    profile, place = np.nonzero(found.items[:, :FIRST] != NOTHING)
+    said_by = asked.items[asked.bounds[profile, 0] + found.because[profile, place]]
+    sources: NDArray[np.uint8] = personal.loudest[said_by, found.places[profile, place]]
+    return sources

@@ -70,11 +70,14 @@ class Ranked(NamedTuple):
     scores : ndarray of shape (n_profiles, n), dtype float32
     because : ndarray of shape (n_profiles, n), dtype int32
         Which of the profile's recent items, counted from the newest, speaks loudest for the pick.
+    places : ndarray of shape (n_profiles, n), dtype int32
+        Where the pick stands in the row of that item.
     """
 
     items: Int32s
     scores: NDArray[np.float32]
     because: Int32s
+    places: Int32s
 
 
 def rank(
@@ -139,6 +142,7 @@ def rank_in_numpy(
         np.full((profiles, n), NOTHING, np.int32),
         np.zeros((profiles, n), np.float32),
         np.full((profiles, n), NOTHING, np.int32),
+        np.full((profiles, n), NOTHING, np.int32),
     )
     longest = int((asked.bounds[:, 1] - asked.bounds[:, 0]).max(initial=0))
     decay = np.cumprod(np.append(np.float32(1), np.full(longest, fading)), dtype=np.float32)
@@ -162,6 +166,7 @@ def rank_in_numpy(
             found.scores[u, r] = sums[pick]
             share = np.where(items == item, shares, -1).max(axis=1, initial=-1)
             found.because[u, r] = share.argmax()
+            found.places[u, r] = (items[share.argmax()] == item).argmax()
     return found
 
 

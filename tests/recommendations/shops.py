@@ -11,9 +11,12 @@ from engage.lib import clock
 from engage.profiles import history
 from engage.profiles.activity import Touch
 from engage.profiles.store import store_events
-from recommendations import artifact, registry, shelf
+from recommendations import build, registry, shelf
 from recommendations.algorithms.log import Log, make_log
-from recommendations.algorithms.model import ItemModel, Recipe
+from recommendations.algorithms.model import ItemModel
+from recommendations.algorithms.recipe import Recipe
+from recommendations.algorithms.words import index_words
+from recommendations.interactions import Interactions
 from recommendations.models import Build
 from recommendations.serve import Who
 from tests.engage.profiles.events import make_event
@@ -66,7 +69,7 @@ def log_of(baskets: Sequence[Sequence[str]], ids: Sequence[str], *, weight: int 
     rows = [
         (u, number[name], k) for u, names in enumerate(baskets) for k, name in enumerate(names)
     ]
-    profile, item, step = np.array(rows, np.int64).T
+    profile, item, step = np.array(rows, np.int64).reshape(-1, 3).T
     return make_log(
         profile,
         item,
@@ -78,34 +81,22 @@ def log_of(baskets: Sequence[Sequence[str]], ids: Sequence[str], *, weight: int 
 
 def publish(log: Log, ids: Sequence[str], *, recipe: Recipe | None = None) -> Build:
     """Learn and go live, without the measuring."""
-    build = Build.objects.create(catalog="default", started_at=NOON)
+    row = Build.objects.create(catalog="default", started_at=NOON)
     model = ItemModel(recipe or Recipe(top=20)).fit(log)
-    build.artifact = f"default-{build.pk}"
-    build.checksum = artifact.write(
-        registry.folder_of(build),
-        arrays_of(model),
-        item_ids=list(ids),
-        facts={"has_sales": True, "parameters": model.recipe.as_dict()},
-    )
-    build.data = {"interactions": len(log), "last_ms": int(log.ts_ms.max(initial=0))}
-    build.save()
-    registry.publish(build, now=NOON)
+    row.artifact = f"default-{row.pk}"
+    row.checksum = build.write(row, model, Interactions(log, list(ids)))
+    row.data = {"interactions": len(log), "last_ms": int(log.ts_ms.max(initial=0))}
+    row.save()
+    registry.publish(row, now=NOON)
     shelf.forget()
-    return build
+    return row
 
 
 def arrays_of(model: ItemModel) -> dict[str, np.ndarray]:
-    personal_items, personal_scores = model.personal_
-    return {
-        "personal_items": personal_items,
-        "personal_scores": personal_scores,
-        "similar_items": model.similar_.neighbours_,
-        "similar_scores": model.similar_.scores_,
-        "next_items": model.next_.neighbours_,
-        "next_scores": model.next_.scores_,
-        "sales": model.popularity_.sales_,
-        "trend": model.popularity_.trend_,
-    }
+    """The arrays of an artifact whose products have no words."""
+    n_items = model.occurrences_.size
+    index = index_words(np.zeros(0, np.uint64), np.zeros(n_items, np.int64))
+    return build.arrays_of(model, index)
 
 
 def touch(item: str, event: str = VIEW, *, hours_ago: float = 1, now: datetime = NOON) -> Touch:

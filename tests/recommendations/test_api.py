@@ -70,7 +70,7 @@ def test_answer_has_the_promised_shape(client, shop):
                 "url": "https://shop.example/b",
                 "rank": 1,
                 "rung": "personal",
-                "source": "personal",
+                "source": "next",
                 "reason": "because you viewed A",
             }
         ],

@@ -8,10 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommendations import artifact
-from recommendations.algorithms.model import ItemModel, Recipe
+from recommendations.algorithms.model import ItemModel
+from recommendations.algorithms.recipe import Recipe
+from recommendations.algorithms.words import index_words
 from recommendations.errors import DamagedArtifact
-from tests.recommendations.shops import arrays_of, random_log
+from tests.recommendations.shops import arrays_of, log_of, random_log
 
+FACTS = {"has_sales": True, "sources": ["next", "similar"], "readings": ["next", "similar"]}
 IDS = [f"item {n:02} é" for n in range(30)]
 
 
@@ -20,7 +23,7 @@ def good(tmp_path_factory):
     """A whole artifact: folder and checksum. Tests work on copies."""
     folder = tmp_path_factory.mktemp("artifacts") / "good"
     arrays = arrays_of(ItemModel(Recipe(top=5)).fit(random_log()))
-    return folder, artifact.write(folder, arrays, item_ids=IDS, facts={"has_sales": True})
+    return folder, artifact.write(folder, arrays, item_ids=IDS, facts=FACTS)
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def files_of(folder):
 def test_what_was_written_is_read_back(good):
     folder, checksum = good
     found = artifact.load(folder, checksum=checksum, build_id=7)
-    assert (found.build_id, found.item_ids, found.facts) == (7, IDS, {"has_sales": True})
+    assert (found.build_id, found.item_ids, found.facts) == (7, IDS, FACTS)
     expected = arrays_of(ItemModel(Recipe(top=5)).fit(random_log()))
     for name, array in expected.items():
         assert found.arrays[name].tobytes() == array.tobytes()
@@ -60,19 +63,19 @@ def test_stray_write_never_reaches_the_file(copy):
 def test_same_model_gives_the_same_files(good, tmp_path):
     arrays = arrays_of(ItemModel(Recipe(top=5)).fit(random_log()))
     other = tmp_path / "other"
-    assert artifact.write(other, arrays, item_ids=IDS, facts={"has_sales": True}) == good[1]
+    assert artifact.write(other, arrays, item_ids=IDS, facts=FACTS) == good[1]
     for one, twin in zip(files_of(good[0]), files_of(other), strict=True):
         assert one.read_bytes() == twin.read_bytes()
 
 
 def test_writing_over_something_is_refused(good):
     with pytest.raises(FileExistsError):
-        artifact.write(good[0], {}, item_ids=[], facts={})
+        artifact.write(good[0], {}, item_ids=[], facts=FACTS)
 
 
 def test_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(KeyError):
-        artifact.write(tmp_path / "new", {"unheard": np.ones(1)}, item_ids=["a"], facts={})
+        artifact.write(tmp_path / "new", {"unheard": np.ones(1)}, item_ids=["a"], facts=FACTS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -177,7 +180,7 @@ def test_lying_header_is_refused_without_believing_it(copy, header):
 def test_arrays_of_different_sizes_are_refused(good, tmp_path):
     model = ItemModel(Recipe(top=5)).fit(random_log())
     arrays = arrays_of(model) | {"sales": model.popularity_.sales_[:-1]}
-    checksum = artifact.write(tmp_path / "odd", arrays, item_ids=IDS, facts={})
+    checksum = artifact.write(tmp_path / "odd", arrays, item_ids=IDS, facts=FACTS)
     assert refused(tmp_path / "odd", checksum)
 
 
@@ -189,7 +192,7 @@ def test_neighbours_that_do_not_exist_are_refused(tmp_path):
         wrong[3, 0] = bad
         folder = tmp_path / f"wrong{bad}"
         checksum = artifact.write(
-            folder, arrays | {"similar_items": wrong}, item_ids=IDS, facts={}
+            folder, arrays | {"similar_items": wrong}, item_ids=IDS, facts=FACTS
         )
         assert refused(folder, checksum)
 
@@ -213,8 +216,28 @@ def test_left_overs_of_killed_builds_are_removed(tmp_path):
 
 
 def test_empty_catalog_has_an_artifact_too(tmp_path):
-    none = np.zeros((0, 4))
-    arrays = {name: none for name in artifact.ARRAYS if name.endswith(("_items", "_scores"))}
-    arrays |= {"sales": np.zeros(0), "trend": np.zeros(0)}
-    checksum = artifact.write(tmp_path / "none", arrays, item_ids=[], facts={})
+    arrays = arrays_of(ItemModel().fit(log_of([], [])))
+    checksum = artifact.write(tmp_path / "none", arrays, item_ids=[], facts=FACTS)
     assert artifact.load(tmp_path / "none", checksum=checksum, build_id=1).item_ids == []
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "bad"),
+    [("personal_sources", (3, 0), 2), ("word_items", 1, 30), ("word_starts", 1, 9)],
+)
+def test_numbers_that_lead_nowhere_are_refused(tmp_path, name, place, bad):
+    arrays = arrays_of(ItemModel(Recipe(top=5)).fit(random_log()))
+    words = index_words(np.array([7, 7, 8], np.uint64), np.array([1, 2] + [0] * 28))
+    arrays |= {"word_hashes": words.hashes, "word_starts": words.starts}
+    arrays |= {"word_items": words.items, "word_worth": words.worth}
+    artifact.write(tmp_path / "good", arrays, item_ids=IDS, facts=FACTS)
+    wrong = arrays[name].copy()
+    wrong[place] = bad
+    checksum = artifact.write(tmp_path / "bad", arrays | {name: wrong}, item_ids=IDS, facts=FACTS)
+    assert refused(tmp_path / "bad", checksum)
+
+
+def test_reading_that_its_facts_do_not_name_is_no_part_of_an_artifact(tmp_path):
+    arrays = arrays_of(ItemModel(Recipe(top=5)).fit(random_log()))
+    with pytest.raises(KeyError, match="similar"):
+        artifact.write(tmp_path / "x", arrays, item_ids=IDS, facts=FACTS | {"readings": ["next"]})

@@ -5,8 +5,8 @@ from django.db import connections
 from engage.lib import locks
 from engage.lib.errors import NotFound
 from recommendations import build, registry, serve
-from recommendations.algorithms.model import Recipe
 from recommendations.algorithms.popularity import best_first
+from recommendations.algorithms.recipe import Recipe
 from recommendations.errors import BuildRunning
 from recommendations.models import Build
 from recommendations.steps import STEPS
@@ -148,7 +148,7 @@ def test_neighbours_move_with_their_ids():
     live = publish(log_of([["a", "b"], ["a", "c"], ["a", "c"]], ["a", "b", "c"]), ["a", "b", "c"])
     loaded = registry.live("default")
     assert loaded.build_id == live.pk
-    items, scores = build.renumber(loaded, ["0", "a", "c"])
+    items, scores, _ = build.renumber(loaded, ["0", "a", "c"])
     assert items[1].tolist()[:2] == [2, -1]
     assert (items[0] == -1).all()
     assert (scores[0] == 0).all()

@@ -4,7 +4,7 @@ from catalog import filters, snapshot
 from engage.lib.errors import InvalidInput
 from engage.profiles.identity import find_profile_id
 from recommendations import serve, shelf
-from recommendations.algorithms.model import Recipe
+from recommendations.algorithms.recipe import Recipe
 from recommendations.models import HandPicked
 from tests.factories import NOON, make_catalog, make_product, make_profile
 from tests.recommendations.shops import (

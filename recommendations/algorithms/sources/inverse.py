@@ -13,6 +13,8 @@ def inverted(gram: NDArray[np.float32], *, penalty: float) -> NDArray[np.float32
     ValueError
         If the matrix is not positive definite: the penalty is too small.
     """
+    if not gram.size:
+        return gram
     gram[np.diag_indices_from(gram)] += np.float32(penalty)
     factor, failed = lapack.spotrf(gram.T, lower=0, overwrite_a=1)
     if not failed:

@@ -43,7 +43,7 @@ class LowPass:
         met = matrix(log, cap=self.cap).astype(np.float32)
         degree = np.maximum(np.diff(met.indptr), 1) ** -0.5
         self.root_ = np.sqrt(np.asarray(met.sum(axis=0)).ravel()).astype(np.float32)
-        even = diags_array(degree.astype(np.float32)) @ met @ diags_array(self._inverse_root())
+        even = diags_array(degree.astype(np.float32)) @ met @ diags_array(self.inverse_root())
         rank = min(self.rank, *(size - 1 for size in even.shape))
         if rank < 1:
             self.directions_ = np.zeros((0, log.n_items), np.float32)
@@ -55,9 +55,10 @@ class LowPass:
         return self
 
     def score(self, asked: Histories) -> Scores:
-        history = (recency(asked) @ diags_array(self._inverse_root())).tocsr()
+        history = (recency(asked) @ diags_array(self.inverse_root())).tocsr()
         found: Scores = (history @ self.directions_.T) @ self.directions_ * self.root_
         return np.maximum(found, 0, out=found)
 
-    def _inverse_root(self) -> NDArray[np.float32]:
+    def inverse_root(self) -> NDArray[np.float32]:
+        """``1 / sqrt(n)``; 0 for items that nobody met."""
         return np.where(self.root_ > 0, 1 / np.maximum(self.root_, 1), 0).astype(np.float32)

@@ -43,12 +43,16 @@ class Personal:
         self.shrink = shrink
 
     def fit(self, log: Log) -> Self:
-        pair = log.profile.astype(np.int64) * max(log.n_items, 1) + log.item
-        days = np.unique(np.stack([pair, log.ts_ms // DAY_MS]), axis=1)
-        pair, n_days = np.unique(days[0], return_counts=True)
-        item = pair % max(log.n_items, 1)
+        width = max(log.n_items, 1)
+        pair = log.profile.astype(np.int64) * width + log.item
+        day = log.ts_ms // DAY_MS
+        first = int(day.min(initial=0))
+        n_days = int(day.max(initial=0)) - first + 1
+        met_on = np.unique(pair * n_days + (day - first))
+        pair, times = np.unique(met_on // n_days, return_counts=True)
+        item = pair % width
         met = np.bincount(item, minlength=log.n_items)
-        again = np.bincount(item[n_days > 1], minlength=log.n_items)
+        again = np.bincount(item[times > 1], minlength=log.n_items)
         usual = (again.sum() + 1) / (met.sum() + 1)  # above 0 even where nobody came back
         self.again_ = ((again + self.shrink * usual) / (met + self.shrink)).astype(np.float32)
         return self

@@ -2,11 +2,11 @@
 
 from typing import Self
 
-import numpy as np
 from scipy.sparse import csr_matrix
 
-from recommendations.algorithms.correlation import ItemCorrelation, SimilarItems
+from recommendations.algorithms.correlation import SimilarItems
 from recommendations.algorithms.histories import Histories, recency
+from recommendations.algorithms.lists import Lists
 from recommendations.algorithms.log import Log, matrix
 from recommendations.algorithms.sources import Scores
 
@@ -60,18 +60,11 @@ class Together:
             damping=self.damping,
             top=min(self.top, max(log.n_items, 1)),
         )
-        self.strength_ = as_matrix(similar.fit(matrix(log, cap=self.cap)))
+        similar.fit(matrix(log, cap=self.cap))
+        self.strength_ = Lists(similar.neighbours_, similar.scores_).as_matrix()
         return self
 
     def score(self, asked: Histories) -> Scores:
         history = recency(asked, fading=self.fading, half_life_days=self.half_life_days)
         found: Scores = (history @ self.strength_).toarray()
         return found
-
-
-def as_matrix(lists: ItemCorrelation) -> csr_matrix:
-    """The lists of a correlation as a sparse matrix, item by neighbour."""
-    item, place = np.nonzero(lists.neighbours_ >= 0)
-    neighbour = lists.neighbours_[item, place]
-    shape = (len(lists.neighbours_), len(lists.neighbours_))
-    return csr_matrix((lists.scores_[item, place], (item, neighbour)), shape=shape)

@@ -67,12 +67,15 @@ def test_kernel_twin_and_dictionaries_agree(q):
     assert fast.items.tobytes() == twin.items.tobytes()
     assert fast.scores.tobytes() == twin.scores.tobytes()
     assert fast.because.tobytes() == twin.because.tobytes()
+    assert fast.places.tobytes() == twin.places.tobytes()
     for u in range(len(q["recent"])):
         picks, scores, loudest = slowly(q, u)
         kept = fast.items[u] >= 0
         assert fast.items[u, kept].tolist() == picks
         assert fast.scores[u, kept].tolist() == scores
         assert fast.because[u, kept].tolist() == loudest
+        said_by = [q["recent"][u][k] for k in loudest]
+        assert q["neighbours"][said_by, fast.places[u, kept]].tolist() == picks
 
 
 @given(questions())
