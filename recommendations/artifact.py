@@ -193,6 +193,7 @@ def load(folder: Path, *, checksum: str, build_id: int) -> Artifact:
     try:
         stamp = stamp_of(folder)  # first: what is written meanwhile must not pass for proved
         files, facts = read_manifest(folder, checksum)
+        check_files(folder, files)
         known = kinds(facts)
         arrays = {name: map_array(folder / f"{name}.npy", files[name]) for name in known}
         check_shapes(arrays, known)
@@ -215,6 +216,13 @@ def read_manifest(folder: Path, checksum: str) -> tuple[dict[str, Any], dict[str
     if manifest["format"] != FORMAT:
         raise ValueError(f"format {manifest['format']} is not {FORMAT}")
     return manifest["files"], manifest["facts"]
+
+
+def check_files(folder: Path, files: Mapping[str, Any]) -> None:
+    """Nothing lies in the folder that the build did not write."""
+    found = {path.name for path in folder.iterdir()}
+    if strange := found - {MANIFEST, *(f"{name}.npy" for name in files)}:
+        raise ValueError(f"{min(strange)!r} was not written by the build")
 
 
 def map_array(path: Path, entry: Mapping[str, Any]) -> NDArray[Any]:

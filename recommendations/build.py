@@ -29,7 +29,7 @@ from recommendations.algorithms.recipe import Recipe
 from recommendations.algorithms.split import Split, hold_out
 from recommendations.algorithms.words import WordIndex
 from recommendations.artifact import Artifact
-from recommendations.errors import BuildRunning, DamagedArtifact
+from recommendations.errors import BuildRunning
 from recommendations.interactions import SALE_WEIGHT, Interactions
 from recommendations.models import Build
 from recommendations.steps import Progress, Timer, tell_row
@@ -93,7 +93,7 @@ def keep_books(build: Build, *, timer: Timer, choose: bool, force: bool) -> None
     """Learn, and write down how it went even when it breaks."""
     try:
         reason = learn(build, timer=timer, choose=choose)
-    except Exception as exc:
+    except BaseException as exc:  # Ctrl-C, too: the row must not look as if it went on
         build.state, build.reason = Build.State.FAILED, f"{type(exc).__name__}: {exc}"[:1_000]
         raise
     else:
@@ -204,17 +204,13 @@ def measure_live(
     """The live build's figures on the same events; nothing when it cannot be asked.
 
     When it learned before the held-back events happened, its artifact answers as it is. When it
-    has seen them it would only recite: then its recipe learns anew from what the new one had.
+    has seen them it would only recite: then its recipe learns anew from what the new one had. So
+    does the recipe of one whose artifact is damaged: it shall not let a worse one pass.
     """
     if live is None or GATE not in same:
         return {}
-    if (live.data.get("last_ms") or math.inf) < split.cut_ms:
-        try:
-            loaded = artifact.load(
-                registry.folder_of(live), checksum=live.checksum, build_id=live.pk
-            )
-        except DamagedArtifact:
-            return {}
+    saw_less = (live.data.get("last_ms") or math.inf) < split.cut_ms
+    if saw_less and (loaded := registry.find_artifact(live)):
         figures, _ = ask(renumber(loaded, item_ids), split, recipe_of(live))
     elif recipe_of(live) == recipe:
         figures = {name: value for name, value in same.items() if isinstance(value, float)}

@@ -153,7 +153,7 @@ def roll_back(catalog: str, *, live: int | None = None) -> Build:
         if live is not None and (not rows or rows[0].pk != live):
             raise NothingToRollBack(f"Build {live} is not live any more.")
         for earlier in rows[1:]:
-            if is_whole(earlier):
+            if find_artifact(earlier):
                 current = rows[0]
                 current.state = Build.State.REFUSED
                 current.reason = f"Rolled back to build {earlier.pk}."
@@ -165,20 +165,26 @@ def roll_back(catalog: str, *, live: int | None = None) -> Build:
     raise NothingToRollBack(f"Catalog {catalog!r} has no earlier build to go back to.")
 
 
-def is_whole(build: Build) -> bool:
+def find_artifact(build: Build) -> Artifact | None:
+    """None where it is damaged or gone."""
     try:
-        artifact.load(folder_of(build), checksum=build.checksum, build_id=build.pk)
+        return artifact.load(folder_of(build), checksum=build.checksum, build_id=build.pk)
     except DamagedArtifact:
-        return False
-    return True
+        return None
 
 
 def drop_old(catalog: str) -> None:
-    """Remove all artifacts but `KEEP_BUILDS`: the live one and those it may fall back on."""
+    """Remove all artifacts but `KEEP_BUILDS`: the live one and those it may fall back on.
+
+    That of the newest build stays, too: refused, it can be looked at until the next one.
+    """
     kept = {row.pk for row in list_servable(catalog)[: settings.KEEP_BUILDS]}
     if not kept:
         return
-    for row in Build.objects.filter(catalog=catalog).exclude(artifact="").exclude(pk__in=kept):
+    written = Build.objects.filter(catalog=catalog).exclude(artifact="").order_by("-pk")
+    for row in written[1:]:
+        if row.pk in kept:
+            continue
         # The row first: a row without a folder is harmless, a folder without a row stays for ever.
         folder = folder_of(row)
         row.artifact = ""
