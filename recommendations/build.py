@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from catalog.models import Catalog
 from engage.lib import locks
 from engage.lib.errors import NotFound
-from recommendations import artifact, descriptions, interactions, registry
+from recommendations import artifact, descriptions, interactions, registry, threads
 from recommendations.algorithms.choosing import choose_recipe
 from recommendations.algorithms.log import Log
 from recommendations.algorithms.model import ItemModel, Mixture, evaluate
@@ -72,7 +72,8 @@ def run(
         try:
             build = open_build(catalog, recipe=recipe or Recipe(), now=now)
             timer = Timer(tell_row(build, also=progress))
-            keep_books(build, timer=timer, choose=recipe is None, force=force)
+            with threads.bounded(settings.BUILD_THREADS):
+                keep_books(build, timer=timer, choose=recipe is None, force=force)
         finally:
             locks.release_session(cursor, LOCK)
     registry.drop_old(catalog)
