@@ -30,13 +30,15 @@ def get_recommendations(
     filter: str = "",
     catalog: str = "default",
     itemId: str = "",
+    explore: float = 0.0,
 ) -> dict[str, Any]:
     """The best products for a person now, each with what it is shown for.
 
     Somebody unknown, or nobody named, gets what is popular. `strategy` is the first rung of the
     ladder; `similar` and `next` are the neighbours of `itemId`. `filter` is JSON in the language
     of the catalog's filters; its `trigger` is `itemId`, else the product touched last. `short`
-    says that fewer than `n` were found.
+    says that fewer than `n` were found. `explore` (0 to 0.5) leaves the last places to chance with
+    that probability; such items say how likely they were.
     """
     check(userId=userId, anonymousId=anonymousId, catalog=catalog, itemId=itemId)
     if not 1 <= n <= MOST:
@@ -51,6 +53,7 @@ def get_recommendations(
         filter=rule,
         item=itemId,
         contexts=[find_context(person, rule)],
+        explore=serve.Exploration(explore, f"api {strategy}") if explore else None,
         now=clock.now(),
     )
     items = list_items(filled, catalog=catalog, filter=rule)
@@ -189,6 +192,7 @@ def list_items(
             "rung": pick.rung,
             "source": pick.source,
             "reason": pick.reason,
+            **(pick.chance._asdict() if pick.chance else {}),
         }
         for rank, (pick, card) in enumerate(shown, start=1)
     ]

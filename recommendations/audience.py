@@ -20,6 +20,7 @@ from engage.profiles import history, identity, terms
 from recommendations import shelf
 from recommendations.algorithms.ranking import FADING, HISTORY
 from recommendations.algorithms.wanting import Threshold, Wanting, column_of, list_thresholds
+from recommendations.alike import find_alike
 from recommendations.artifact import Artifact
 from recommendations.interactions import PURCHASE, SILENT, look_up, number_by_term
 from recommendations.shelf import Shelf
@@ -73,15 +74,31 @@ def find(
     if row is None:
         raise InvalidInput(f"{item[:80]!r} is not a product of catalog {catalog!r}.")
     build = here.model.build_id if here.model else None
-    number = here.numbers[row]
-    if here.model is None or number < 0:  # it came after the build: nothing speaks for it yet
+    if here.model is None:
         return Audience(item, 0, 0, [], [], build)
-    column = column_of(number, *here.model.reading("personal"))
+    column = find_column(row, here, here.model)
     past = history.open_history(data_dir)
     known = read_terms(here, row)
     members, buyers = find_members(past, known, column, now=now)
     found = weigh(past, known, members, column, chosen=here.model.facts.get("parameters", {}))
     return describe(item, here.model, members, buyers, found, n=n)
+
+
+def find_column(row: int, here: Shelf, model: Artifact) -> NDArray[np.float32]:
+    """What each item of the model says for the product; of a newcomer, what it is described like.
+
+    Such scores compare with each other, not with those of products that the model knows.
+    """
+    number = here.numbers[row]
+    if number >= 0:
+        return column_of(number, *model.reading("personal"))
+    column = np.zeros(len(model.item_ids), np.float32)
+    if here.descriptions is not None:
+        here.descriptions.meet([here.products.ids[row]])
+        everything = np.ones(column.size, np.bool_)  # sold out, they still speak for it
+        rows, scores = find_alike(here, row, allowed=everything)
+        column[here.number_of[rows[rows >= 0]]] = scores[rows >= 0]
+    return column
 
 
 def read_terms(here: Shelf, row: int) -> Terms:

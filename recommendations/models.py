@@ -59,3 +59,24 @@ class HandPicked(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ArmResult(models.Model):
+    """What became of the products that an arm of the exploration showed lately."""
+
+    catalog = models.CharField(max_length=50)
+    arm = models.CharField(max_length=20)
+    shown = models.PositiveBigIntegerField(default=0)  # in messages that were accepted
+    clicked = models.PositiveBigIntegerField(default=0)  # of those, by people
+    counted_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["catalog", "arm"], name="arm_result_catalog_arm"),
+            models.CheckConstraint(
+                condition=models.Q(clicked__lte=models.F("shown")), name="arm_result_clicked_shown"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.arm} of {self.catalog}"

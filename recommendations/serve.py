@@ -16,10 +16,10 @@ import numpy as np
 from catalog.filters import Filter
 from engage.lib.errors import InvalidInput
 from recommendations import context, hand_picked, shelf
-from recommendations.algorithms.ranking import CLOSED, FADING, HISTORY, ask, rank
-from recommendations.alike import find_alike
+from recommendations.algorithms.ranking import FADING, HISTORY, ask, rank
 from recommendations.artifact import Artifact
 from recommendations.context import Context
+from recommendations.exploring import Chance, Exploration, Explorer
 from recommendations.fatigue import Shown, tire
 from recommendations.interactions import PURCHASE
 from recommendations.persons import Person, Who, list_in_cart, meet
@@ -33,6 +33,7 @@ __all__ = [
     "RUNGS",
     "STRATEGIES",
     "Context",
+    "Exploration",
     "Filled",
     "Pick",
     "Who",
@@ -58,7 +59,6 @@ WORDS: Final[Mapping[str, str]] = {
     "Product Added to Wishlist": "because you put {} on your wish list",
     PURCHASE: "because you bought {}",
 }
-KEPT_ALIKE: Final = 1_000  # products whose likes are remembered, per filter
 OTHER_WORDS: Final = "because of your interest in {}"
 Card = Mapping[str, str | None]  # what a person sees of a product
 
@@ -72,6 +72,7 @@ class Pick(NamedTuple):
     source: str  # what the score comes from: a reading (next, similar, ridge, ease, smooth),
     # content, trend, sales or hand_picked
     reason: str
+    chance: Chance | None = None  # where it was left to chance
 
 
 class Filled(NamedTuple):
@@ -99,6 +100,7 @@ def recommend(
     shown: Sequence[Shown] | None = None,
     without: Collection[str] = (),
     weigh: bool = False,
+    explore: Exploration | None = None,
     now: datetime,
 ) -> list[Filled]:
     """The best `n` products for each person, in the order of `who`.
@@ -112,12 +114,13 @@ def recommend(
     event, else what was touched last. `ranking` says more than relevance; its fatigue looks at
     `shown`, one per person: what they were shown lately. `without` leaves out what is in the
     "cart" now, and the products of the "trigger". `weigh` keeps how relevant all candidates were.
+    `explore` leaves the last places to chance, see `exploring`.
 
     Raises
     ------
     InvalidInput
-        For an unknown rung, strategy or item, a number below 1, or not one set, context or
-        history of showings per person.
+        For an unknown rung, strategy or item, a number or share out of its bounds, or not one set,
+        context or history of showings per person.
     """
     rungs = climb(strategy, tuple(ladder))
     if n < 1:
@@ -150,9 +153,12 @@ def recommend(
         tire(people, shown, here, fatigue=ranking.fatigue, now=now)
     for person in people if weigh else ():
         person.relevance = {}
+    explorer = None if explore is None else Explorer(explore, here, catalog=catalog, now=now)
+    choice_of: dict[int, Choice] = {}
     for choice, open_now in context.split(
         filter, people, here, triggers=triggers, contexts=contexts
     ):
+        choice_of |= dict.fromkeys(map(id, open_now), choice)
         if ranking is not None and ranking.pins:
             pin(Climb(PINNED, here, choice, open_now, n, repeats, seed, catalog), ranking.pins)
         for rung in rungs:
@@ -160,8 +166,10 @@ def recommend(
             if not open_now:
                 break
             RUNGS[rung](Climb(rung, here, choice, open_now, n, repeats, seed, catalog, reranker))
-    for person in people:
+    for one, person in zip(who, people, strict=True):
         settle(person)
+        if explorer is not None:
+            explorer.explore(person, one.profile_id, choice_of[id(person)])
     return [
         Filled(person.picks, len(person.picks) < n, person.filter, person.relevance)
         for person in people
@@ -236,15 +244,6 @@ class Climb:
         item = self.here.products.ids[row]
         person.picks.append(Pick(item, row, score, place, self.rung, source, reason))
         person.shown |= self.here.widen({row})
-
-    def alike(self, row: int) -> shelf.Order:
-        """What is described like the product and may be shown; computed once per product."""
-        found = self.choice.alike.get(row)
-        if found is None:
-            found = find_alike(self.here, row, allowed=self.choice.groups != CLOSED)
-            if len(self.choice.alike) < KEPT_ALIKE:
-                self.choice.alike[row] = found
-        return found
 
 
 def fill_personal(this: Climb) -> None:
@@ -330,7 +329,7 @@ def fill_alike(this: Climb) -> None:
     new = {row for row in seeds if row is not None and here.numbers[row] < 0}
     here.descriptions.meet([here.products.ids[row] for row in new])
     offers = [
-        (person, this.alike(row), explain(this, person, 0))
+        (person, this.choice.alike_to(row), explain(this, person, 0))
         for person, row in zip(short, seeds, strict=True)
         if row is not None
     ]

@@ -21,11 +21,13 @@ from catalog.texts import CodedColumn
 from recommendations import arrivals, registry
 from recommendations.algorithms.popularity import best_first
 from recommendations.algorithms.ranking import CLOSED
-from recommendations.alike import Descriptions
+from recommendations.alike import Descriptions, find_alike
 from recommendations.artifact import Artifact
 
 KEPT_FILTERS: Final = 64  # per catalog and process
 KEPT_RELATIVE: Final = 16  # of the filters that depend on the person: mostly used once
+KEPT_ALIKE: Final = 1_000  # products whose likes are remembered, per filter
+FEW: Final = 5  # interactions: a product with fewer is cold
 STEP: Final = 256
 Rows = NDArray[np.int32]
 Order = tuple[Rows, NDArray[np.float64]]  # rows, best first, and their scores
@@ -154,6 +156,26 @@ class Choice:
             for name, (rows, scores) in self.shelf.orders.items()
         }
 
+    @cached_property
+    def cold(self) -> Rows:
+        """What nearly nobody touched yet, in the order of ids."""
+        here = self.shelf
+        cold = self.rows.copy()
+        if here.model is not None:
+            known = here.number_of >= 0
+            met = here.model.arrays["occurrences"]
+            cold[known] &= met[here.number_of[known]] < FEW
+        return np.flatnonzero(cold).astype(np.int32)
+
+    def alike_to(self, row: int) -> Order:
+        """What is described like the product and may be shown; computed once per product."""
+        found = self.alike.get(row)
+        if found is None:
+            found = find_alike(self.shelf, row, allowed=self.groups != CLOSED)
+            if len(self.alike) < KEPT_ALIKE:
+                self.alike[row] = found
+        return found
+
     def trending_in(self, category: int) -> Order:
         return self.order_in(category, name="trend")
 
@@ -225,7 +247,7 @@ def list_members(group_of_row: Rows) -> dict[int, list[int]]:
     return members
 
 
-def walk(order: Order) -> Iterator[tuple[int, float]]:
+def walk(order: tuple[Rows, NDArray[Any]]) -> Iterator[tuple[int, Any]]:
     """Row and score, best first, without turning a million into Python objects."""
     rows, scores = order
     for start in range(0, rows.size, STEP):

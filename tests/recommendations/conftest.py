@@ -1,6 +1,6 @@
 import pytest
 
-from recommendations import hand_picked, shelf
+from recommendations import arms, hand_picked, shelf
 
 
 @pytest.fixture(autouse=True)
@@ -9,6 +9,8 @@ def own_place(settings, tmp_path):
     settings.DATA_DIR = tmp_path
     shelf.forget()
     hand_picked.forget()
+    arms.forget()
     yield tmp_path
     shelf.forget()
     hand_picked.forget()
+    arms.forget()

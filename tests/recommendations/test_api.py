@@ -126,6 +126,17 @@ def test_without_a_build_the_answer_is_honest(client):
     }
 
 
+def test_what_was_left_to_chance_says_how_likely_it_was(client, shop):
+    make_profile(user_id="ann")
+    hint("a", user_id="ann")
+    plain = ask(client, userId="ann", n=2).json()["items"]
+    first, last = ask(client, userId="ann", n=2, explore=0.5).json()["items"]
+    assert first == plain[0]
+    assert 0 < last["p"] <= 1
+    assert last["arm"] in ("list", *last["arms"])
+    assert ("list" in last["arms"]) == (last["id"] == plain[1]["id"])
+
+
 def ask_rows(client, **parameters):
     return client.get("/rows?" + "&".join(f"{k}={v}" for k, v in parameters.items()))
 
@@ -188,6 +199,8 @@ def test_a_page_that_cannot_be_made_gets_a_sentence(client, shop, parameters, st
         ({"n": 0}, 400, "n is 0, expected 1 to 100"),
         ({"n": 101}, 400, "n is 101, expected 1 to 100"),
         ({"n": "many"}, 400, "n"),
+        ({"explore": 0.6}, 400, "explore is 0.6, expected 0 to 0.5"),
+        ({"explore": "nan"}, 400, "explore is nan"),
         ({"strategy": "magic"}, 400, "'magic' is not known; expected one of personal"),
         ({"filter": "{"}, 400, "filter is not JSON"),
         ({"filter": '{"column":"size","op":"=","value":1}'}, 400, "no column 'size'"),

@@ -7,7 +7,7 @@ from engage.lib.errors import InvalidInput
 from engage.profiles import activity, identity
 from recommendations import audience, serve
 from recommendations.algorithms.model import Recipe
-from tests.factories import NOON
+from tests.factories import NOON, make_product
 from tests.recommendations.shops import (
     BUY,
     CART,
@@ -132,12 +132,24 @@ def test_erased_people_are_in_no_audience(shop):
     assert names(find("b")) == ["bob"]
 
 
-def test_a_product_that_came_after_the_build_has_no_audience_yet(shop):
-    store_history([("ann", "a", VIEW, 1)])
-    from tests.factories import make_product
+def upload(catalog, item, **columns):
+    make_product(catalog=catalog, item_id=item, **columns)
+    change(catalog, item)
 
-    make_product(catalog=shop, item_id="new")
-    change(shop, "new", name="New")
+
+def test_a_newcomer_is_wanted_by_those_who_touched_what_is_described_like_it(shop):
+    change(shop, "a", name="Red wool boot")
+    publish(log_of(BASKETS, IDS), IDS)
+    upload(shop, "new", name="Red wool scarf", category="wear")
+    store_history([("ann", "a", VIEW, 1), ("bob", "d", VIEW, 1)])
+    found = find("new")
+    assert [(one.name, one.because) for one in found.top] == [("ann", "a")]
+    assert (found.profiles, found.thresholds[0].profiles) == (1, 1)
+
+
+def test_a_newcomer_like_nothing_else_has_no_audience_yet(shop):
+    store_history([("ann", "a", VIEW, 1)])
+    upload(shop, "new", name="Unheard-of", category="")
     found = find("new")
     assert (found.profiles, found.thresholds, found.top) == (0, [], [])
     assert found.build is not None
