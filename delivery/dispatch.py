@@ -117,14 +117,14 @@ class Chunk:
     def _compose(self, compose: Composer, messages: list[Message]) -> list[tuple[Message, Draft]]:
         """Drafts of the messages; those that get none are closed with the reason."""
         drafted: list[tuple[Message, Draft]] = []
-        dropped: list[tuple[Message, str]] = []
-        failed: list[tuple[Message, str]] = []
+        dropped: list[tuple[Message, Drop]] = []
+        failed: list[tuple[Message, Drop]] = []
         for message, draft in self._compose_all(compose, messages):
             if isinstance(draft, Draft):
                 drafted.append((message, draft))
             else:
                 closing = failed if draft.reason == COMPOSE_FAILED else dropped
-                closing.append((message, draft.reason))
+                closing.append((message, draft))
         self._close(dropped, Message.State.SUPPRESSED)
         self._close(failed, Message.State.FAILED)
         return drafted
@@ -147,15 +147,15 @@ class Chunk:
                 *self._compose_all(compose, messages[middle:]),
             ]
 
-    def _close(self, closing: list[tuple[Message, str]], state: Message.State) -> None:
+    def _close(self, closing: list[tuple[Message, Drop]], state: Message.State) -> None:
         if not closing:
             return
-        messages, reasons = [m for m, _ in closing], [reason for _, reason in closing]
+        messages, drops = [m for m, _ in closing], [drop for _, drop in closing]
         with transaction.atomic(durable=True):
-            marking.drop(messages, reasons, token=self.token, now=self.clock.now(), state=state)
+            marking.drop(messages, drops, token=self.token, now=self.clock.now(), state=state)
         self._leave(messages)
         self.report.states[state] += len(messages)
-        self.report.reasons.update(reasons)
+        self.report.reasons.update(drop.reason for drop in drops)
 
     def _send_batch(self, batch: list[tuple[Message, Draft]]) -> bool:
         """Mark, call, record; whether the next batch may follow."""

@@ -14,6 +14,7 @@ PURPOSE = "in-app"
 class TokenItem(NamedTuple):
     item: str
     position: int  # 1 first
+    price: str = ""  # when it was shown; "": it had none
 
 
 class Facts(msgspec.Struct, array_like=True, frozen=True):
@@ -34,11 +35,11 @@ def make_token(
     profile_id: int,
     campaign_id: int,
     variant_id: int,
-    items: Sequence[tuple[str, int]] = (),
+    items: Sequence[tuple[str, int] | tuple[str, int, str]] = (),
     run_id: int | None = None,
     channel: str = "in_app",
 ) -> str:
-    """`items`: (item id, position) of every product shown, positions from 1."""
+    """`items`: (item id, position, price) of every product shown, positions from 1."""
     facts = Facts(
         message_id,
         profile_id,

@@ -1,7 +1,7 @@
 """The mark, the only way to a provider, and the record of what the provider answered."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -105,6 +105,7 @@ class Result:
     reason: str = ""
     provider_id: str = ""
     not_before: datetime | None = None
+    items: Sequence[Mapping[str, object]] = ()  # of a message that shows nothing: why
 
 
 def judge(outcome: Outcome, *, attempt: int, expires_at: datetime, now: datetime) -> Result:
@@ -143,14 +144,15 @@ UPDATE delivery_message m SET
                   THEN 'unavailable'
                 WHEN done.state IN ('planned', 'accepted') THEN '' ELSE done.reason END,
   provider_id = done.provider_id,
+  items = coalesce(done.items::jsonb, m.items),
   not_before = coalesce(done.not_before, m.not_before),
   lease_token = CASE WHEN done.state = 'planned' AND m.state = 'attempting' THEN NULL
                      ELSE m.lease_token END,
   finished_at = CASE WHEN done.state = 'planned' AND m.state = 'attempting' THEN NULL
                      ELSE %(now)s END
 FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[], %(states)s::text[], %(reasons)s::text[],
-            %(provider_ids)s::text[], %(not_before)s::timestamptz[])
-       AS done (profile_id, id, state, reason, provider_id, not_before)
+            %(provider_ids)s::text[], %(not_before)s::timestamptz[], %(items)s::text[])
+       AS done (profile_id, id, state, reason, provider_id, not_before, items)
 WHERE m.profile_id = done.profile_id AND m.id = done.id
   AND m.lease_token = %(token)s AND m.state = ANY(%(from_states)s)
 RETURNING m.id
@@ -189,14 +191,14 @@ def record(
 
 def drop(
     messages: Sequence[Message],
-    reasons: Sequence[str],
+    drops: Sequence[policy.Drop],
     *,
     token: UUID,
     now: datetime,
     state: State = State.SUPPRESSED,
 ) -> int:
     """Close claimed messages that the composer gave a reason not to send; how many."""
-    results = [Result(state, "", reason[:100]) for reason in reasons]
+    results = [Result(state, "", one.reason[:100], items=one.items) for one in drops]
     return len(_close(messages, results, token=token, states=["leased"], now=now))
 
 
@@ -218,6 +220,7 @@ def _close(
                 "reasons": [r.reason for r in results],
                 "provider_ids": [r.provider_id for r in results],
                 "not_before": [r.not_before for r in results],
+                "items": [json.dumps(list(r.items)) if r.items else None for r in results],
                 "token": token,
                 "from_states": list(states),
                 "now": now,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from delivery import inapp, interactions, outbox
-from delivery.inapp import Facts
+from delivery.inapp import Facts, TokenItem
 from delivery.interactions import About, Deed, Kind
 from delivery.models import Message
 from engage.lib.ids import digest16
@@ -88,9 +88,14 @@ def _write_messages(read: Sequence[Read]) -> None:
                 not_before=one.ts,
                 expires_at=one.ts,
                 created_at=one.ts,
-                items=[{"item": shown.item, "rank": shown.position} for shown in facts.items],
+                items=[_record(shown) for shown in facts.items],
             )
     outbox.write_accepted(list(rows.values()))
+
+
+def _record(shown: TokenItem) -> dict[str, str | int]:
+    price = {"price": shown.price} if shown.price else {}
+    return {"item": shown.item, "rank": shown.position, **price}
 
 
 def _deeds(heard: Heard, facts: Facts, about: About) -> list[Deed]:

@@ -1,5 +1,6 @@
 """Whether a message may go now: consent, suppression, holds and expiry, and when to try again."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -38,9 +39,10 @@ class Defer:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Never; the reason is counted."""
+    """Never; the reason is counted. `items` says more, for the message's own record."""
 
     reason: str
+    items: Sequence[Mapping[str, object]] = ()
 
 
 Decision = Allow | Defer | Drop

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from campaigns.models import Campaign
+from delivery import shown
 from engage.collector.models import Source
 from engage.lib import screen
 from engage.lib.admin import Ledger, Page, display, period_filter
@@ -172,8 +173,7 @@ class MessageRowAdmin(CampaignLedger):
 
     @display("Products shown")
     def products(self, row: MessageRow) -> str:
-        shown = row.items if isinstance(row.items, list) else []
-        return shorten(", ".join(str(i.get("item", "")) for i in shown if isinstance(i, dict)))
+        return shorten(shown.describe(row.items))
 
 
 @admin.register(InteractionRow)

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from campaigns.models import Campaign, Run
 from catalog.models import Product
+from delivery import shown
 from delivery.models import Message
 from engage.lib import screen
 from engage.lib.clock import from_millis
@@ -154,7 +155,7 @@ def list_messages(profile_id: int) -> list[dict[str, Any]]:
             "state": screen.state_pill(message.state),
             "reason": message.reason,
             "when": screen.stamp(message.created_at),
-            "items": ", ".join(str(item.get("item", "")) for item in message.items),
+            "items": shown.describe(message.items),
         }
         for message in messages
     ]

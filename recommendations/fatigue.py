@@ -66,9 +66,13 @@ def count_tiring(showings: Showings, *, price: float | None, rest_days: int, now
         if shown_ms <= showings.clicked_ms or later_ms - shown_ms >= rest_ms:
             break
         later_ms = shown_ms
-        cheaper = price is not None and price_then is not None and price < price_then
-        count += not cheaper
+        count += not is_cheaper(price, price_then)
     return count
+
+
+def is_cheaper(price: float | None, price_then: float | None) -> bool:
+    """As it stands on a card, with two decimals."""
+    return price is not None and price_then is not None and round(price, 2) < price_then
 
 
 def weaken(count: int, fatigue: Fatigue) -> float:

@@ -50,7 +50,9 @@ class Message(models.Model):
     lease_until = models.DateTimeField(null=True)
     attempt = models.SmallIntegerField(default=0)
     provider_id = models.CharField(max_length=255, blank=True)
-    # What the slots showed, written with the mark: [{"slot", "item", "rank", "rung", "source"}]
+    # What the slots showed, written with the mark:
+    # [{"slot", "item", "rank", "rung", "source", "price"}], and of each slot that found too few
+    # {"slot", "short": what it did then, "found", "needed"}
     items = models.JSONField(default=list)
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)

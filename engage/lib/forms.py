@@ -142,15 +142,17 @@ class WordsField(forms.CharField):
         return bool(self.prepare_value(initial or []) != (data or ""))
 
 
-class EventDaysField(forms.CharField):
-    """Event → days, one in a line: "Order Completed: 365"."""
+class CountsField(forms.CharField):
+    """Name → whole number, one in a line: "category: 2"."""
+
+    expected = "a name and a number, such as “category: 2”"
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**({"widget": CodeArea(rows=3)} | kwargs))
 
     def prepare_value(self, value: Any) -> Any:
         if isinstance(value, Mapping):
-            return "\n".join(f"{event}: {days}" for event, days in value.items())
+            return "\n".join(f"{name}: {count}" for name, count in value.items())
         return value
 
     def to_python(self, value: Any) -> Any:
@@ -158,17 +160,15 @@ class EventDaysField(forms.CharField):
         for number, line in enumerate((super().to_python(value) or "").splitlines(), start=1):
             if not line.strip():
                 continue
-            event, _, days = line.rpartition(":")
-            if not event.strip() or not days.strip().isdecimal() or len(days.strip()) > 5:
-                raise ValidationError(
-                    f"Line {number}: expected an event and days, such as “Order Completed: 365”."
-                )
-            found[event.strip()] = int(days)
+            name, _, count = line.rpartition(":")
+            if not name.strip() or not count.strip().isdecimal() or len(count.strip()) > 5:
+                raise ValidationError(f"Line {number}: expected {self.expected}.")
+            found[name.strip()] = int(count)
         return found
 
     def run_validators(self, value: Any) -> None:
-        for event in value:
-            super().run_validators(event)
+        for name in value:
+            super().run_validators(name)
 
     def validate(self, value: Any) -> None:
         if self.required and not value:
@@ -176,6 +176,12 @@ class EventDaysField(forms.CharField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return bool(self.prepare_value(initial or {}) != (data or ""))
+
+
+class EventDaysField(CountsField):
+    """Event → days, one in a line: "Order Completed: 365"."""
+
+    expected = "an event and days, such as “Order Completed: 365”"
 
 
 class HoursField(forms.DecimalField):

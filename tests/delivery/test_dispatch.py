@@ -82,6 +82,14 @@ def test_the_composer_may_drop_a_message_with_its_reason(channel):
     assert Message.objects.get(state="suppressed").reason == "slot_short"
 
 
+def test_what_was_found_too_few_stands_in_the_row_of_the_dropped_message(channel):
+    people("ann")
+    too_few = {"slot": "picks", "short": "drop_message", "found": 1, "needed": 2}
+    send(lambda messages: [Drop("slot_short", [too_few]) for _ in messages])
+    row = Message.objects.get()
+    assert (row.state, row.reason, row.items) == ("suppressed", "slot_short", [too_few])
+
+
 def test_a_message_that_cannot_be_composed_fails_alone(channel):
     addresses = people(*(f"p{n}" for n in range(9)))
     poisoned = sorted(addresses)[3]

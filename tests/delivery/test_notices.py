@@ -64,6 +64,19 @@ def test_viewed_is_an_impression_of_the_message_and_each_product(person):
     assert row.items == [{"item": "p1", "rank": 1}, {"item": "p2", "rank": 2}]
 
 
+def test_price_at_the_showing_comes_back_with_the_token(person):
+    items = [("p1", 1, "9.90"), ("p2", 2, "")]
+    token = inapp.make_token(
+        message_id=uuid7(), profile_id=person.pk, campaign_id=3, variant_id=5, items=items
+    )
+    tell("Viewed", token)
+    consume()
+    assert Message.objects.get().items == [
+        {"item": "p1", "rank": 1, "price": "9.90"},
+        {"item": "p2", "rank": 2},
+    ]
+
+
 def test_everything_counts_once(person):
     token = token_for(person.pk)
     for _ in range(2):

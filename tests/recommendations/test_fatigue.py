@@ -50,6 +50,10 @@ def test_price_drop_brings_it_back_at_once():
     assert count(shown(1, 2, 3, price=20.0), price=21.0) == 3
 
 
+def test_price_is_compared_as_it_stood_on_the_card():
+    assert count(shown(1, 2, price=1.23), price=1.226) == 2
+
+
 def test_showings_at_the_lower_price_count_anew():
     times = [*shown(1, price=15.0).times, *shown(2, 3, 4, price=20.0).times]
     assert count(Showings(times), price=15.0) == 1
