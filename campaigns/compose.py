@@ -104,7 +104,7 @@ def _draft(
     message: Message, personal: Personal, *, address: str, sender: str, now: datetime
 ) -> Composed:
     if personal.drop:
-        return Drop(personal.drop)
+        return Drop(personal.drop, tuple(personal.short))
     content: EmailContent | PushContent
     if message.channel == "email":
         content = _email_content(message, personal, sender=sender)
@@ -115,7 +115,7 @@ def _draft(
         key=message.key,
         address=address,
         content=content,
-        items=list(personal.items),
+        items=[*personal.items, *personal.short],
     )
 
 

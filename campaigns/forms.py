@@ -18,7 +18,14 @@ from campaigns.models import Campaign, Segment, Slot, Template
 from campaigns.segments import rules
 from campaigns.slots import RUNGS
 from delivery.channels.mime import find_sender_address
-from engage.lib.forms import CodeArea, EventDaysField, HoursField, JsonField, WordsField
+from engage.lib.forms import (
+    CodeArea,
+    CountsField,
+    EventDaysField,
+    HoursField,
+    JsonField,
+    WordsField,
+)
 from engage.profiles.directory import find_people
 
 PLACE = re.compile(r"(?P<field>[a-z_]+)(?:, (?P<rest>.+))?")
@@ -56,6 +63,41 @@ class SegmentForm(forms.ModelForm):  # type: ignore[type-arg]
         return rule
 
 
+class PinsField(forms.CharField):
+    """Place and product, one in a line: "1: sku-1"."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**({"widget": CodeArea(rows=3)} | kwargs))
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return "\n".join(f"{pin.get('place')}: {pin.get('item')}" for pin in value)
+        return value
+
+    def to_python(self, value: Any) -> Any:
+        found = []
+        for number, line in enumerate((super().to_python(value) or "").splitlines(), start=1):
+            if not line.strip():
+                continue
+            place, colon, item = (part.strip() for part in line.partition(":"))
+            if not colon or not item or not place.isdecimal() or len(place) > 5:
+                raise ValidationError(
+                    f"Line {number}: expected a place and a product's id, such as “1: sku-1”."
+                )
+            found.append({"place": int(place), "item": item})
+        return found
+
+    def run_validators(self, value: Any) -> None:
+        for pin in value:
+            super().run_validators(pin["item"])
+
+    def validate(self, value: Any) -> None:
+        """An empty list is an answer."""
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.prepare_value(initial or []) != (data or ""))
+
+
 class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
     ladder = WordsField(
         required=False,
@@ -66,12 +108,34 @@ class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
         required=False,
         empty={},
         rows=4,
-        help_text='Only products for which: {"column": "price", "op": "<=", "value": 50}',
+        help_text='Only products for which: {"column": "price", "op": "<=", "value": 50}. A value '
+        "may come from the product that the message is about, or the one viewed last: "
+        '{"context": "trigger.price", "times": 1.2}',
     )
     exclude_events = EventDaysField(
         required=False,
         label="Leave out what the person did",
         help_text="An event and how many days back, one in a line: “Order Completed: 365”",
+    )
+    caps = CountsField(
+        required=False,
+        label="At most of one kind",
+        help_text="A column and how many products may share a value, one in a line: “category: 2”",
+    )
+    boosts = JsonField(
+        required=False,
+        empty=[],
+        rows=4,
+        label="Boosts",
+        help_text="Relevance times a factor, below 1 lowers: "
+        '[{"filter": {"column": "brand", "op": "=", "value": "Own"}, "factor": 1.5}]. '
+        "The preview says what boosts and pins cost.",
+    )
+    pins = PinsField(
+        required=False,
+        label="Pinned products",
+        help_text="A place and a product's id, one in a line: “1: sku-1”. Who bought it, or where "
+        "it is sold out, gets the next product instead.",
     )
 
     class Meta:
@@ -85,9 +149,35 @@ class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
             "ladder",
             "filter",
             "exclude_events",
+            "without_cart",
+            "without_trigger",
+            "variety",
+            "caps",
+            "boosts",
+            "pins",
+            "damp_after",
+            "block_after",
+            "rest_days",
         )
-        labels = {"on_short": "When it finds too few"}
+        labels = {
+            "on_short": "When it finds too few",
+            "without_cart": "Leave out what is in the cart",
+            "without_trigger": "Leave out what the message is about",
+            "variety": "Variety",
+            "damp_after": "Show less after",
+            "block_after": "Stop showing after",
+            "rest_days": "Rest",
+        }
         help_texts = {
+            "without_cart": "Added, and neither taken out nor bought since.",
+            "without_trigger": "The product that sends the message, or else the one viewed last.",
+            "variety": "Percent. 0: by relevance alone. 30: other categories and brands get in. "
+            "100: as different as possible.",
+            "damp_after": "Times shown without a click, in messages of any channel. From then on "
+            "each time halves its relevance. 0: never.",
+            "block_after": "Times shown without a click. Then not at all. 0: never.",
+            "rest_days": "Days without a showing, after which a product is as new. A click or a "
+            "lower price brings it back at once.",
             "name": "The template shows it by {% for item in slots.NAME %}.",
             "catalog": "Where its products come from.",
             "minimum": "Fewer than this are too few.",

@@ -168,7 +168,7 @@ def _message(
             variant_id=variant.pk,
             message_id=uuid7(to_millis(now)),
             profile_id=person.profile_id or 0,  # 0: nobody has stored this person yet
-            items=[(item["item"], item["rank"]) for item in personal.items],
+            items=[(one["item"], one["rank"], one["price"] or "") for one in personal.items],
         ),
     }
 

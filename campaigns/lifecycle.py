@@ -5,11 +5,10 @@ from datetime import datetime
 
 from django.db import transaction
 
-from campaigns import runs, schedule, templates
+from campaigns import runs, schedule, slot_checks, templates
 from campaigns.errors import IllegalMove, InvalidRule, NotReady, Problem
 from campaigns.models import Campaign, Run, Variant
 from campaigns.segments import rules
-from catalog.models import Catalog
 from delivery.channels.mime import find_sender_address
 
 State = Campaign.State
@@ -116,14 +115,9 @@ def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
                 f"its template is for {variant.template.channel}, not {campaign.channel}",
             )
             continue
-        for problem in [*templates.lint(variant.template).problems, *_catalogs(variant)]:
+        problems = templates.lint(variant.template).problems
+        for problem in [*problems, *slot_checks.check_catalogs(variant.template)]:
             yield Problem(f"template {variant.template}: {problem.path}", problem.message)
-
-
-def _catalogs(variant: Variant) -> Iterator[Problem]:
-    """Slots whose catalog does not exist."""
-    for slot in variant.template.slots.exclude(catalog__in=Catalog.objects.values("name")):
-        yield Problem(f"slot {slot.name}, catalog", f"there is no catalog “{slot.catalog}”")
 
 
 def _check_moment(campaign: Campaign, now: datetime) -> Iterator[Problem]:

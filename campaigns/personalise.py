@@ -47,6 +47,7 @@ class Personal:
     content: Content = field(default_factory=Content)
     cards: Sequence[Mapping[str, Any]] = ()  # of all slots, in the order of the slots
     items: Sequence[Mapping[str, Any]] = ()  # the same for the ledger
+    short: Sequence[Mapping[str, Any]] = ()  # for the ledger too: the slots that found too few
     drop: str = ""
     problem: str = ""  # what the template did wrong, for its author
 
@@ -75,7 +76,7 @@ def personalise(
     if slots is None:
         slots = list(template.slots.order_by("pk"))
     who = [serve.Who(one.person.profile_id, list(one.person.touches)) for one in addressees]
-    contexts = [_context(one.person) for one in addressees]
+    contexts = [context_of(one.person) for one in addressees]
     fillings = slot_filling.fill(slots, who=who, contexts=contexts, now=now)
     return [
         _one(template, addressee, filling, campaign)
@@ -83,7 +84,7 @@ def personalise(
     ]
 
 
-def _context(person: Person) -> serve.Context:
+def context_of(person: Person) -> serve.Context:
     return serve.Context(extract.items("", person.event), person.event, person.attributes)
 
 
@@ -94,7 +95,7 @@ def _one(
     campaign: Mapping[str, Any],
 ) -> Personal:
     if filling.drop:
-        return Personal(drop=filling.drop)
+        return Personal(drop=filling.drop, short=filling.short)
     cards = {
         name: [_with_link(card, addressee.link) for card in of_slot]
         for name, of_slot in filling.cards.items()
@@ -110,11 +111,11 @@ def _one(
     except TemplateFailed as exc:
         return Personal(drop=TEMPLATE_ERROR, problem=exc.message)
     if not _says_something(template.channel, content):
-        return Personal(drop=NO_CONTENT)
+        return Personal(drop=NO_CONTENT, short=filling.short)
     if addressee.link and content.link and not _is_ours(content.link, cards):
         content = replace(content, link=addressee.link(content.link, "", None))
     every = [card for of_slot in cards.values() for card in of_slot]
-    return Personal(content=content, cards=every, items=filling.items)
+    return Personal(content=content, cards=every, items=filling.items, short=filling.short)
 
 
 def _with_link(card: Mapping[str, Any], link: Link | None) -> dict[str, Any]:

@@ -2,18 +2,19 @@
 
 import json
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from campaigns.errors import Problem
 from campaigns.models import Slot
 from catalog import filters
-from catalog.errors import InvalidFilter, UnknownCatalog
-from recommendations import serve
-from recommendations.context import ROOTS, list_strangers
+from catalog.errors import UnknownCatalog
+from delivery.shown import Showings, list_shown
+from recommendations import cost, policy, serve
+from recommendations.cost import Cost
+from recommendations.policy import Ranking
 
 RUNGS = (
     "personal",
@@ -35,6 +36,7 @@ class Filling:
 
     cards: Mapping[str, list[dict[str, Any]]]  # slot name → products, as a template sees them
     items: list[dict[str, Any]]  # what was shown, for the ledger
+    short: list[dict[str, Any]]  # the slots that found too few, for the ledger
     drop: str = ""
 
 
@@ -52,85 +54,126 @@ def fill(
     shown: list[set[str]] = [set() for _ in who]
     cards: list[dict[str, list[dict[str, Any]]]] = [{} for _ in who]
     items: list[list[dict[str, Any]]] = [[] for _ in who]
+    short: list[list[dict[str, Any]]] = [[] for _ in who]
     drops = [""] * len(who)
+    occasion = Occasion(who, contexts, _list_shown(slots, who, now=now), now)
     for slot in slots:
-        for number, picks in enumerate(_recommend(slot, who, shown, contexts=contexts, now=now)):
+        for number, picks in enumerate(_recommend(slot, occasion, shown)):
             if len(picks) < slot.minimum:
+                facts = {"found": len(picks), "needed": slot.minimum}
+                short[number].append({"slot": slot.name, "short": slot.on_short, **facts})
                 picks = []
                 if slot.on_short == Slot.Short.DROP_MESSAGE:
                     drops[number] = SLOT_SHORT
             cards[number][slot.name] = [card for card, _ in picks]
             items[number] += [{"slot": slot.name, **record} for _, record in picks]
             shown[number].update(record["item"] for _, record in picks)
-    return [Filling(*parts) for parts in zip(cards, items, drops, strict=True)]
+    return [Filling(*parts) for parts in zip(cards, items, short, drops, strict=True)]
 
 
-def _recommend(
-    slot: Slot,
-    who: Sequence[serve.Who],
-    shown: Sequence[set[str]],
-    *,
-    contexts: Sequence[serve.Context] | None,
-    now: datetime,
-) -> list[list[Shown]]:
-    rule = _parsed(json.dumps(slot.filter, sort_keys=True)) if slot.filter else None
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Who is filled for, and what is known of them."""
+
+    who: Sequence[serve.Who]
+    contexts: Sequence[serve.Context] | None
+    shown: Sequence[Mapping[str, Showings]] | None  # None: no slot asks for it
+    now: datetime
+
+
+def _list_shown(
+    slots: Sequence[Slot], who: Sequence[serve.Who], *, now: datetime
+) -> Sequence[Mapping[str, Showings]] | None:
+    if not any(slot.damp_after or slot.block_after for slot in slots):
+        return None
+    return list_shown([one.profile_id for one in who], now=now)
+
+
+def _recommend(slot: Slot, occasion: Occasion, taken: Sequence[set[str]]) -> list[list[Shown]]:
+    rule = read_filter(slot)
     try:
         filled = serve.recommend(
-            who,
-            catalog=slot.catalog,
-            n=slot.maximum,
-            ladder=tuple(slot.ladder) or serve.DEFAULT_LADDER,
-            filter=rule,
-            exclude_events=slot.exclude_events or None,  # None: the usual, what was bought
-            exclude_items=shown,
-            contexts=contexts,
-            now=now,
+            occasion.who,
+            exclude_items=taken,
+            contexts=occasion.contexts,
+            ranking=read_ranking(slot),
+            shown=occasion.shown,
+            now=occasion.now,
+            **contract(slot),
         )
         found = serve.list_cards(filled, catalog=slot.catalog, filter=rule)
     except UnknownCatalog:
         # Deleted after the launch, which checks it: the slot is short for everybody.
         logger.warning("slot without its catalog", extra={"slot": slot.pk})
-        return [[] for _ in who]
+        return [[] for _ in occasion.who]
     return [[_shown(*one, rank) for rank, one in enumerate(cards, start=1)] for cards in found]
+
+
+def contract(slot: Slot) -> dict[str, Any]:
+    """What a slot asks of the recommender, whoever it is filled for."""
+    return {
+        "catalog": slot.catalog,
+        "n": slot.maximum,
+        "ladder": tuple(slot.ladder) or serve.DEFAULT_LADDER,
+        "filter": read_filter(slot),
+        "exclude_events": slot.exclude_events or None,  # None: the usual, what was bought
+        "without": [name for name in ("cart", "trigger") if getattr(slot, f"without_{name}")],
+    }
+
+
+def weigh(
+    slot: Slot,
+    who: Sequence[serve.Who],
+    *,
+    contexts: Sequence[serve.Context] | None = None,
+    now: datetime,
+) -> Cost | None:
+    """What its pins and boosts cost these people; None where it has neither."""
+    ranking = read_ranking(slot)
+    if ranking is None:
+        return None
+    shown = _list_shown([slot], who, now=now)
+    asked = contract(slot) | {"contexts": contexts, "shown": shown, "now": now}
+    return cost.weigh(who, ranking=ranking, **asked)
+
+
+def read_filter(slot: Slot) -> filters.Filter | None:
+    return _parsed(json.dumps(slot.filter, sort_keys=True)) if slot.filter else None
+
+
+def read_ranking(slot: Slot) -> Ranking | None:
+    """None where the slot asks for nothing but relevance."""
+    return _ranking(json.dumps(list_wishes(slot), sort_keys=True))
+
+
+def list_wishes(slot: Slot) -> dict[str, Any]:
+    """The ranking a slot asks for, in the shape of `recommendations.policy`."""
+    names = ("damp_after", "block_after", "rest_days")
+    return {
+        "variety": slot.variety / 100,
+        "caps": slot.caps,
+        "boosts": slot.boosts,
+        "pins": slot.pins,
+        "fatigue": {name: getattr(slot, name) for name in names},
+    }
 
 
 def _shown(pick: serve.Pick, card: serve.Card, rank: int) -> Shown:
     return (
         {**card, "link": card["url"], "rank": rank, "reason": pick.reason},
-        {"item": pick.item, "rank": rank, "rung": pick.rung, "source": pick.source},
+        {
+            "item": pick.item,
+            "rank": rank,
+            "rung": pick.rung,
+            "source": pick.source,
+            "price": card["price"],
+        },
     )
 
 
-def check(slot: Slot) -> Iterator[Problem]:
-    """What is wrong with a slot, as sentences; nothing is looked up."""
-    place = f"slot {slot.name}"
-    yield from _check_filter(slot.filter or {}, place)
-    if not _list_of(slot.ladder, RUNGS):
-        yield Problem(f"{place}, ladder", f"expected a list of: {', '.join(RUNGS)}")
-    if not isinstance(slot.exclude_events, Mapping) or not all(
-        isinstance(days, int) and not isinstance(days, bool) and 1 <= days <= 3_650
-        for days in slot.exclude_events.values()
-    ):
-        yield Problem(f"{place}, exclude_events", 'expected {"Order Completed": 365}, in days')
-    if slot.minimum > slot.maximum:
-        yield Problem(f"{place}, minimum", "is above the maximum")
-
-
-def _check_filter(data: object, place: str) -> Iterator[Problem]:
-    try:
-        rule = filters.parse(data)
-    except InvalidFilter as exc:
-        yield from (
-            Problem(f"{place}, {problem.path}", problem.message) for problem in exc.problems
-        )
-        return
-    for path in list_strangers(rule):
-        about = f"there is no context “{path}”: it begins with {', '.join(ROOTS)}"
-        yield Problem(f"{place}, filter", about)
-
-
-def _list_of(value: object, allowed: Collection[str]) -> bool:
-    return isinstance(value, list) and all(one in allowed for one in value)
+@lru_cache(maxsize=256)
+def _ranking(text: str) -> Ranking | None:
+    return policy.parse(json.loads(text))
 
 
 @lru_cache(maxsize=256)

@@ -29,6 +29,7 @@ def run_page(run: Run) -> dict[str, Any]:
         "figures": reports.run_figures(run.pk),
         "variants": list_variants(run),
         "products": list_products(run, limit=TOP_PRODUCTS),
+        "short": reports.short_slots(run.pk),
     }
 
 

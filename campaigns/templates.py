@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from campaigns import slots as slot_filling
+from campaigns import slot_checks
 from campaigns.errors import InvalidTemplate, Problem, TemplateFailed
 from campaigns.language import find_error, list_names, parse
 from campaigns.mail_html import compile_body
@@ -43,7 +43,7 @@ def lint(
         slots = list(template.slots.all()) if template.pk else []
     problems = [*_missing(template), *_broken(template)]
     for slot in slots:
-        problems += slot_filling.check(slot)
+        problems += slot_checks.check(slot)
     if problems:
         return Lint(tuple(problems), ())
     names = {slot.name for slot in slots}

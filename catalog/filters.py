@@ -77,9 +77,13 @@ class Filter:
         node = _resolve(self.root, context)
         return Filter(AnyOf() if node is None else node)
 
+    def list_misfits(self, types: Mapping[str, str]) -> list[Problem]:
+        """What does not fit these columns (`snapshot.types`)."""
+        return _list_misfits(self.root, types)
+
     def check(self, types: Mapping[str, str]) -> None:
-        """Raise `InvalidFilter` where it does not fit these columns (`snapshot.types`)."""
-        problems = _list_misfits(self.root, types)
+        """Raise `InvalidFilter` where it does not fit these columns."""
+        problems = self.list_misfits(types)
         if problems:
             raise InvalidFilter(problems)
 

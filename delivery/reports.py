@@ -33,6 +33,12 @@ SELECT kind, count(*) FROM (
 ) AS looked_at GROUP BY kind
 """
 MOST_COUNTED: Final = 1_000_000  # rows: whoever asks needs to know whether there are enough
+SHORT: Final = """
+SELECT one ->> 'slot', one ->> 'short', (one ->> 'needed')::int, count(*)
+FROM delivery_message m, jsonb_array_elements(m.items) AS one
+WHERE m.run_id = %s AND one ? 'short'
+GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1
+"""
 LISTED = 500  # messages of a person, the newest
 
 
@@ -65,6 +71,16 @@ def count_shown() -> tuple[int, int]:
         cursor.execute(SHOWN, [MOST_COUNTED])
         found = dict(cursor.fetchall())
     return found.get("impression", 0), found.get("click", 0)
+
+
+def short_slots(run_id: int) -> list[dict[str, Any]]:
+    """The slots that found too few: in how many messages, and what they did then."""
+    with connection.cursor() as cursor:
+        cursor.execute(SHORT, [run_id])
+        return [
+            {"slot": slot, "short": short, "needed": needed, "messages": count}
+            for slot, short, needed, count in cursor.fetchall()
+        ]
 
 
 def _figures(where: str, number: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from django.urls import reverse
 
 from campaigns import stats
-from campaigns.models import Run
+from campaigns.models import Run, Slot
 from delivery.models import Message
 from engage.lib import screen
 
@@ -70,6 +70,7 @@ def describe(run: Run, *, csv_url: str) -> dict[str, Any]:
         "variant_columns": VARIANT_COLUMNS,
         "variants": [variant_line(one) for one in page["variants"]],
         "products": [product_line(one) for one in page["products"]],
+        "short": [short_line(one) for one in page["short"]],
         "csv_url": csv_url,
         "messages_url": f"{reverse('admin:engage_messagerow_changelist')}?run_id__exact={run.pk}",
     }
@@ -179,6 +180,17 @@ def variant_line(variant: Mapping[str, Any]) -> dict[str, Any]:
         screen.number(variant["unsubscribes"]),
     ]
     return {"name": variant["name"], "template": variant["template"], "cells": cells}
+
+
+def short_line(line: Mapping[str, Any]) -> dict[str, str]:
+    left_out = line["short"] == Slot.Short.DROP_BLOCK
+    what = "was left empty in" if left_out else "held back"
+    count = screen.number(line["messages"])
+    word = "message" if line["messages"] == 1 else "messages"
+    return {
+        "slot": line["slot"],
+        "text": f"found fewer than {line['needed']} products and {what} {count} {word}",
+    }
 
 
 def product_line(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from redis import RedisError
 
-from campaigns import preview, templates
+from campaigns import preview, slot_checks, templates
 from campaigns.forms import PersonForm, SlotForm, TemplateForm
 from campaigns.models import Slot, Template
+from delivery.shown import describe
 from engage.lib import clock, screen
 from engage.lib.admin import Page, button, display, shown_if
 from engage.lib.errors import EngageError
@@ -40,7 +41,19 @@ class SlotInline(unfold.admin.StackedInline):  # type: ignore[misc]
                     "on_short",
                     "ladder",
                     ("filter", "exclude_events"),
+                    ("without_cart", "without_trigger"),
                 )
+            },
+        ),
+        (
+            "Ranking",
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    ("variety", "caps"),
+                    ("boosts", "pins"),
+                    ("damp_after", "block_after", "rest_days"),
+                ),
             },
         ),
     )
@@ -110,6 +123,8 @@ class TemplateAdmin(Page):
         super().save_related(request, form, formsets, change)
         for notice in templates.lint(form.instance).notices:
             messages.warning(request, f"{notice.path}: {notice.message}")
+        for problem in slot_checks.check_catalogs(form.instance):
+            messages.warning(request, f"{problem.path}: {problem.message}")
 
     @button("Preview", icon="visibility", permissions=("view",))
     def look(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -128,7 +143,16 @@ class TemplateAdmin(Page):
         }
         if profile_id is not None:
             context |= show_person(template, profile_id)
+            context["costs"] = list_costs(template)
         return self.show(request, "admin/campaigns/preview.html", context)
+
+
+def list_costs(template: Template) -> list[str]:
+    """What pins and boosts cost; nothing where a slot cannot be filled at all."""
+    try:
+        return [str(one) for one in preview.list_costs(template, now=clock.now())]
+    except (EngageError, RedisError, OSError):
+        return []  # the reason stands in the preview itself
 
 
 def show_person(template: Template, profile_id: int) -> dict[str, Any]:
@@ -143,9 +167,11 @@ def show_person(template: Template, profile_id: int) -> dict[str, Any]:
         return person | {"problem": "the queue does not answer, so nothing can be filled"}
     if seen.drop:
         word = DROPS.get(seen.drop, seen.drop.replace("_", " "))
-        return person | {"problem": f"{word}. {seen.problem}".strip()}
+        detail = seen.problem or describe(seen.short)
+        return person | {"problem": f"{word}. {detail}".strip()}
     shown = [
         {"name": card["name"], "reason": card["reason"], "rung": item["rung"].replace("_", " ")}
         for card, item in zip(seen.cards, seen.items, strict=False)
     ]
-    return person | {"content": seen.content, "shown": shown}
+    short = [describe([one]) for one in seen.short]
+    return person | {"content": seen.content, "shown": shown, "short": short}

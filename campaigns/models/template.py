@@ -55,6 +55,18 @@ class Slot(models.Model):
     # Empty: the usual, what they bought in a year.
     exclude_events = models.JSONField(default=dict, blank=True)
     on_short = models.CharField(max_length=12, choices=Short.choices, default=Short.DROP_BLOCK)
+    without_cart = models.BooleanField(default=True)  # what is in the cart now
+    without_trigger = models.BooleanField(default=True)  # what the message is about
+    # In the shapes of recommendations/policy.py, which reads them; nothing set: plain relevance.
+    variety = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(100)])
+    caps = models.JSONField(default=dict, blank=True)  # column → products
+    boosts = models.JSONField(default=list, blank=True)
+    pins = models.JSONField(default=list, blank=True)
+    damp_after = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(100)])
+    block_after = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(100)])
+    rest_days = models.PositiveSmallIntegerField(
+        default=14, validators=[MinValueValidator(1), MaxValueValidator(90)]
+    )
 
     class Meta:
         constraints = [

@@ -12,6 +12,7 @@ from django.urls import reverse
 from campaigns import fanout, stats
 from campaigns.models import Campaign, Run, Segment, Slot, Template
 from delivery.models import Message
+from recommendations.models import HandPicked
 from tests.factories import (
     NOON,
     make_campaign,
@@ -133,6 +134,14 @@ def template_form(**changes: object) -> dict[str, object]:
         "slots-0-ladder": "personal, best_sellers",
         "slots-0-filter": '{"column": "price", "op": "<=", "value": 20}',
         "slots-0-exclude_events": "Order Completed: 365",
+        "slots-0-without_cart": "on",
+        "slots-0-variety": "30",
+        "slots-0-caps": "category: 2",
+        "slots-0-boosts": '[{"filter": {"column": "price", "op": "<", "value": 9}, "factor": 2}]',
+        "slots-0-pins": "2: p:1\n\n1 : p2",
+        "slots-0-damp_after": "3",
+        "slots-0-block_after": "6",
+        "slots-0-rest_days": "14",
     }
     return form | changes
 
@@ -144,6 +153,12 @@ def test_template_is_saved_with_its_slot(marketer: Client) -> None:
     assert slot.ladder == ["personal", "best_sellers"]
     assert slot.filter == {"column": "price", "op": "<=", "value": 20}
     assert slot.exclude_events == {"Order Completed": 365}
+    assert (slot.without_cart, slot.without_trigger) == (True, False)
+    assert (slot.variety, slot.caps) == (30, {"category": 2})
+    cheap = {"column": "price", "op": "<", "value": 9}
+    assert slot.boosts == [{"filter": cheap, "factor": 2}]
+    assert slot.pins == [{"place": 2, "item": "p:1"}, {"place": 1, "item": "p2"}]
+    assert (slot.damp_after, slot.block_after, slot.rest_days) == (3, 6, 14)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +173,15 @@ def test_template_is_saved_with_its_slot(marketer: Client) -> None:
         ({"slots-0-filter": '{"column": 7}'}, "filter"),
         ({"slots-0-exclude_events": "Order Completed"}, "Line 1: expected an event and days"),
         ({"slots-0-minimum": "5"}, "maximum"),
+        ({"slots-0-variety": "101"}, "less than or equal to 100"),
+        ({"slots-0-caps": "category"}, "Line 1: expected a name and a number"),
+        ({"slots-0-caps": "category: 0"}, "expected a whole number from 1 to 100"),
+        ({"slots-0-boosts": '[{"factor": 2}]'}, "boosts[0].filter: expected an object"),
+        ({"slots-0-boosts": '{"factor": 2}'}, "expected a list of at most 20"),
+        ({"slots-0-pins": "p1"}, "Line 1: expected a place and a product"),
+        ({"slots-0-pins": "9: p1"}, "place 9 is beyond the slot"),
+        ({"slots-0-block_after": "2"}, "must be more than damp_after"),
+        ({"slots-0-rest_days": "0"}, "greater than or equal to 1"),
         ({"slots-0-maximum": "500"}, "less than or equal to 50"),
         ({"slots-0-name": "My picks"}, "Use a-z, 0-9 and _."),
         ({"slots-TOTAL_FORMS": "x"}, "ManagementForm"),
@@ -193,6 +217,27 @@ def test_preview_fills_the_template_for_a_person(marketer: Client) -> None:
     assert "<iframe sandbox " in text
     assert "Ada <b>" not in text
     assert not Message.objects.exists()
+
+
+def test_preview_says_what_boosts_and_pins_cost_and_what_is_too_few(marketer: Client) -> None:
+    make_catalog(products=3)
+    HandPicked.objects.create(catalog="default", item_ids=["p1", "p2", "p3"])
+    make_profile(user_id="ada")
+    template = make_template()
+    pins = [{"place": 1, "item": "p3"}]
+    make_slot(template=template, ladder=["hand_picked"], maximum=2, pins=pins)
+    make_slot(template=template, name="more", ladder=["hand_picked"], minimum=4)
+    text = text_of(marketer.get(url_of("template_look", template.pk), {"person": "ada"}))
+    assert "picks: pins and boosts give up 11 % of relevance (the 1 person seen last)" in text
+    assert "more: 1 of 4 needed" in text
+
+
+def test_saved_slot_that_asks_for_what_the_catalog_lacks_gets_a_warning(marketer: Client) -> None:
+    make_catalog(products=1)
+    form = template_form(**{"slots-0-caps": "brand: 1", "slots-0-pins": "1: p9"})
+    text = text_of(marketer.post(url_of("template_add"), form, follow=True))
+    assert "slot picks, caps: the catalog has no column of texts “brand”" in text
+    assert "slot picks, pins: the catalog has no product “p9”" in text
 
 
 def test_preview_as_nobody_says_so(marketer: Client) -> None:
@@ -396,6 +441,16 @@ def test_figures_add_up_while_the_run_is_planned(marketer: Client, monkeypatch) 
     page = text_of(marketer.get(url_of("run_change", run.pk)))
     assert "adds up" in page
     assert "planned 0" not in page
+
+
+def test_slots_that_found_too_few_are_told(marketer: Client) -> None:
+    run = make_run(campaign=make_campaign(), at=NOON, planned=2)
+    for short in ("drop_block", "drop_message"):
+        record = {"slot": "picks", "short": short, "found": 1, "needed": 2}
+        make_message(profile=make_profile(), run_id=run.pk, items=[record])
+    text = re.sub(r"<[^>]+>", "", text_of(marketer.get(url_of("run_change", run.pk))))
+    assert "Slot picks found fewer than 2 products and was left empty in 1 message." in text
+    assert "Slot picks found fewer than 2 products and held back 1 message." in text
 
 
 def test_a_missing_message_is_told(marketer: Client) -> None:

@@ -107,11 +107,12 @@ def test_a_short_slot_drops_the_message_where_it_says_so(now):
         minimum=2, on_short="drop_message", filter={"column": "price", "op": ">", "value": 2}
     )
     message = message_for(campaign, make_profile(email="a@x.example"), now)
-    assert compose([message], now=now) == [Drop("slot_short")]
+    too_few = {"slot": "picks", "short": "drop_message", "found": 1, "needed": 2}
+    assert compose([message], now=now) == [Drop("slot_short", (too_few,))]
 
 
 def test_a_mail_that_says_nothing_is_not_sent(now):
-    campaign = make_mail(subject="{{ profile.nothing }}")
+    campaign = make_mail(subject="{{ profile.nothing }}", slot=False)
     message = message_for(campaign, make_profile(email="a@x.example"), now)
     assert compose([message], now=now) == [Drop("no_content")]
 

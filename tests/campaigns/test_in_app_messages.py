@@ -92,7 +92,7 @@ def test_a_message_has_the_shape_that_apps_know(now):
     assert set(items[0]) >= {"id", "name", "price", "image_url", "url", "rank", "reason"}
     facts = inapp.read_token(token)
     assert (facts.profile_id, facts.campaign_id) == (profile.pk, campaign.pk)
-    assert [tuple(item) for item in facts.items] == [("p1", 1), ("p2", 2)]
+    assert [tuple(item) for item in facts.items] == [("p1", 1, "1.00"), ("p2", 2, "2.00")]
 
 
 def test_somebody_never_seen_gets_the_lower_rungs(now):

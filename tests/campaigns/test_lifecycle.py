@@ -8,10 +8,12 @@ from campaigns.models import Campaign, Run
 from delivery.models import Message, RunHold
 from tests.factories import (
     make_campaign,
+    make_catalog,
     make_message,
     make_profile,
     make_run,
     make_segment,
+    make_slot,
     make_template,
 )
 
@@ -30,6 +32,27 @@ def test_a_campaign_sent_now_gets_one_run(now):
     campaign = make_campaign()
     run = lifecycle.launch(campaign, now=now)
     assert (campaign.state, run.state, run.scheduled_for) == ("active", "planning", now)
+
+
+def test_a_slot_that_asks_for_what_the_catalog_lacks_is_named(now):
+    make_catalog(products=2)
+    template = make_template()
+    make_slot(
+        template=template,
+        filter={"column": "colour", "op": "=", "value": {"context": "trigger.price"}},
+        boosts=[{"filter": {"column": "season", "op": "is present"}, "factor": 2}],
+        caps={"brand": 1},
+        pins=[{"place": 1, "item": "p9"}],
+    )
+    make_slot(template=template, name="more", catalog="gone")
+    place = f"template {template}: slot"
+    assert problems_of(make_campaign(template=template), now) == [
+        f"{place} picks, filter.column: the catalog has no column 'colour'",
+        f"{place} picks, boosts[0].filter.column: the catalog has no column 'season'",
+        f"{place} picks, caps: the catalog has no column of texts “brand”",
+        f"{place} picks, pins: the catalog has no product “p9”",
+        f"{place} more, catalog: there is no catalog “gone”",
+    ]
 
 
 def test_a_second_click_finds_the_first_run(now):

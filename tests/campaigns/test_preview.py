@@ -2,7 +2,7 @@ import pytest
 
 from campaigns import compose
 from campaigns.fanout import new_message
-from campaigns.preview import preview
+from campaigns.preview import list_costs, preview
 from delivery.models import Link, Message
 from engage.lib.errors import NotFound
 from recommendations.models import HandPicked
@@ -44,6 +44,21 @@ def test_a_preview_says_why_somebody_would_get_nothing(now):
     shown = preview(template, make_profile(zero=0).pk, now=now).personal
     assert shown.drop == "template_error"
     assert shown.problem == "divided_by: can't divide by 0"
+
+
+def test_cost_of_pins_and_boosts_is_taken_over_the_people_seen_last(now):
+    template = make_mail()
+    make_profile(), make_profile()
+    assert list_costs(template, now=now) == []
+    slot = template.slots.get()
+    slot.pins = [{"place": 1, "item": "p3"}]  # 1/3 of the best, in the place of p2's 1/2
+    slot.save()
+    [found] = list_costs(template, now=now)
+    assert found.cost.people == 2
+    assert found.cost.share == pytest.approx(1 - (1 + 1 / 3) / (1 + 1 / 2))
+    assert str(found) == (
+        "picks: pins and boosts give up 11 % of relevance (the 2 people seen last)"
+    )
 
 
 def test_a_preview_of_nobody_is_refused(now):

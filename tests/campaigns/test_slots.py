@@ -1,17 +1,26 @@
 """Slots, filled by the real recommender over a small catalog without a model: the lower rungs."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from campaigns import slots
+from campaigns import slot_checks, slots
 from catalog.models import Catalog
 from engage.lib.clock import to_millis
 from engage.profiles.activity import Touch
 from recommendations import serve
 from recommendations.models import HandPicked
 from recommendations.serve import Who
-from tests.factories import NOON, make_catalog, make_product, make_slot, make_template
+from tests.factories import (
+    NOON,
+    make_catalog,
+    make_message,
+    make_product,
+    make_profile,
+    make_slot,
+    make_template,
+)
 from tests.recommendations.shops import change as change_product
 
 pytestmark = pytest.mark.django_db
@@ -33,6 +42,11 @@ def ids(filling, name="picks"):
     return [card["id"] for card in filling.cards[name]]
 
 
+def record(item, rank, *, price):
+    source = {"rung": "hand_picked", "source": "hand_picked"}
+    return {"slot": "picks", "item": item, "rank": rank, **source, "price": price}
+
+
 def bought(item, now):
     return Touch(item, "Order Completed", to_millis(now) - 1000, "m1")
 
@@ -41,8 +55,8 @@ def test_a_slot_shows_at_most_its_maximum_best_first(now):
     [filling] = slots.fill([make(maximum=2)], who=[NOBODY], now=now)
     assert ids(filling) == ["p1", "p2"]
     assert filling.items == [
-        {"slot": "picks", "item": "p1", "rank": 1, "rung": "hand_picked", "source": "hand_picked"},
-        {"slot": "picks", "item": "p2", "rank": 2, "rung": "hand_picked", "source": "hand_picked"},
+        record("p1", 1, price="1.00"),
+        record("p2", 2, price="2.00"),
     ]
 
 
@@ -88,7 +102,7 @@ def test_the_filter_may_refer_to_the_person(now):
 
 def test_a_filter_that_refers_to_nothing_is_named():
     slot = make(filter={"column": "price", "op": "<", "value": {"context": "basket.total"}})
-    assert [str(problem) for problem in slots.check(slot)] == [
+    assert [str(problem) for problem in slot_checks.check(slot)] == [
         "slot picks, filter: there is no context “basket.total”: "
         "it begins with trigger, event, profile"
     ]
@@ -123,6 +137,7 @@ def test_fewer_than_the_minimum_leaves_the_block_empty(now):
     dear = {"column": "price", "op": ">=", "value": 5}
     [filling] = slots.fill([make(minimum=2, filter=dear)], who=[NOBODY], now=now)
     assert (ids(filling), filling.items, filling.drop) == ([], [], "")
+    assert filling.short == [{"slot": "picks", "short": "drop_block", "found": 1, "needed": 2}]
 
 
 def test_fewer_than_the_minimum_drops_the_message_where_the_slot_says_so(now):
@@ -130,6 +145,7 @@ def test_fewer_than_the_minimum_drops_the_message_where_the_slot_says_so(now):
     slot = make(minimum=2, filter=dear, on_short="drop_message")
     [filling] = slots.fill([slot], who=[NOBODY], now=now)
     assert filling.drop == "slot_short"
+    assert filling.short == [{"slot": "picks", "short": "drop_message", "found": 1, "needed": 2}]
 
 
 def test_a_minimum_of_none_drops_nothing(now):
@@ -137,6 +153,79 @@ def test_a_minimum_of_none_drops_nothing(now):
     slot = make(minimum=0, filter=never, on_short="drop_message")
     [filling] = slots.fill([slot], who=[NOBODY], now=now)
     assert (ids(filling), filling.drop) == ([], "")
+
+
+def test_a_slot_that_found_enough_has_nothing_to_explain(now):
+    [filling] = slots.fill([make(minimum=2, maximum=9)], who=[NOBODY], now=now)
+    assert (len(ids(filling)), filling.short) == (5, [])
+
+
+def test_the_ranking_of_the_slot_is_asked_for(now):
+    slot = make(maximum=3, caps={"category": 2}, pins=[{"place": 1, "item": "p4"}])
+    [filling] = slots.fill([slot], who=[NOBODY], now=now)
+    assert ids(filling) == ["p4", "p1"]
+    assert [item["rung"] for item in filling.items] == ["pinned", "hand_picked"]
+
+
+@pytest.mark.parametrize(("without", "first"), [(True, "p2"), (False, "p1")])
+def test_what_is_in_the_cart_is_left_out_where_the_slot_says_so(now, without, first):
+    added = Touch("p1", "Product Added", to_millis(now) - 2000, "m1")
+    viewed = Touch("p5", "Product Viewed", to_millis(now) - 1000, "m2")
+    slot = make(maximum=1, without_cart=without)
+    [filling] = slots.fill([slot], who=[Who(None, [viewed, added])], now=now)
+    assert ids(filling) == [first]
+
+
+@pytest.mark.parametrize(("without", "first"), [(True, "p2"), (False, "p1")])
+def test_what_the_message_is_about_is_left_out_where_the_slot_says_so(now, without, first):
+    slot = make(maximum=1, without_trigger=without)
+    contexts = [serve.Context(items=["p1"])]
+    [filling] = slots.fill([slot], who=[NOBODY], contexts=contexts, now=now)
+    assert ids(filling) == [first]
+
+
+def test_what_was_shown_too_often_on_any_channel_gives_way(now):
+    person = make_profile()
+    slot = make(maximum=2, block_after=3)
+    for day, channel in enumerate(["email", "push", "in_app"], start=1):
+        [filling] = slots.fill([slot], who=[Who(person.pk, [])], now=now)
+        assert ids(filling) == ["p1", "p2"]
+        at = now - timedelta(days=day)
+        make_message(
+            profile=person, now=at, channel=channel, run_id=day, state="accepted",
+            finished_at=at, items=filling.items[:1],
+        )  # fmt: skip
+    [filling] = slots.fill([slot], who=[Who(person.pk, [])], now=now)
+    assert ids(filling) == ["p2", "p3"]
+    change_product(Catalog.objects.get(), "p1", price=Decimal("0.99"))
+    [filling] = slots.fill([slot], who=[Who(person.pk, [])], now=now)
+    assert ids(filling) == ["p1", "p2"]
+
+
+def test_showings_are_read_only_where_a_slot_asks(now, django_assert_num_queries):
+    person = make_profile()
+    plain, tired = make(), make(name="more", damp_after=3)
+    slots.fill([plain], who=[Who(person.pk, [])], now=now)  # the catalog is read
+    with django_assert_num_queries(0):
+        slots.fill([plain], who=[Who(person.pk, [])], now=now)
+    with django_assert_num_queries(2):
+        slots.fill([plain, tired, tired], who=[Who(person.pk, []), NOBODY], now=now)
+
+
+def test_a_wish_that_cannot_be_meant_is_named():
+    slot = make(variety=101)
+    assert [str(problem) for problem in slot_checks.check(slot)] == [
+        "slot picks, variety: expected a whole number from 0 to 100, in percent"
+    ]
+    slot = make(name="more", caps={"category": 0}, damp_after=4, block_after=2)
+    assert [problem.path for problem in slot_checks.check(slot)] == [
+        "slot more, caps.category",
+        "slot more, block_after",
+    ]
+    slot = make(name="pins", pins=[{"place": 5, "item": "p1"}])
+    assert [str(problem) for problem in slot_checks.check(slot)] == [
+        "slot pins, pins: place 5 is beyond the slot's maximum of 4"
+    ]
 
 
 def test_everybody_of_a_batch_gets_their_own(now):

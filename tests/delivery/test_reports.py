@@ -57,6 +57,21 @@ def test_top_products_are_those_clicked_then_seen_in_most_messages():
     assert len(reports.top_products(4, limit=1)) == 1
 
 
+def test_slots_that_found_too_few_are_counted():
+    def too_few(slot, did):
+        return {"slot": slot, "short": did, "found": 0, "needed": 2}
+
+    sent(items=[{"slot": "picks", "item": "p1"}])
+    for _ in range(2):
+        sent(items=[{"slot": "picks", "item": "p1"}, too_few("more", "drop_block")])
+    sent(state="suppressed", items=[too_few("picks", "drop_message")])
+    sent(run_id=5, items=[too_few("picks", "drop_message")])
+    assert reports.short_slots(4) == [
+        {"slot": "more", "short": "drop_block", "needed": 2, "messages": 2},
+        {"slot": "picks", "short": "drop_message", "needed": 2, "messages": 1},
+    ]
+
+
 def test_a_persons_messages_are_ready_for_json_and_follow_a_merge():
     message = sent(items=[{"item": "p1", "rank": 1}], finished_at=NOON)
     do(message, Kind.CLICK, item="p1")

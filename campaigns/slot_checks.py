@@ -1,0 +1,98 @@
+"""What is wrong with a slot, as sentences: in itself, and against the catalog as it is now."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from campaigns.errors import Problem
+from campaigns.models import Slot, Template
+from campaigns.slots import RUNGS, list_wishes, read_filter, read_ranking
+from catalog import filters, snapshot
+from catalog.errors import InvalidFilter, UnknownCatalog
+from catalog.snapshot import Snapshot
+from recommendations import policy
+from recommendations.context import ROOTS, list_strangers
+from recommendations.errors import InvalidRanking
+
+
+def check(slot: Slot) -> Iterator[Problem]:
+    """What is wrong with a slot, as sentences; nothing is looked up."""
+    place = f"slot {slot.name}"
+    yield from _check_filter(slot.filter or {}, place)
+    if not _list_of(slot.ladder, RUNGS):
+        yield Problem(f"{place}, ladder", f"expected a list of: {', '.join(RUNGS)}")
+    if not isinstance(slot.exclude_events, Mapping) or not all(
+        isinstance(days, int) and not isinstance(days, bool) and 1 <= days <= 3_650
+        for days in slot.exclude_events.values()
+    ):
+        yield Problem(f"{place}, exclude_events", 'expected {"Order Completed": 365}, in days')
+    yield from _check_ranking(slot, place)
+    if slot.minimum > slot.maximum:
+        yield Problem(f"{place}, minimum", "is above the maximum")
+
+
+def _check_filter(data: object, place: str) -> Iterator[Problem]:
+    try:
+        rule = filters.parse(data)
+    except InvalidFilter as exc:
+        yield from (
+            Problem(f"{place}, {problem.path}", problem.message) for problem in exc.problems
+        )
+        return
+    for path in list_strangers(rule):
+        about = f"there is no context “{path}”: it begins with {', '.join(ROOTS)}"
+        yield Problem(f"{place}, filter", about)
+
+
+def _check_ranking(slot: Slot, place: str) -> Iterator[Problem]:
+    if not isinstance(slot.variety, int) or not 0 <= slot.variety <= 100:
+        yield Problem(f"{place}, variety", "expected a whole number from 0 to 100, in percent")
+        return
+    try:
+        ranking = policy.parse(list_wishes(slot))
+    except InvalidRanking as exc:
+        for problem in exc.problems:
+            path = problem.path.removeprefix("fatigue.")
+            yield Problem(f"{place}, {path}", problem.message)
+        return
+    for number, _ in ranking.pins if ranking else ():
+        if number > slot.maximum:
+            about = f"place {number} is beyond the slot's maximum of {slot.maximum}"
+            yield Problem(f"{place}, pins", about)
+
+
+def check_catalogs(template: Template) -> Iterator[Problem]:
+    """What its saved slots ask of catalogs that do not have it now: columns and products."""
+    for slot in template.slots.order_by("pk"):
+        try:
+            products = snapshot.current(slot.catalog)
+        except UnknownCatalog:
+            yield Problem(f"slot {slot.name}, catalog", f"there is no catalog “{slot.catalog}”")
+            continue
+        if not list(check(slot)):  # what cannot be read is told elsewhere
+            yield from _check_catalog(slot, products)
+
+
+def _check_catalog(slot: Slot, products: Snapshot) -> Iterator[Problem]:
+    place = f"slot {slot.name}"
+    rule, ranking = read_filter(slot), read_ranking(slot)
+    rules = [("filter", rule)] if rule else []
+    rules += [
+        (f"boosts[{number}].filter", boost.filter)
+        for number, boost in enumerate(ranking.boosts if ranking else ())
+    ]
+    for path, one in rules:
+        for problem in one.list_misfits(products.types):
+            yield Problem(f"{place}, {path}{problem.path.removeprefix('filter')}", problem.message)
+    for reference in sorted(rule.references) if rule else ():
+        root, _, column = reference.partition(".")
+        if root == "trigger" and column not in products.types:
+            yield Problem(f"{place}, filter", f"the catalog has no column “{column}”")
+    for column, _ in ranking.caps if ranking else ():
+        if products.types.get(column) != "text":
+            yield Problem(f"{place}, caps", f"the catalog has no column of texts “{column}”")
+    for _, item in ranking.pins if ranking else ():
+        if item not in products.index:
+            yield Problem(f"{place}, pins", f"the catalog has no product “{item}”")
+
+
+def _list_of(value: object, allowed: Collection[str]) -> bool:
+    return isinstance(value, list) and all(one in allowed for one in value)
