@@ -12,7 +12,7 @@ from django.forms.models import construct_instance, inlineformset_factory
 from unfold.admin import PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminSelect2Widget, UnfoldAdminTextInputWidget
 
-from campaigns import schedule, templates
+from campaigns import schedule, slot_checks, templates
 from campaigns.errors import InvalidRule, Problem
 from campaigns.models import Campaign, Segment, Slot, Template
 from campaigns.segments import rules
@@ -28,7 +28,8 @@ from engage.lib.forms import (
 )
 from engage.profiles.directory import find_people
 
-PLACE = re.compile(r"(?P<field>[a-z_]+)(?:, (?P<rest>.+))?")
+# "body, line 2", "caps.category", "boosts[0].factor": a field, and where in it.
+PLACE = re.compile(r"(?P<field>[a-z_]+)(?:(?:, |\.|(?=\[))(?P<rest>.+))?")
 
 
 def add_problems(form: "forms.BaseForm", problems: Iterable[Problem]) -> None:
@@ -183,6 +184,13 @@ class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
             "minimum": "Fewer than this are too few.",
             "maximum": "It shows so many, if it finds them.",
         }
+
+    def clean(self) -> dict[str, Any] | None:
+        """Each mistake of the ranking beside its field, which opens the part of the form."""
+        cleaned = super().clean()
+        if not self.errors:
+            add_problems(self, slot_checks.check_ranking(construct_instance(self, Slot())))
+        return cleaned
 
 
 SlotFormSet = inlineformset_factory(Template, Slot, form=SlotForm, extra=0)

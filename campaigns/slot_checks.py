@@ -24,7 +24,8 @@ def check(slot: Slot) -> Iterator[Problem]:
         for days in slot.exclude_events.values()
     ):
         yield Problem(f"{place}, exclude_events", 'expected {"Order Completed": 365}, in days')
-    yield from _check_ranking(slot, place)
+    for problem in check_ranking(slot):
+        yield Problem(f"{place}, {problem.path}", problem.message)
     if slot.minimum > slot.maximum:
         yield Problem(f"{place}, minimum", "is above the maximum")
 
@@ -42,21 +43,21 @@ def _check_filter(data: object, place: str) -> Iterator[Problem]:
         yield Problem(f"{place}, filter", about)
 
 
-def _check_ranking(slot: Slot, place: str) -> Iterator[Problem]:
+def check_ranking(slot: Slot) -> Iterator[Problem]:
+    """What cannot be meant; each path begins with a field of the slot."""
     if not isinstance(slot.variety, int) or not 0 <= slot.variety <= 100:
-        yield Problem(f"{place}, variety", "expected a whole number from 0 to 100, in percent")
+        yield Problem("variety", "expected a whole number from 0 to 100, in percent")
         return
     try:
         ranking = policy.parse(list_wishes(slot))
     except InvalidRanking as exc:
-        for problem in exc.problems:
-            path = problem.path.removeprefix("fatigue.")
-            yield Problem(f"{place}, {path}", problem.message)
+        yield from (
+            Problem(one.path.removeprefix("fatigue."), one.message) for one in exc.problems
+        )
         return
     for number, _ in ranking.pins if ranking else ():
         if number > slot.maximum:
-            about = f"place {number} is beyond the slot's maximum of {slot.maximum}"
-            yield Problem(f"{place}, pins", about)
+            yield Problem("pins", f"place {number} is beyond the maximum of {slot.maximum}")
 
 
 def check_catalogs(template: Template) -> Iterator[Problem]:

@@ -171,5 +171,7 @@ class Reader:
         block = self.whole(parts.get("block_after", 0), "fatigue.block_after", 0, MOST_SHOWINGS)
         rest = self.whole(parts.get("rest_days", 14), "fatigue.rest_days", 1, MOST_REST_DAYS)
         if damp and block and block <= damp:
-            self.bad("fatigue.block_after", "must be more than damp_after, or 0 for never")
+            self.bad(
+                "fatigue.block_after", "must come later than showing it less, or be 0 for never"
+            )
         return Fatigue(damp, block, rest) if damp or block else None

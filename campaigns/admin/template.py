@@ -49,10 +49,15 @@ class SlotInline(unfold.admin.StackedInline):  # type: ignore[misc]
             "Ranking",
             {
                 "classes": ("collapse",),
+                # One in a row: only then does Django open the part for a mistake in it.
                 "fields": (
-                    ("variety", "caps"),
-                    ("boosts", "pins"),
-                    ("damp_after", "block_after", "rest_days"),
+                    "variety",
+                    "caps",
+                    "boosts",
+                    "pins",
+                    "damp_after",
+                    "block_after",
+                    "rest_days",
                 ),
             },
         ),

@@ -224,7 +224,7 @@ def test_a_wish_that_cannot_be_meant_is_named():
     ]
     slot = make(name="pins", pins=[{"place": 5, "item": "p1"}])
     assert [str(problem) for problem in slot_checks.check(slot)] == [
-        "slot pins, pins: place 5 is beyond the slot's maximum of 4"
+        "slot pins, pins: place 5 is beyond the maximum of 4"
     ]
 
 

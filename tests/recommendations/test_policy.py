@@ -67,7 +67,7 @@ def test_nothing_asked_for_is_no_ranking(data):
         ),
         (
             {"fatigue": {"damp_after": 3, "block_after": 3}},
-            "fatigue.block_after: must be more than damp_after",
+            "fatigue.block_after: must come later than showing it less",
         ),
     ],
 )
