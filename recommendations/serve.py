@@ -154,11 +154,9 @@ def recommend(
     for person in people if weigh else ():
         person.relevance = {}
     explorer = None if explore is None else Explorer(explore, here, catalog=catalog, now=now)
-    choice_of: dict[int, Choice] = {}
-    for choice, open_now in context.split(
-        filter, people, here, triggers=triggers, contexts=contexts
-    ):
-        choice_of |= dict.fromkeys(map(id, open_now), choice)
+    profile_of = {id(person): one.profile_id for one, person in zip(who, people, strict=True)}
+    for choice, same in context.split(filter, people, here, triggers=triggers, contexts=contexts):
+        open_now = same
         if ranking is not None and ranking.pins:
             pin(Climb(PINNED, here, choice, open_now, n, repeats, seed, catalog), ranking.pins)
         for rung in rungs:
@@ -166,10 +164,10 @@ def recommend(
             if not open_now:
                 break
             RUNGS[rung](Climb(rung, here, choice, open_now, n, repeats, seed, catalog, reranker))
-    for one, person in zip(who, people, strict=True):
-        settle(person)
-        if explorer is not None:
-            explorer.explore(person, one.profile_id, choice_of[id(person)])
+        for person in same:
+            settle(person)
+            if explorer is not None:
+                explorer.explore(person, profile_of[id(person)], choice)
     return [
         Filled(person.picks, len(person.picks) < n, person.filter, person.relevance)
         for person in people
