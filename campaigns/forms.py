@@ -159,6 +159,7 @@ class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
             "damp_after",
             "block_after",
             "rest_days",
+            "explore",
         )
         labels = {
             "on_short": "When it finds too few",
@@ -168,6 +169,7 @@ class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
             "damp_after": "Show less after",
             "block_after": "Stop showing after",
             "rest_days": "Rest",
+            "explore": "Explore",
         }
         help_texts = {
             "without_cart": "Added, and neither taken out nor bought since.",
@@ -179,6 +181,8 @@ class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
             "block_after": "Times shown without a click. Then not at all. 0: never.",
             "rest_days": "Days without a showing, after which a product is as new. A click or a "
             "lower price brings it back at once.",
+            "explore": "Percent, at most 50: how likely each of the last places, one of four, "
+            "goes to products that were tried little.",
             "name": "The template shows it by {% for item in slots.NAME %}.",
             "catalog": "Where its products come from.",
             "minimum": "Fewer than this are too few.",

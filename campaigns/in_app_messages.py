@@ -16,6 +16,7 @@ from campaigns.launch_facts import Found, Look
 from campaigns.personalise import Addressee, Person, Personal, personalise
 from campaigns.segments.match import EventFact, Facts
 from delivery import inapp
+from delivery.inapp import TokenItem
 from engage.lib.clock import from_millis, to_millis
 from engage.lib.ids import uuid7
 from engage.lib.redis import Commands
@@ -168,7 +169,7 @@ def _message(
             variant_id=variant.pk,
             message_id=uuid7(to_millis(now)),
             profile_id=person.profile_id or 0,  # 0: nobody has stored this person yet
-            items=[(one["item"], one["rank"], one["price"] or "") for one in personal.items],
+            items=[_token_item(one) for one in personal.items],
         ),
     }
 
@@ -201,3 +202,8 @@ def _stale(live: Live, seen: Sequence[str] | None) -> list[str]:
         return list(live.stale)
     current = {one.id for one in live.campaigns}
     return [one for one in seen if one not in current]
+
+
+def _token_item(shown: Mapping[str, Any]) -> TokenItem:
+    drawn = {name: shown[name] for name in ("slot", "p", "arm", "arms") if "arms" in shown}
+    return TokenItem(shown["item"], shown["rank"], shown["price"] or "", drawn or None)

@@ -45,6 +45,8 @@ def _check_filter(data: object, place: str) -> Iterator[Problem]:
 
 def check_ranking(slot: Slot) -> Iterator[Problem]:
     """What cannot be meant; each path begins with a field of the slot."""
+    if not isinstance(slot.explore, int) or not 0 <= slot.explore <= 50:
+        yield Problem("explore", "expected a whole number from 0 to 50, in percent")
     if not isinstance(slot.variety, int) or not 0 <= slot.variety <= 100:
         yield Problem("variety", "expected a whole number from 0 to 100, in percent")
         return

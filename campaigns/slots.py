@@ -98,6 +98,7 @@ def _recommend(slot: Slot, occasion: Occasion, taken: Sequence[set[str]]) -> lis
             contexts=occasion.contexts,
             ranking=read_ranking(slot),
             shown=occasion.shown,
+            explore=read_exploration(slot),
             now=occasion.now,
             **contract(slot),
         )
@@ -146,6 +147,11 @@ def read_ranking(slot: Slot) -> Ranking | None:
     return _ranking(json.dumps(list_wishes(slot), sort_keys=True))
 
 
+def read_exploration(slot: Slot) -> serve.Exploration | None:
+    """None where nothing is left to chance. The slot's number keeps its draws from others'."""
+    return serve.Exploration(slot.explore / 100, f"slot {slot.pk}") if slot.explore else None
+
+
 def list_wishes(slot: Slot) -> dict[str, Any]:
     """The ranking a slot asks for, in the shape of `recommendations.policy`."""
     names = ("damp_after", "block_after", "rest_days")
@@ -167,6 +173,7 @@ def _shown(pick: serve.Pick, card: serve.Card, rank: int) -> Shown:
             "rung": pick.rung,
             "source": pick.source,
             "price": card["price"],
+            **({} if pick.chance is None else pick.chance._asdict()),
         },
     )
 

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.conf import settings
 
-from campaigns import bell, fanout, runs, sending
+from campaigns import arms, bell, fanout, runs, sending
 from engage.lib import clock
 
 # Seconds. When the mark of the bell has faded the clock rings again; the first ring is forgotten
@@ -45,3 +45,9 @@ def send_chunk(channel: str) -> None:
         send_chunk.delay(channel)
     else:
         bell.hang_up("send", channel)
+
+
+@shared_task(time_limit=800, soft_time_limit=780)  # type: ignore[untyped-decorator]
+def count_arms() -> None:
+    """Count what came of the products that slots left to chance. Safe to run twice."""
+    arms.count(now=clock.now())

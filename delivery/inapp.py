@@ -1,7 +1,7 @@
 """The token of a message that the app shows itself: signed facts that its events bring back."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -15,6 +15,7 @@ class TokenItem(NamedTuple):
     item: str
     position: int  # 1 first
     price: str = ""  # when it was shown; "": it had none
+    drawn: dict[str, Any] | None = None  # of a product left to chance: its part of the ledger
 
 
 class Facts(msgspec.Struct, array_like=True, frozen=True):
@@ -35,11 +36,11 @@ def make_token(
     profile_id: int,
     campaign_id: int,
     variant_id: int,
-    items: Sequence[tuple[str, int] | tuple[str, int, str]] = (),
+    items: Sequence[TokenItem | tuple[str, int] | tuple[str, int, str]] = (),
     run_id: int | None = None,
     channel: str = "in_app",
 ) -> str:
-    """`items`: (item id, position, price) of every product shown, positions from 1."""
+    """`items`: every product shown, or the first fields of a `TokenItem`."""
     facts = Facts(
         message_id,
         profile_id,

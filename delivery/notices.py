@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from delivery import inapp, interactions, outbox
 from delivery.inapp import Facts, TokenItem
@@ -93,9 +93,9 @@ def _write_messages(read: Sequence[Read]) -> None:
     outbox.write_accepted(list(rows.values()))
 
 
-def _record(shown: TokenItem) -> dict[str, str | int]:
+def _record(shown: TokenItem) -> dict[str, Any]:
     price = {"price": shown.price} if shown.price else {}
-    return {"item": shown.item, "rank": shown.position, **price}
+    return {"item": shown.item, "rank": shown.position, **price, **(shown.drawn or {})}
 
 
 def _deeds(heard: Heard, facts: Facts, about: About) -> list[Deed]:

@@ -39,6 +39,14 @@ def every(seconds: float, task: str, *, queue: str = "default") -> dict[str, Any
     }
 
 
+def hourly(minute: int, task: str, *, queue: str = "default") -> dict[str, Any]:
+    return {
+        "task": task,
+        "schedule": crontab(minute=str(minute)),
+        "options": {"queue": queue, "expires": 3600.0},
+    }
+
+
 def nightly(hour: int, minute: int, task: str, *, queue: str = "default") -> dict[str, Any]:
     return {
         "task": task,
@@ -87,6 +95,7 @@ class Config:
         "start due runs, ring for plan and send": every(1, "campaigns.tasks.tick"),
         "take in-app reactions": every(1, "delivery.tasks.consume_notices"),
         "take back expired leases": every(10, "delivery.tasks.reap"),
+        "count what was left to chance": hourly(20, "campaigns.tasks.count_arms"),
         "build every catalog's model": nightly(
             3, 0, "recommendations.tasks.build_all", queue="build"
         ),

@@ -58,6 +58,7 @@ class SlotInline(unfold.admin.StackedInline):  # type: ignore[misc]
                     "damp_after",
                     "block_after",
                     "rest_days",
+                    "explore",
                 ),
             },
         ),

@@ -68,6 +68,9 @@ class Slot(models.Model):
         default=14, validators=[MinValueValidator(1), MaxValueValidator(90)]
     )
 
+    # Percent: how likely each of the last places is to go to what is tried little.
+    explore = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(50)])
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["template", "name"], name="slot_template_name"),

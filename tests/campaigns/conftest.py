@@ -3,7 +3,7 @@ import pytest
 from campaigns import in_app
 from catalog import snapshot
 from delivery import links
-from recommendations import hand_picked, shelf
+from recommendations import arms, hand_picked, shelf
 
 
 @pytest.fixture(autouse=True)
@@ -19,5 +19,6 @@ def forget_everything() -> None:
     snapshot.forget()
     shelf.forget()
     hand_picked.forget()
+    arms.forget()
     links.forget_kept()
     in_app.cache.forget()

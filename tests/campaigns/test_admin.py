@@ -142,6 +142,7 @@ def template_form(**changes: object) -> dict[str, object]:
         "slots-0-damp_after": "3",
         "slots-0-block_after": "6",
         "slots-0-rest_days": "14",
+        "slots-0-explore": "20",
     }
     return form | changes
 
@@ -159,6 +160,7 @@ def test_template_is_saved_with_its_slot(marketer: Client) -> None:
     assert slot.boosts == [{"filter": cheap, "factor": 2}]
     assert slot.pins == [{"place": 2, "item": "p:1"}, {"place": 1, "item": "p2"}]
     assert (slot.damp_after, slot.block_after, slot.rest_days) == (3, 6, 14)
+    assert slot.explore == 20
 
 
 @pytest.mark.parametrize(

@@ -237,3 +237,41 @@ def test_everybody_of_a_batch_gets_their_own(now):
 def test_a_catalog_that_is_gone_makes_the_slot_short(now):
     slot = make(catalog="gone", on_short="drop_message")
     assert slots.fill([slot], who=[NOBODY], now=now)[0].drop == "slot_short"
+
+
+def test_a_slot_that_explores_tells_the_ledger_how_likely_each_open_place_was(now):
+    slot = make(maximum=4, explore=50)
+    people = [Who(number, []) for number in range(1, 201)]
+    filled = slots.fill([slot], who=people, now=now)
+    for filling in filled:
+        *sure, drawn = filling.items
+        assert [one["item"] for one in sure] == ["p1", "p2", "p3"]
+        assert not any("p" in one or "arms" in one for one in sure)
+        assert 0 < drawn["p"] <= 1
+        assert drawn["arm"] in drawn["arms"]
+        assert drawn["rung"] == ("hand_picked" if drawn["item"] == "p4" else "explored")
+    assert {filling.items[-1]["item"] for filling in filled} == {"p4", "p5"}  # cold, all of them
+
+
+def test_preview_and_sending_of_a_day_draw_the_same(now):
+    slot = make(maximum=4, explore=50)
+    people = [Who(number, []) for number in range(1, 101)]
+    previewed = [slots.fill([slot], who=[one], now=now)[0] for one in people]
+    assert previewed == slots.fill([slot], who=people, now=now + timedelta(hours=3))
+
+
+def test_what_is_drawn_stands_in_no_other_slot_of_the_message(now):
+    first = make(name="one", maximum=2, explore=50)
+    second = make(name="two", maximum=2, explore=50)
+    for filling in slots.fill([first, second], who=[Who(n, []) for n in range(1, 101)], now=now):
+        items = [one["item"] for one in filling.items]
+        assert len(items) == len(set(items)) == 4
+
+
+@pytest.mark.parametrize("explore", [-1, 51, 2.5])
+def test_a_share_to_explore_has_bounds(explore):
+    slot = make()
+    slot.explore = explore
+    [problem] = slot_checks.check(slot)
+    assert problem.path == "slot picks, explore"
+    assert "from 0 to 50" in problem.message

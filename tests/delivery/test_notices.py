@@ -1,9 +1,10 @@
 import time
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
-from delivery import inapp, reports
+from delivery import chances, inapp, reports
 from delivery.models import Interaction, Message
 from delivery.notices import Consumed
 from delivery.tracking import consume_notices
@@ -75,6 +76,22 @@ def test_price_at_the_showing_comes_back_with_the_token(person):
         {"item": "p1", "rank": 1, "price": "9.90"},
         {"item": "p2", "rank": 2},
     ]
+
+
+def test_what_was_left_to_chance_stands_in_the_ledger(person):
+    drawn = {"slot": "picks", "p": 0.25, "arm": "cold", "arms": {"cold": 0.1}}
+    items = [("p1", 1, "9.90"), inapp.TokenItem("p2", 2, "1.00", drawn)]
+    token = inapp.make_token(
+        message_id=uuid7(), profile_id=person.pk, campaign_id=3, variant_id=5, items=items
+    )
+    tell("Viewed", token)
+    tell("Clicked", token, item_id="p2")
+    consume()
+    assert Message.objects.get().items[1] == {"item": "p2", "rank": 2, "price": "1.00", **drawn}
+    since = NOON - timedelta(days=1)
+    assert chances.count([3], since=since) == [((5, "picks"), "cold", 1, 1)]
+    [read] = chances.read([3], since=since, most=10)
+    assert read == ((5, "picks"), 0.25, {"cold": 0.1}, True)
 
 
 def test_everything_counts_once(person):
