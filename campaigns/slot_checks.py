@@ -77,24 +77,13 @@ def check_catalogs(template: Template) -> Iterator[Problem]:
 def _check_catalog(slot: Slot, products: Snapshot) -> Iterator[Problem]:
     place = f"slot {slot.name}"
     rule, ranking = read_filter(slot), read_ranking(slot)
-    rules = [("filter", rule)] if rule else []
-    rules += [
-        (f"boosts[{number}].filter", boost.filter)
-        for number, boost in enumerate(ranking.boosts if ranking else ())
-    ]
-    for path, one in rules:
-        for problem in one.list_misfits(products.types):
-            yield Problem(f"{place}, {path}{problem.path.removeprefix('filter')}", problem.message)
+    found = [*rule.list_misfits(products.types)] if rule else []
+    found += policy.list_misfits(ranking, products) if ranking else []
+    yield from (Problem(f"{place}, {problem.path}", problem.message) for problem in found)
     for reference in sorted(rule.references) if rule else ():
         root, _, column = reference.partition(".")
         if root == "trigger" and column not in products.types:
             yield Problem(f"{place}, filter", f"the catalog has no column “{column}”")
-    for column, _ in ranking.caps if ranking else ():
-        if products.types.get(column) != "text":
-            yield Problem(f"{place}, caps", f"the catalog has no column of texts “{column}”")
-    for _, item in ranking.pins if ranking else ():
-        if item not in products.index:
-            yield Problem(f"{place}, pins", f"the catalog has no product “{item}”")
 
 
 def _list_of(value: object, allowed: Collection[str]) -> bool:

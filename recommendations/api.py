@@ -8,16 +8,19 @@ from django.http import HttpRequest
 from ninja import Router
 
 from catalog import filters, snapshot
+from catalog.errors import Problem
 from catalog.filters import Filter
 from engage.lib import clock
 from engage.lib.errors import InvalidInput
 from engage.profiles import activity, identity, people
-from recommendations import audience, context, registry, serve
+from recommendations import audience, context, policy, registry, serve
 from recommendations import rows as pages
+from recommendations.errors import InvalidRanking
+from recommendations.policy import Ranking
 
 router = Router(tags=["recommendations"])
 MOST: Final = 100
-FILTER_MAX_CHARACTERS: Final = 10_000
+MAX_CHARACTERS: Final = 10_000  # of a filter or a ranking
 
 
 @router.get("/recommendations", summary="Recommend products to a person")
@@ -31,6 +34,8 @@ def get_recommendations(
     catalog: str = "default",
     itemId: str = "",
     explore: float = 0.0,
+    ranking: str = "",
+    without: str = "",
 ) -> dict[str, Any]:
     """The best products for a person now, each with what it is shown for.
 
@@ -38,12 +43,14 @@ def get_recommendations(
     ladder; `similar` and `next` are the neighbours of `itemId`. `filter` is JSON in the language
     of the catalog's filters; its `trigger` is `itemId`, else the product touched last. `short`
     says that fewer than `n` were found. `explore` (0 to 0.5) leaves the last places to chance with
-    that probability; such items say how likely they were.
+    that probability; such items say how likely they were. `ranking` is JSON: variety, caps, boosts
+    and pins. `without` leaves out what is in the `cart`, the `trigger`, or both: `cart,trigger`.
     """
     check(userId=userId, anonymousId=anonymousId, catalog=catalog, itemId=itemId)
     if not 1 <= n <= MOST:
         raise InvalidInput(f"n is {n}, expected 1 to {MOST}.")
-    rule = parse_filter(filter, snapshot.current(catalog))
+    products = snapshot.current(catalog)
+    rule = parse_filter(filter, products)
     person = meet(user_id=userId, anonymous_id=anonymousId)
     filled = serve.recommend(
         [person],
@@ -54,6 +61,8 @@ def get_recommendations(
         item=itemId,
         contexts=[find_context(person, rule)],
         explore=serve.Exploration(explore, f"api {strategy}") if explore else None,
+        ranking=parse_ranking(ranking, products),
+        without=parse_without(without),
         now=clock.now(),
     )
     items = list_items(filled, catalog=catalog, filter=rule)
@@ -156,18 +165,42 @@ def meet(*, user_id: str, anonymous_id: str) -> serve.Who:
 def parse_filter(text: str, products: snapshot.Snapshot) -> Filter | None:
     if not text:
         return None
-    if len(text) > FILTER_MAX_CHARACTERS:
-        raise InvalidInput(f"filter is longer than {FILTER_MAX_CHARACTERS:,} characters.")
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise InvalidInput(f"filter is not JSON: {exc}") from exc
-    rule = filters.parse(data, types=products.types)
+    rule = filters.parse(read_json("filter", text), types=products.types)
     strangers = context.list_strangers(rule)
     if strangers:
         roots = ", ".join(context.ROOTS)
         raise InvalidInput(f"filter: {strangers[0][:80]!r} is not known; contexts are {roots}.")
     return rule
+
+
+def parse_ranking(text: str, products: snapshot.Snapshot) -> Ranking | None:
+    found = policy.parse(read_json("ranking", text)) if text else None
+    if found is None:
+        return None
+    problems = policy.list_misfits(found, products)
+    if found.fatigue is not None:
+        problems.append(Problem("fatigue", "only messages know what was shown before"))
+    if problems:
+        raise InvalidRanking(problems)
+    return found
+
+
+def parse_without(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in serve.LEFT_OUT]
+    if unknown:
+        known = ", ".join(serve.LEFT_OUT)
+        raise InvalidInput(f"without: {unknown[0][:80]!r} is not known; expected {known}.")
+    return names
+
+
+def read_json(name: str, text: str) -> object:
+    if len(text) > MAX_CHARACTERS:
+        raise InvalidInput(f"{name} is longer than {MAX_CHARACTERS:,} characters.")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidInput(f"{name} is not JSON: {exc}") from exc
 
 
 def find_context(person: serve.Who, rule: Filter | None) -> serve.Context:

@@ -14,6 +14,7 @@ from catalog import filters
 from catalog.errors import InvalidFilter, Problem
 from catalog.filter_nodes import is_number
 from catalog.filters import Filter
+from catalog.snapshot import Snapshot
 from recommendations.errors import InvalidRanking
 
 MOST_CAPS: Final = 5
@@ -69,6 +70,27 @@ def parse(data: object) -> Ranking | None:
     if reader.problems:
         raise InvalidRanking(reader.problems)
     return None if found == Ranking() else found
+
+
+def list_misfits(ranking: Ranking, products: Snapshot) -> list[Problem]:
+    """What it asks of a catalog that does not have it: columns and products."""
+    types = products.types
+    problems = [
+        Problem(f"boosts[{number}].{misfit.path}", misfit.message)
+        for number, boost in enumerate(ranking.boosts)
+        for misfit in boost.filter.list_misfits(types)
+    ]
+    problems += [
+        Problem("caps", f"the catalog has no column of texts “{column}”")
+        for column, _ in ranking.caps
+        if types.get(column) != "text"
+    ]
+    problems += [
+        Problem("pins", f"the catalog has no product “{item}”")
+        for _, item in ranking.pins
+        if item not in products.index
+    ]
+    return problems
 
 
 class Reader:

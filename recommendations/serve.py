@@ -51,6 +51,7 @@ DEFAULT_LADDER: Final = (
 STRATEGIES: Final = (*DEFAULT_LADDER, "similar", "next")
 # Bought things are not offered again, returned or not: who sent something back did not want it.
 DEFAULT_EXCLUDE_EVENTS: Final[Mapping[str, int]] = {PURCHASE: 365}
+LEFT_OUT: Final = ("cart", "trigger")  # what `without` may name
 FAVOURITE_FADING: Final = 0.8  # of a touch's say in the favourite category, per step back
 WORDS: Final[Mapping[str, str]] = {
     "Product Viewed": "because you viewed {}",

@@ -286,3 +286,46 @@ def test_filter_that_refers_to_nothing_we_know_is_refused(client, shop):
     answer = ask(client, filter=relative("basket.total"))
     assert answer.status_code == 400
     assert "'basket.total' is not known" in answer.json()["message"]
+
+
+def test_ranking_is_asked_for_as_json(client):
+    make_shop(IDS, category=["x", "x", "x", "y"])
+    publish(log_of([IDS] * 3, IDS), IDS)
+    wishes = {"caps": {"category": 1}, "pins": [{"place": 1, "item": "c"}]}
+    items = ask(client, strategy="best_sellers", ranking=json.dumps(wishes)).json()["items"]
+    assert [(item["id"], item["rung"]) for item in items] == [
+        ("c", "pinned"),
+        ("d", "best_sellers"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ranking", "sentence"),
+    [
+        ("{", "ranking is not JSON"),
+        ('{"variety": 2}', "variety: expected a number from 0 to 1"),
+        ('{"caps": {"brand": 1}}', "caps: the catalog has no column of texts “brand”"),
+        ('{"pins": [{"place": 1, "item": "z"}]}', "pins: the catalog has no product “z”"),
+        ('{"fatigue": {"block_after": 3}}', "fatigue: only messages know what was shown"),
+        ("[" * 10_001, "ranking is longer than 10,000 characters"),
+    ],
+)
+def test_ranking_that_cannot_be_meant_is_refused(client, shop, ranking, sentence):
+    answer = ask(client, ranking=ranking)
+    assert answer.status_code == 400
+    assert sentence in answer.json()["message"]
+
+
+def test_cart_and_trigger_are_left_out_where_asked(client, shop):
+    make_profile(user_id="ann")
+    hint("a", "Product Added", user_id="ann")
+    hint("b", user_id="ann")
+
+    def found(**more):
+        answer = ask(client, userId="ann", strategy="best_sellers", **more)
+        return sorted(item["id"] for item in answer.json()["items"])
+
+    assert found() == ["a", "b", "c", "d"]
+    assert found(without="cart") == ["b", "c", "d"]
+    assert set(found(without="cart,trigger")) <= {"b", "c", "d"}
+    assert ask(client, without="basket").status_code == 400

@@ -54,6 +54,18 @@ def test_recommend_prints_titles_and_reasons():
     assert len(lines) == 3
 
 
+def test_recommend_says_what_pins_and_boosts_cost():
+    make_shop(IDS)
+    publish(log_of([["a", "b"]] * 2 + [["c"]], IDS), IDS)
+    store_history([("ann", "a", VIEW, 0.1)])
+    pin = '{"pins": [{"place": 1, "item": "c"}]}'
+    lines = run("recommend", "ann", "-n", "2", "--ranking", pin).splitlines()
+    assert " ".join(lines[1].split()) == "1 c C 12.00 EUR pinned picked by hand"
+    assert lines[-1].startswith("Pins and boosts give up ")
+    with pytest.raises(CommandError, match="the catalog has no product “z”"):
+        run("recommend", "ann", "--ranking", pin.replace('"c"', '"z"'))
+
+
 def test_recommend_names_what_it_picked_though_rows_move_meanwhile(monkeypatch):
     shop = make_shop(IDS)
     publish(log_of([["a", "b"]] * 2 + [["c"]], IDS), IDS)

@@ -10,8 +10,8 @@ from engage.lib import clock
 from engage.lib.arguments import text
 from engage.lib.errors import EngageError
 from engage.profiles import activity, identity
-from recommendations import serve
-from recommendations.api import list_items
+from recommendations import cost, serve
+from recommendations.api import list_items, parse_ranking
 
 HEADINGS = ("", "id", "title", "price", "rung", "reason")
 WIDEST = 44
@@ -30,6 +30,10 @@ class Command(BaseCommand):
             "--item", type=text, default="", help="for the strategies similar and next"
         )
 
+        parser.add_argument(
+            "--ranking", type=text, default="", help="variety, caps, boosts and pins, as JSON"
+        )
+
     def handle(
         self,
         *args: Any,
@@ -38,6 +42,7 @@ class Command(BaseCommand):
         strategy: str,
         catalog: str,
         item: str,
+        ranking: str,
         **options: Any,
     ) -> None:
         if n > MOST:
@@ -49,12 +54,16 @@ class Command(BaseCommand):
         try:
             if item and item not in snapshot.current(catalog).index:
                 raise CommandError(f"--item: catalog {catalog!r} has no product {item!r}.")
-            found = serve.recommend(
-                [who], catalog=catalog, n=n, strategy=strategy, item=item, now=clock.now()
-            )
+            wished = parse_ranking(ranking, snapshot.current(catalog))
+            asked: dict[str, Any] = {"catalog": catalog, "n": n, "strategy": strategy}
+            asked |= {"item": item, "now": clock.now()}
+            found = serve.recommend([who], ranking=wished, **asked)
+            price = cost.weigh([who], ranking=wished, **asked) if wished else None
         except EngageError as exc:
             raise CommandError(exc.message) from exc
         self.show(list_items(found, catalog=catalog), n=n)
+        if price is not None:
+            self.stdout.write(f"Pins and boosts give up {100 * price.share:.0f} % of relevance.")
 
     def show(self, cards: Sequence[Mapping[str, Any]], *, n: int) -> None:
         rows = [HEADINGS]
