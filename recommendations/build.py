@@ -124,23 +124,38 @@ def learn(build: Build, *, timer: Timer, choose: bool) -> str:
         return ""
     build.popular = remember(data, recipe)
     build.save(update_fields=["popular", "data"])
+    live = Build.objects.filter(catalog=build.catalog, state=Build.State.LIVE).first()
+    kept = recipe.with_choice_of(recipe_of(live)) if live and choose else recipe
     with timer.step("choose"):
         split = hold_out(data.log)
         if choose:  # not on what is held back, which measures the choice
-            recipe = choose_recipe(split.train, recipe, tell=timer.part, **settings_of_models())
-            build.parameters = recipe.as_dict()
+            recipe = choose_recipe(
+                split.train, recipe, kept=kept, tell=timer.part, **settings_of_models()
+            )
     with timer.step("measure"):
         build.quality = measure(split, recipe)
     with timer.step("compare"):
-        live = Build.objects.filter(catalog=build.catalog, state=Build.State.LIVE).first()
-        figures = measure_live(live, split, data.item_ids, recipe=recipe, same=build.quality)
-        build.quality |= {f"live_{name}": value for name, value in figures.items()}
+        compare(build, live, split, data.item_ids, recipe=recipe)
+        if choose and recipe != kept and judge(build, live):
+            # It was chosen by luck: the live choice stays, and learns what is new.
+            recipe = kept
+            build.quality = measure(split, recipe)
+            compare(build, live, split, data.item_ids, recipe=recipe)
+        build.parameters = recipe.as_dict()
     with timer.step("learn"):
         model = fit(recipe, data.log)
     with timer.step("write"):
         build.artifact = folder_name(build)
         build.checksum = write(build, model, data)
     return judge(build, live)
+
+
+def compare(
+    build: Build, live: Build | None, split: Split, item_ids: list[str], *, recipe: Recipe
+) -> None:
+    """Write the live build's figures beside those of the new one."""
+    figures = measure_live(live, split, item_ids, recipe=recipe, same=build.quality)
+    build.quality |= {f"live_{name}": value for name, value in figures.items()}
 
 
 def folder_name(build: Build) -> str:

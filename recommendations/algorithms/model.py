@@ -244,6 +244,21 @@ def evaluate(
     places : ndarray of shape (n_sources,), dtype int64
         How many of the first ten places of all lists are due to each source.
     """
+    lists, places = answer(personal, split, history=history, fading=fading, use_numba=use_numba)
+    occurrences = np.bincount(split.train.item, minlength=split.train.n_items).astype(np.int64)
+    wide = measure(lists, split.targets, occurrences=occurrences, k=SHOWN)
+    figures = measure(lists, split.targets, occurrences=occurrences) | {
+        "recall@20": wide["recall@20"],
+        "ndcg@20": wide["ndcg@20"],
+        "coverage@20": wide["coverage@20"],
+    }
+    return figures, places
+
+
+def answer(
+    personal: Mixture, split: Split, *, history: int, fading: float, use_numba: bool
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The lists of everybody who is asked, of shape (n_asked, SHOWN), and places as `evaluate`."""
     n_items = split.train.n_items
     once = last_touches(split.train, cap=len(split.train) + 1)
     groups = np.full(n_items, NOTHING, np.int32)
@@ -257,14 +272,7 @@ def evaluate(
         )  # fmt: skip
         lists[first : first + BLOCK] = found.items
         places += np.bincount(sources_in(found, asked, personal), minlength=places.size)
-    occurrences = np.bincount(split.train.item, minlength=n_items).astype(np.int64)
-    wide = measure(lists, split.targets, occurrences=occurrences, k=SHOWN)
-    figures = measure(lists, split.targets, occurrences=occurrences) | {
-        "recall@20": wide["recall@20"],
-        "ndcg@20": wide["ndcg@20"],
-        "coverage@20": wide["coverage@20"],
-    }
-    return figures, places
+    return lists, places
 
 
 def sources_in(found: Ranked, asked: Asked, personal: Mixture) -> NDArray[np.uint8]:

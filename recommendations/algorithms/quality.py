@@ -52,19 +52,35 @@ def measure(
     lists = lists[:, :k]
     hit = hits(lists, targets)
     wanted = np.array([len(items) for items in targets])
-    gains = 1 / np.log2(np.arange(k) + 2)
-    ideal = np.append(0, np.cumsum(gains))[np.minimum(wanted, k)]
     found = hit.any(axis=1)
     shown = lists[lists >= 0]
     share = np.maximum(occurrences, 1) / max(int(occurrences.sum()), 1)
     return {
         f"hr@{k}": float(found.mean()),
-        f"ndcg@{k}": float(((hit * gains[: lists.shape[1]]).sum(axis=1) / ideal).mean()),
+        f"ndcg@{k}": float(discounted(hit, wanted, k=k).mean()),
         f"recall@{k}": float((hit.sum(axis=1) / wanted).mean()),
         f"mrr@{k}": float(np.where(found, 1 / (hit.argmax(axis=1) + 1), 0).mean()),
         f"coverage@{k}": np.unique(shown).size / max(occurrences.size, 1),
         "novelty": float(-np.log2(share[shown]).mean()) if shown.size else 0.0,
     }
+
+
+def discounted(
+    hit: NDArray[np.bool_], wanted: NDArray[np.int64], *, k: int
+) -> NDArray[np.float64]:
+    """The NDCG of each list: its hits, discounted by place, over those of the best list.
+
+    Parameters
+    ----------
+    hit : ndarray of shape (n_profiles, at most k)
+    wanted : ndarray of shape (n_profiles,)
+        How many targets each has, at least 1.
+    k : int
+    """
+    gains = 1 / np.log2(np.arange(k) + 2)
+    ideal = np.append(0, np.cumsum(gains))[np.minimum(wanted, k)]
+    found: NDArray[np.float64] = (hit * gains[: hit.shape[1]]).sum(axis=1) / ideal
+    return found
 
 
 def gini(lists: Int32s, *, n_items: int) -> float:

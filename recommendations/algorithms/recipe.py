@@ -9,16 +9,17 @@ from recommendations.algorithms.ranking import HISTORY
 
 # Beside 1 of "next"; what a shop is served by that is too thin to choose.
 DOCUMENTED: Final[Mapping[str, float]] = {"next": 1.0, "similar": 0.2}
+CHOSEN: Final = ("similar_target", "weights", "personal_tilt", "history", "fading")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The constants of one build; those that a shop chooses are marked."""
+    """The constants of one build; `CHOSEN` are those that a shop chooses."""
 
     top: int = 100  # neighbours kept per item
     history_cap: int = 500  # newest items of a profile that are learned from
     similar_source: float = 0.5
-    similar_target: float = 0.5  # chosen
+    similar_target: float = 0.5
     similar_damping: float = 0.5
     similar_shrink: float = 10.0
     next_window: int = 10
@@ -29,13 +30,17 @@ class Recipe:
     next_shrink: float = 10.0
     dense_items: int = 5_000  # that the models with a matrix of items squared learn from
     smooth_items: int = 10_000
-    weights: Mapping[str, float] = field(default_factory=lambda: dict(DOCUMENTED))  # chosen
+    weights: Mapping[str, float] = field(default_factory=lambda: dict(DOCUMENTED))
     half_life_days: float = 60.0
     window_days: int = 14
     tilt: float = 0.75  # of the trending list
-    personal_tilt: float = 0.5  # chosen: power of the trend on the lists people are served from
-    history: int = HISTORY  # chosen: newest items of a profile that it is served by
-    fading: float = 0.6  # chosen: their say, per step back
+    personal_tilt: float = 0.5  # power of the trend on the lists people are served from
+    history: int = HISTORY  # newest items of a profile that it is served by
+    fading: float = 0.6  # their say, per step back
+
+    def with_choice_of(self, other: "Recipe") -> "Recipe":
+        """This one, but for what a shop chooses: that comes from the other."""
+        return dataclasses.replace(self, **{name: getattr(other, name) for name in CHOSEN})
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -1,5 +1,6 @@
 """The gate at its edges: what goes live, what is kept and says why."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -122,3 +123,20 @@ def test_build_that_is_stopped_by_hand_does_not_look_as_if_it_went_on(weeks, mon
         build.run("default", now=NOON)
     row = Build.objects.get()
     assert (row.state, row.reason) == ("failed", "KeyboardInterrupt: ")
+
+
+def test_choice_that_measures_worse_gives_way_to_the_live_one(weeks, monkeypatch):
+    live = build.run("default", now=NOON)
+    poor = dataclasses.replace(build.recipe_of(live), weights={"similar": 1.0}, history=1)
+    monkeypatch.setattr(build, "choose_recipe", lambda *args, **options: poor)
+    made = build.run("default", now=NOON)
+    assert (made.state, made.reason) == ("live", "")
+    assert made.parameters == live.parameters
+    assert made.checksum == live.checksum
+
+
+def test_recipe_that_somebody_asks_for_is_refused_as_it_is(weeks):
+    live = build.run("default", now=NOON)
+    poor = dataclasses.replace(build.recipe_of(live), weights={"similar": 1.0}, history=1)
+    made = build.run("default", now=NOON, recipe=poor)
+    assert (made.state, made.parameters) == ("refused", poor.as_dict())

@@ -4,7 +4,12 @@ import dataclasses
 
 import numpy as np
 
-from recommendations.algorithms.choosing import LEAST_PROFILES, choose_recipe, sampled
+from recommendations.algorithms.choosing import (
+    LEAST_PROFILES,
+    choose_recipe,
+    is_better,
+    sampled,
+)
 from recommendations.algorithms.model import ItemModel, evaluate
 from recommendations.algorithms.recipe import Recipe
 from recommendations.algorithms.split import hold_out
@@ -89,3 +94,30 @@ def test_a_sample_is_spread_over_all_profiles():
     assert few.profiles.tolist() == split.profiles[[0, 10, 21, 31, 42]].tolist()
     assert few.targets[1] is split.targets[10]
     assert sampled(split, most=43) is split
+
+
+def test_present_choice_stays_unless_another_is_clearly_better():
+    log = shop(tastes, people=300)
+    chosen = choose_recipe(log, START)
+    assert chosen != START
+    assert choose_recipe(log, START, kept=chosen) == chosen
+    near = dataclasses.replace(chosen, personal_tilt=chosen.personal_tilt + 0.01)
+    assert choose_recipe(log, START, kept=near) == near
+    far = dataclasses.replace(chosen, similar_target=0.7, weights={"next": 1.0}, history=1)
+    assert choose_recipe(log, START, kept=far) == chosen
+
+
+def test_a_shop_too_thin_to_choose_keeps_its_present_choice():
+    log = shop(tastes, people=LEAST_PROFILES - 1)
+    kept = dataclasses.replace(START, history=50)
+    assert choose_recipe(log, START, kept=kept) == kept
+
+
+def test_gain_within_two_standard_errors_is_luck():
+    usual = np.full(100, 0.5)
+    gain = np.tile([-0.1, 0.16], 50)  # 0.03 in the mean, with an error of 0.013
+    assert is_better(usual + gain, usual)
+    assert not is_better((usual + gain)[:50], usual[:50])  # an error of 0.019
+    assert not is_better(usual + 0.009, usual)  # certain, but of no matter
+    assert is_better(usual + 0.011, usual)
+    assert not is_better(usual, usual)
