@@ -19,6 +19,7 @@ from recommendations.algorithms.exploration import draw, mix
 from recommendations.arms import ARMS, LIST
 from recommendations.persons import DAY_MS, Person
 from recommendations.pins import PINNED
+from recommendations.reranking import DEPTH, Reranker
 from recommendations.shelf import Choice, Shelf, walk
 
 if TYPE_CHECKING:
@@ -47,12 +48,19 @@ class Explorer:
     """For one call: the arms of a catalog on one day."""
 
     def __init__(
-        self, exploration: Exploration, here: Shelf, *, catalog: str, now: datetime
+        self,
+        exploration: Exploration,
+        here: Shelf,
+        *,
+        catalog: str,
+        reranker: Reranker | None = None,
+        now: datetime,
     ) -> None:
         if not 0 <= exploration.share <= MOST_SHARE:
             raise InvalidInput(f"explore is {exploration.share}, expected 0 to {MOST_SHARE}.")
         self.share, self.key = exploration
         self.here = here
+        self.reranker = reranker  # its caps hold for what is explored, too
         self.day = now.date().toordinal()
         self.probabilities = arms.probabilities(catalog)
 
@@ -70,10 +78,12 @@ class Explorer:
         pick = person.picks[place]
         others = {one.row for one in person.picks} - {pick.row}
         blocked = person.banned | self.here.widen(others)
-        offers = [
-            list(islice((row for row in find(self, person, choice) if row not in blocked), FIRST))
-            for find in FINDERS.values()
-        ]
+        offers = []
+        for find in FINDERS.values():
+            free: Iterator[int] = (row for row in find(self, person, choice) if row not in blocked)
+            if self.reranker is not None:
+                free = self.reranker.keep_caps(islice(free, DEPTH), others)
+            offers.append(list(islice(free, FIRST)))
         share, stands = self.share, pick.row
         where = mix(offers, self.probabilities, share=share, incumbent=stands)
         row, arm = draw(offers, self.probabilities, share=share, incumbent=stands, rng=rng)

@@ -4,7 +4,7 @@ Rungs keep their order; inside one, the candidates are chosen anew. With no rank
 nothing here is called.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -94,6 +94,16 @@ class Reranker:
             kind = cap.kind[rows]
             kept &= (kind == NOTHING) | (count_before(kind) < SPARE * cap.most)
         return rows[kept], scores[: rows.size][kept]
+
+    def keep_caps(self, rows: Iterable[int], beside: Collection[int]) -> Iterator[int]:
+        """The rows that may stand beside those without breaking a cap."""
+        for row in rows:
+            if all(
+                cap.kind[row] == NOTHING
+                or sum(cap.kind[other] == cap.kind[row] for other in beside) < cap.most
+                for cap in self.caps
+            ):
+                yield row
 
     def choose(
         self, people: Sequence[Person], rows: Int32s, scores: NDArray[np.floating], *, n: int

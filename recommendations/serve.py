@@ -154,7 +154,9 @@ def recommend(
         tire(people, shown, here, fatigue=ranking.fatigue, now=now)
     for person in people if weigh else ():
         person.relevance = {}
-    explorer = None if explore is None else Explorer(explore, here, catalog=catalog, now=now)
+    explorer = None
+    if explore is not None:
+        explorer = Explorer(explore, here, catalog=catalog, reranker=reranker, now=now)
     profile_of = {id(person): one.profile_id for one, person in zip(who, people, strict=True)}
     for choice, same in context.split(filter, people, here, triggers=triggers, contexts=contexts):
         open_now = same

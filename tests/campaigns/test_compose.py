@@ -111,6 +111,16 @@ def test_a_short_slot_drops_the_message_where_it_says_so(now):
     assert compose([message], now=now) == [Drop("slot_short", (too_few,))]
 
 
+def test_a_block_left_empty_is_told_beside_the_products(now):
+    campaign = make_mail()
+    template = campaign.variants.get().template
+    make_slot(template=template, name="more", ladder=["hand_picked"], minimum=3)
+    message = message_for(campaign, make_profile(email="a@x.example"), now)
+    [draft] = compose([message], now=now)
+    assert [record.get("item") for record in draft.items] == ["p1", "p2", None]
+    assert draft.items[-1] == {"slot": "more", "short": "drop_block", "found": 1, "needed": 3}
+
+
 def test_a_mail_that_says_nothing_is_not_sent(now):
     campaign = make_mail(subject="{{ profile.nothing }}", slot=False)
     message = message_for(campaign, make_profile(email="a@x.example"), now)

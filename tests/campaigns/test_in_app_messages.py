@@ -126,6 +126,19 @@ def test_the_events_of_this_request_count_for_the_segment(now):
     assert len(ask(now, events=[view, view])["messages"]) == 1
 
 
+def test_a_slot_may_refer_to_the_launch_and_to_the_person(now):
+    template = make_template(channel="in_app")
+    most = {"column": "price", "op": "<=", "value": {"context": "event.budget"}}
+    least = {"column": "price", "op": ">=", "value": {"context": "profile.least"}}
+    make_slot(template=template, ladder=["hand_picked"], filter={"all": [most, least]})
+    make_live(template=template, slot=False)
+    make_profile(user_id="ana", least=2)
+    [message] = ask(now, events=[track("App Launched", budget=3)])["messages"]
+    assert [item["id"] for item in message["content"]["items"]] == ["p2", "p3"]
+    [message] = ask(now)["messages"]
+    assert message["content"]["items"] == []
+
+
 def test_an_event_told_twice_counts_once(now):
     rule = {"did": "Product Viewed", "at_least": 2, "within_days": 1}
     make_live(segment=make_segment(rule=rule))

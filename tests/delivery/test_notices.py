@@ -2,6 +2,7 @@ import time
 from datetime import timedelta
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from delivery import chances, inapp, reports
@@ -9,6 +10,7 @@ from delivery.models import Interaction, Message
 from delivery.notices import Consumed
 from delivery.tracking import consume_notices
 from engage.lib.ids import uuid7
+from engage.lib.signing import sign
 from engage.profiles.events import StoredEvent
 from engage.profiles.store import store_events
 from tests.factories import NOON, make_profile
@@ -92,6 +94,13 @@ def test_what_was_left_to_chance_stands_in_the_ledger(person):
     assert chances.count([3], since=since) == [((5, "picks"), "cold", 1, 1)]
     [read] = chances.read([3], since=since, most=10)
     assert read == ((5, "picks"), 0.25, {"cold": 0.1}, True)
+
+
+def test_token_of_an_earlier_release_has_no_price(person):
+    facts = [uuid7(), person.pk, 3, 5, None, "in_app", [["p1", 1]]]
+    tell("Viewed", sign(msgspec.msgpack.encode(facts), purpose=inapp.PURPOSE))
+    consume()
+    assert Message.objects.get().items == [{"item": "p1", "rank": 1}]
 
 
 def test_everything_counts_once(person):

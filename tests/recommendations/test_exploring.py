@@ -185,3 +185,10 @@ def test_counts_are_replaced_whole(shop):
 def test_a_share_out_of_its_bounds_is_refused(shop, share):
     with pytest.raises(InvalidInput, match=r"explore is .*, expected 0 to 0\.5"):
         ask(share=share)
+
+
+def test_caps_hold_for_what_is_explored(shop):
+    ranking = policy.parse({"caps": {"category": 1}})
+    found = many(200, ranking=ranking, n=3)
+    assert any(last(filled).rung == "explored" for filled in found)
+    assert all(len({item[0] for item in items(filled)}) == 3 for filled in found)
