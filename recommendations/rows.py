@@ -34,6 +34,7 @@ MOST_ROWS: Final = 20
 MOST_ITEMS: Final = 50  # of a row
 LEAST_ITEMS: Final = 3  # of a row, or as many as were asked for
 BECAUSE_ROWS: Final = 3
+CLOSE: Final = 0.4  # of the strength of the nearest neighbour
 BECAUSE_LOOKED_AT: Final = 10  # newest products that such a row is tried for
 TASTE: Final = 500  # products whose personal scores are known
 HALF_LIFE_DAYS: Final = 7.0
@@ -311,7 +312,8 @@ def because(page: Page) -> Iterator[Idea]:
         if row in met:  # a variant of one before
             continue
         met |= page.here.widen({row})
-        picks = page.climb("similar", banned=hidden, seed=row)
+        picks = close(page.climb("similar", banned=set(), seed=row))
+        picks = [pick for pick in picks if pick.row not in hidden]
         if len(picks) < page.least:
             continue
         words = serve.WORDS.get(event, serve.OTHER_WORDS).format(page.here.name(row))
@@ -327,6 +329,14 @@ def because(page: Page) -> Iterator[Idea]:
         found += 1
         if found == BECAUSE_ROWS:
             break
+
+
+def close(picks: Sequence[Pick]) -> list[Pick]:
+    """Those that are near enough: a row about a product must be about it to its end."""
+    best: dict[str, float] = {}  # per source, as their scores do not compare
+    for pick in picks:
+        best[pick.source] = max(pick.score, best.get(pick.source, 0.0))
+    return [pick for pick in picks if pick.score >= CLOSE * best[pick.source]]
 
 
 def go_on(page: Page) -> Iterator[Idea]:

@@ -8,6 +8,7 @@ from engage.lib.errors import InvalidInput
 from engage.profiles import activity
 from engage.profiles.identity import find_profile_id
 from recommendations import rows, shelf
+from recommendations.serve import Pick
 from tests.factories import NOON, make_profile
 from tests.recommendations.shops import (
     BUY,
@@ -81,7 +82,7 @@ def test_a_known_person_finds_their_own_rows_first(shop):
 
 
 def test_every_row_says_why_in_words_and_as_data(shop):
-    page = ask(who(touch("a0", CART)), rows=20, n=3)
+    page = ask(who(touch("a0", CART)), rows=20, n=2)
     (row,) = [row for row in page if row.kind == "because"]
     assert row.why == "because you added A0 to your basket"
     assert row.evidence == {
@@ -91,6 +92,14 @@ def test_every_row_says_why_in_words_and_as_data(shop):
         "ts": "2026-11-02T11:00:00.000Z",
     }
     assert all(row.why and row.title for row in page)
+
+
+def test_a_row_about_a_product_is_about_it_to_its_end():
+    scored = [("similar", 10.0), ("similar", 4.0), ("similar", 3.9), ("content", 1.0),
+              ("content", 0.4), ("content", 0.3)]  # fmt: skip
+    picks = [Pick("x", 0, score, 1, "similar", source, "") for source, score in scored]
+    assert [pick.score for pick in rows.close(picks)] == [10.0, 4.0, 1.0, 0.4]
+    assert rows.close([]) == []
 
 
 def test_no_product_stands_twice_on_the_page(shop):
