@@ -24,6 +24,7 @@ RIGHTS = {
     "catalog.upload": ("view", "add", "change"),
     "recommendations.build": ("view", "change"),
     "recommendations.handpicked": ("view", "add", "change", "delete"),
+    "recommendations.armresult": ("view",),
     "profiles.profile": ("view",),
     "engage.eventrow": ("view",),
     "engage.devicerow": ("view",),

@@ -22,6 +22,7 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
     "Recommendations": [
         ("Builds", "model_training", "recommendations_build"),
         ("Hand-picked lists", "playlist_add_check", "recommendations_handpicked"),
+        ("Explored sources", "explore", "recommendations_armresult"),
     ],
     "People": [
         ("Profiles", "person", "profiles_profile"),

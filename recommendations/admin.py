@@ -9,9 +9,9 @@ from django.utils.safestring import SafeString
 from engage.lib import clock, screen
 from engage.lib.admin import Page, Question, button, display
 from engage.lib.errors import InvalidInput
-from recommendations import audience, builds_page, registry
+from recommendations import arms, audience, builds_page, registry
 from recommendations.forms import AudienceForm, BuildNowForm, HandPickedForm
-from recommendations.models import Build, HandPicked
+from recommendations.models import ArmResult, Build, HandPicked
 from recommendations.steps import describe
 from recommendations.tasks import build
 
@@ -236,3 +236,34 @@ class HandPickedAdmin(Page):
     @display("Products")
     def product_count(self, picked: HandPicked) -> str:
         return screen.number(len(picked.item_ids))
+
+
+@admin.register(ArmResult)
+class ArmResultAdmin(Page):
+    """What slots tried, and how much of it each source gets now."""
+
+    list_display = ("arm", "catalog", "shown", "clicked", "rate", "played", "counted_at")
+    list_filter = ("catalog",)
+    list_display_links = None
+    ordering = ("catalog", "arm")
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display("Click rate")
+    def rate(self, row: ArmResult) -> str:
+        return screen.percent(row.clicked, row.shown)
+
+    @display("Gets now")
+    def played(self, row: ArmResult) -> str:
+        """Its part of what is explored; a source that no release knows any more has none."""
+        if row.arm not in arms.ARMS:
+            return screen.NOTHING
+        return screen.percent(arms.probabilities(row.catalog)[arms.ARMS.index(row.arm)], 1)

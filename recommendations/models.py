@@ -71,6 +71,7 @@ class ArmResult(models.Model):
     counted_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = "explored source"
         constraints = [
             models.UniqueConstraint(fields=["catalog", "arm"], name="arm_result_catalog_arm"),
             models.CheckConstraint(

@@ -10,7 +10,7 @@ from engage.collector.models import Quarantined, SdkKey
 from engage.lib.ids import uuid7
 from engage.profiles import partitions
 from engage.profiles.models import Erasure, Event, Merge, Profile
-from recommendations.models import Build, HandPicked
+from recommendations.models import ArmResult, Build, HandPicked
 from tests.factories import (
     NOON,
     make_campaign,
@@ -83,6 +83,7 @@ def make_products() -> None:
         finished_at=NOON, published_at=NOON,
     )  # fmt: skip
     HandPicked.objects.create(catalog="default", item_ids=["p1", "p2"])
+    ArmResult.objects.create(catalog="default", arm="cold", shown=9, clicked=1, counted_at=NOON)
 
 
 def make_sent(profile: Profile) -> None:

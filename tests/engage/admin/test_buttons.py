@@ -14,8 +14,8 @@ from delivery.models import Suppression
 from engage.collector import access, stream
 from engage.collector.models import Quarantined, SdkKey, Source
 from engage.profiles.models import Profile
-from recommendations import shelf
-from recommendations.models import Build, HandPicked
+from recommendations import arms, shelf
+from recommendations.models import ArmResult, Build, HandPicked
 from tests.engage.admin.rows import make_everything
 from tests.factories import NOON, make_catalog, make_profile
 from tests.recommendations.shops import log_of, make_shop, publish, store_history
@@ -320,3 +320,17 @@ def test_person_is_found_by_each_of_their_names(admin_client: Client) -> None:
     for term in ("ada", "anon-1", "ada@MAIL.example", str(profile.pk), f"#{profile.pk}", "ada@m"):
         found = admin_client.get(url_of("profiles_profile_changelist"), {"q": term})
         assert [row.pk for row in found.context["cl"].result_list] == [profile.pk], term
+
+
+def test_explored_sources_say_what_was_clicked_and_what_they_get(admin_client: Client) -> None:
+    arms.write_counts({"default": {"cold": (2_000, 100), "trend": (2_000, 10)}}, now=NOON)
+    page = text_of(admin_client.get(url_of("recommendations_armresult_changelist")))
+    rates = re.findall(r"field-(rate|played) [^>]*>([\d.]+)", page)
+    found = [float(value) for name, value in rates if name == "rate"]
+    played = [float(value) for name, value in rates if name == "played"]
+    assert found == [5.0, 0.5]
+    assert played[0] > 50
+    assert played[1] == 2.0
+    row = ArmResult.objects.get(arm="cold")
+    change = admin_client.get(url_of("recommendations_armresult_change", row.pk))
+    assert 'type="submit" name="_save"' not in text_of(change)
