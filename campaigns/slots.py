@@ -84,9 +84,10 @@ class Occasion:
 def _list_shown(
     slots: Sequence[Slot], who: Sequence[serve.Who], *, now: datetime
 ) -> Sequence[Mapping[str, Showings]] | None:
-    if not any(slot.damp_after or slot.block_after for slot in slots):
+    counts = [count for slot in slots for count in (slot.damp_after, slot.block_after) if count]
+    if not counts:
         return None
-    return list_shown([one.profile_id for one in who], now=now)
+    return list_shown([one.profile_id for one in who], at_least=min(counts), now=now)
 
 
 def _recommend(slot: Slot, occasion: Occasion, taken: Sequence[set[str]]) -> list[list[Shown]]:

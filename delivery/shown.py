@@ -4,8 +4,10 @@ A message shows its products when the provider took it, an in-app message when t
 was on the screen. Test messages show nothing that counts.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -46,7 +48,16 @@ FROM owner CROSS JOIN LATERAL (
   ORDER BY id DESC LIMIT %(most)s) AS i
 GROUP BY owner.asked, i.item_id
 """
-decode: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
+
+
+class Record(msgspec.Struct, gc=False):
+    """What counts of an entry of `Message.items`."""
+
+    item: str = ""
+    price: str | None = None  # as cards have it; earlier releases did not write it
+
+
+decode: Final = msgspec.json.Decoder(list[Record]).decode
 
 
 class Showings(NamedTuple):
@@ -57,11 +68,12 @@ class Showings(NamedTuple):
 
 
 def list_shown(
-    profile_ids: Sequence[int | None], *, now: datetime
+    profile_ids: Sequence[int | None], *, at_least: int = 1, now: datetime
 ) -> list[Mapping[str, Showings]]:
     """By product, for each of the profiles; nobody known was shown nothing.
 
-    The devices of one run that got the same product are one showing.
+    The devices of one run that got the same product are one showing. What was shown less than
+    `at_least` times may be left out.
     """
     known = sorted({one for one in profile_ids if one is not None})
     if not known:
@@ -76,31 +88,34 @@ def list_shown(
         messages = cursor.fetchall()
         cursor.execute(CLICKS, asked)
         clicks = {(profile, item): ms for profile, item, ms in cursor.fetchall()}
-    # By product and run, so that a run counts once.
-    times: dict[int, dict[str, dict[str, tuple[int, float | None]]]] = {one: {} for one in known}
-    for profile, run, ms, items in messages:
-        for record in decode(items):
-            if item := record.get("item"):
-                once = times[profile].setdefault(item, {})
-                once[run] = (ms, as_price(record.get("price")))
+    by_profile: dict[int, list[tuple[str, int, list[Record]]]] = {one: [] for one in known}
+    for profile, run, ms, items in sorted(messages, key=itemgetter(2), reverse=True):
+        by_profile[profile].append((run, ms, decode(items)))
     found = {
         profile: {
-            item: Showings(
-                sorted(once.values(), key=lambda time: -time[0]), clicks.get((profile, item), 0)
-            )
-            for item, once in products.items()
+            item: Showings(times, clicks.get((profile, item), 0))
+            for item, times in list_times(told, at_least=at_least).items()
         }
-        for profile, products in times.items()
+        for profile, told in by_profile.items()
     }
-    return [found.get(one, {}) if one is not None else {} for one in profile_ids]
+    return [found[one] if one is not None else {} for one in profile_ids]
 
 
-def as_price(text: object) -> float | None:
-    """Of the text a card has; messages of older releases have none."""
-    try:
-        return float(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
+def list_times(
+    told: Sequence[tuple[str, int, Sequence[Record]]], *, at_least: int
+) -> dict[str, list[tuple[int, float | None]]]:
+    """When each product was shown to one person; `told` is run, ms and items, newest first."""
+    count = Counter(record.item for _, _, records in told for record in records)
+    times: dict[str, list[tuple[int, float | None]]] = {}
+    runs: dict[str, set[str]] = {}
+    for run, ms, records in told:
+        for record in records:
+            item = record.item
+            if not item or count[item] < at_least or run in runs.setdefault(item, set()):
+                continue
+            runs[item].add(run)
+            times.setdefault(item, []).append((ms, float(record.price) if record.price else None))
+    return times
 
 
 def describe(items: object) -> str:

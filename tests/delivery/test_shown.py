@@ -75,6 +75,13 @@ def test_devices_of_one_run_are_one_showing(ann):
     assert len(ask(ann)[0]["p1"].times) == 2
 
 
+def test_what_was_shown_less_often_than_asked_for_is_left_out(ann):
+    for run in range(3):
+        show(ann, ("p1", "1.00"), ("p2" if run else "p3", "1.00"), run_id=run, days_ago=run)
+    [found] = list_shown([ann.pk], at_least=2, now=NOON)
+    assert {item: len(one.times) for item, one in found.items()} == {"p1": 3, "p2": 2}
+
+
 def test_last_click_of_a_person_is_known(ann):
     message = show(ann, ("p1", "1.00"), days_ago=5)
     click(message, "p1", days_ago=4)
