@@ -20,6 +20,7 @@ QUEUES = ("default", "plan", "send", "build")  # builds have a worker of their o
 ROUTES = {  # everything else goes to the default queue
     "campaigns.tasks.plan_run": {"queue": "plan"},
     "campaigns.tasks.send_chunk": {"queue": "send"},
+    "recommendations.tasks.fold_all": {"queue": "default"},  # while a build runs, too
     "recommendations.tasks.*": {"queue": "build"},
 }
 VISIBILITY_SECONDS = 900  # then an unacknowledged task comes again; longer than its time limit
@@ -96,6 +97,7 @@ class Config:
         "take in-app reactions": every(1, "delivery.tasks.consume_notices"),
         "take back expired leases": every(10, "delivery.tasks.reap"),
         "count what was left to chance": hourly(20, "campaigns.tasks.count_arms"),
+        "fold what happened into the live models": every(15, "recommendations.tasks.fold_all"),
         "build every catalog's model": nightly(
             3, 0, "recommendations.tasks.build_all", queue="build"
         ),

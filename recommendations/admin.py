@@ -31,13 +31,14 @@ class BuildAdmin(Page):
     fields = (
         ("catalog", "state_now"),
         "reason",
-        ("started_at", "finished_at", "published_at"),
+        ("started_at", "finished_at", "published_at", "up_to_date"),
         ("quality_table", "data_table"),
         ("timing_table", "parameter_table"),
         ("artifact", "checksum"),
     )
     readonly_fields = (
         "state_now",
+        "up_to_date",
         "quality_table",
         "data_table",
         "timing_table",
@@ -177,6 +178,18 @@ class BuildAdmin(Page):
         if row.finished_at is None:
             return screen.NOTHING
         return screen.duration((row.finished_at - row.started_at).total_seconds())
+
+    @display("Folded in since")
+    def up_to_date(self, row: Build) -> str:
+        """How new the lists are between builds."""
+        if row.patched_at is None:
+            return screen.NOTHING
+        facts = row.patch_facts
+        rows = f"{screen.number(facts.get('rows', 0))} products' lists"
+        waiting = facts.get("waiting", 0)
+        more = f", {screen.number(waiting)} waiting" if waiting else ""
+        full = ", full: a build is due" if facts.get("full") else ""
+        return f"{screen.stamp(row.patched_at)} UTC: {rows}{more}{full}"
 
     @display("Quality on held-back behaviour")
     def quality_table(self, row: Build) -> SafeString:

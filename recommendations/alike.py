@@ -32,18 +32,26 @@ class Descriptions:
         self.index = model.words
         self.newcomers: dict[str, Hashes] = {}
 
-    def meet(self, item_ids: Collection[str]) -> None:
-        """Read the words of products that the artifact does not have, all in one query."""
-        missing = [item_id for item_id in item_ids if item_id not in self.newcomers]
+    def meet(self, numbers: Mapping[str, int]) -> None:
+        """Read the words of those products that the artifact does not have, all in one query."""
+        missing = [
+            item_id
+            for item_id, number in numbers.items()
+            if not self.knows(number) and item_id not in self.newcomers
+        ]
         if not missing:
             return
         if len(self.newcomers) > KEPT:
             self.newcomers.clear()
         self.newcomers |= find_words(self.catalog, missing)
 
+    def knows(self, number: int) -> bool:
+        """Whether the artifact has it as it was built; later ones have a number behind, or -1."""
+        return 0 <= number < self.index.lengths.size
+
     def words_of(self, number: int, item_id: str) -> Hashes:
-        """Of an item of the artifact, or of a newcomer that was met; its number is -1."""
-        if number >= 0:
+        """Of an item of the artifact, or of a newcomer that was met."""
+        if self.knows(number):
             return words_of_item(self.index, number)
         return self.newcomers.get(item_id, np.zeros(0, np.uint64))
 

@@ -10,8 +10,8 @@ import mmap
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from recommendations.algorithms.ranking import NOTHING_NEWER, Newer
 from recommendations.algorithms.words import WordIndex
 from recommendations.errors import DamagedArtifact
 
@@ -42,6 +43,9 @@ ARRAYS: Final[Mapping[str, Kind]] = {
     "trend": ("<f8", ("items",)),
     "occurrences": ("<i8", ("items",)),
     "again": ("<f4", ("items",)),
+    "marks": ("<u8", ("items",)),  # these three: what events are folded into its lists from
+    "similar_met": ("<i8", ("items",)),
+    "next_met": ("<i8", ("items",)),
     "word_hashes": ("<u8", ("words",)),
     "word_starts": ("<i8", ("words + 1",)),
     "word_items": ("<i4", ("pairs",)),
@@ -56,20 +60,55 @@ LISTS: Final[Mapping[str, Kind]] = {
 Readings = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
+Stamp = tuple[tuple[int, int, int], ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Artifact:
-    """A loaded model. Nobody writes into its arrays."""
+    """A loaded model. Nobody writes into its arrays.
+
+    One that events were folded into (see `patch`) has further items, arrays of all items that are
+    newer, and rows that stand in for those of its lists.
+    """
 
     build_id: int
     item_ids: list[str]
     arrays: Mapping[str, NDArray[Any]]
     facts: Mapping[str, Any]  # whatever the build wrote beside the arrays
-    folder: Path
-    stamp: tuple[tuple[int, int, int], ...]  # of each file, when it was proved
+    stamps: Mapping[Path, Stamp]  # of the files of each folder, when they were proved
+    base: "Artifact | None" = None  # as it was built
+    # Place in `rows` of each item's newer rows, -1 for none; empty without a patch.
+    where: NDArray[np.int32] = field(default_factory=lambda: NOTHING_NEWER.where)
+    rows: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def reading(self, name: str) -> Readings:
         """Neighbours and strengths: "personal", "similar", "next" or another reading it has."""
         return self.arrays[f"{name}_items"], self.arrays[f"{name}_scores"]
+
+    def newer(self, name: str) -> Newer:
+        """The rows of a reading that stand in for its old ones."""
+        if not self.where.size:
+            return NOTHING_NEWER
+        return Newer(self.where, self.rows[f"{name}_items"], self.rows[f"{name}_scores"])
+
+    def neighbours(self, name: str, number: int) -> list[int]:
+        """The row of one item, best first, padded with -1."""
+        row = self.where[number] if self.where.size else -1
+        if row >= 0:
+            return list(self.rows[f"{name}_items"][row].tolist())
+        return list(self.arrays[f"{name}_items"][number].tolist())
+
+    def source(self, number: int, place: int) -> str:
+        """Which reading says most for the neighbour at this place of an item's personal list."""
+        row = self.where[number] if self.where.size else -1
+        found = self.rows["personal_sources"][row] if row >= 0 else self._sources[number]
+        name: str = self.facts["sources"][found[place]]
+        return name
+
+    @property
+    def _sources(self) -> NDArray[np.uint8]:
+        found: NDArray[np.uint8] = self.arrays["personal_sources"]
+        return found
 
     @property
     def words(self) -> WordIndex:
@@ -86,12 +125,12 @@ class Artifact:
     def is_unchanged(self) -> bool:
         """Whether the mapped files are still those that were proved; costs no reading."""
         try:
-            return stamp_of(self.folder) == self.stamp
+            return all(stamp_of(folder) == stamp for folder, stamp in self.stamps.items())
         except OSError:
             return False
 
 
-def stamp_of(folder: Path) -> tuple[tuple[int, int, int], ...]:
+def stamp_of(folder: Path) -> Stamp:
     """What changes when a file is written, cut, replaced or taken away."""
     found = (os.stat(path) for path in sorted(folder.iterdir()))
     return tuple((one.st_ino, one.st_size, one.st_mtime_ns) for one in found)
@@ -120,7 +159,18 @@ def write(
     KeyError
         If an array is not one that an artifact with these facts has.
     """
-    known = kinds(facts)
+    return write_folder(folder, arrays, kinds(facts), item_ids=item_ids, facts=facts)
+
+
+def write_folder(
+    folder: Path,
+    arrays: Mapping[str, NDArray[Any]],
+    known: Mapping[str, Kind],
+    *,
+    item_ids: list[str],
+    facts: Mapping[str, Any],
+) -> str:
+    """As `write`, for arrays of whatever kinds."""
     if folder.exists():
         raise FileExistsError(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -190,21 +240,38 @@ def load(folder: Path, *, checksum: str, build_id: int) -> Artifact:
     DamagedArtifact
         If anything is missing, shorter, longer or different.
     """
+    stamp, arrays, item_ids, facts = read_folder(folder, kinds, check_numbers, checksum=checksum)
+    return Artifact(build_id, item_ids, arrays, facts, {folder: stamp})
+
+
+def read_folder(
+    folder: Path,
+    kinds_of: Callable[[Mapping[str, Any]], Mapping[str, Kind]],
+    check: Callable[[Mapping[str, NDArray[Any]], Mapping[str, Any]], None],
+    *,
+    checksum: str,
+) -> tuple[Stamp, dict[str, NDArray[Any]], list[str], dict[str, Any]]:
+    """Stamp, arrays, item ids and facts of a folder, all of it proved.
+
+    Raises
+    ------
+    DamagedArtifact
+    """
     try:
         stamp = stamp_of(folder)  # first: what is written meanwhile must not pass for proved
         files, facts = read_manifest(folder, checksum)
         check_files(folder, files)
-        known = kinds(facts)
+        known = kinds_of(facts)
         arrays = {name: map_array(folder / f"{name}.npy", files[name]) for name in known}
         check_shapes(arrays, known)
-        check_numbers(arrays, facts)
+        check(arrays, facts)
         item_ids = decode_ids(arrays["item_text"], arrays["item_start"])
     except (OSError, KeyError, TypeError, ValueError, OverflowError) as exc:
         raise DamagedArtifact(
             f"The artifact in {folder.name} is damaged and is not served.",
             detail=f"{type(exc).__name__}: {exc}",
         ) from exc
-    return Artifact(build_id, item_ids, arrays, facts, folder, stamp)
+    return stamp, arrays, item_ids, facts
 
 
 def read_manifest(folder: Path, checksum: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -251,22 +318,17 @@ def map_array(path: Path, entry: Mapping[str, Any]) -> NDArray[Any]:
 
 
 def check_shapes(arrays: Mapping[str, NDArray[Any]], known: Mapping[str, Kind]) -> None:
-    """Every array of its kind, and all of them of one size."""
-    items, top = arrays["personal_items"].shape
-    words = arrays["word_hashes"].size
-    sizes = {
-        "items": items,
-        "items + 1": items + 1,
-        "top": top,
-        "text": arrays["item_text"].size,
-        "words": words,
-        "words + 1": words + 1,
-        "pairs": arrays["word_items"].size,
-    }
+    """Every array of its kind; sizes of one name are the same everywhere."""
+    sizes: dict[str, int] = {}
     for name, (dtype, shape) in known.items():
-        wanted = tuple(sizes[word] for word in shape)
-        if arrays[name].shape != wanted or arrays[name].dtype.str != dtype:
-            raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}")
+        found = arrays[name]
+        if found.dtype.str != dtype or found.ndim != len(shape):
+            raise ValueError(f"{name} is {found.dtype} {found.shape}")
+        for word, size in zip(shape, found.shape, strict=True):
+            plain = word.removesuffix(" + 1")
+            size -= word != plain
+            if sizes.setdefault(plain, size) != size:
+                raise ValueError(f"{name} is {found.shape}, others have {sizes[plain]} {plain}")
 
 
 def check_numbers(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:

@@ -91,10 +91,10 @@ def find_column(row: int, here: Shelf, model: Artifact) -> NDArray[np.float32]:
     """
     number = here.numbers[row]
     if number >= 0:
-        return column_of(number, *model.reading("personal"))
+        return column_of(number, *model.reading("personal"), newer=model.newer("personal"))
     column = np.zeros(len(model.item_ids), np.float32)
     if here.descriptions is not None:
-        here.descriptions.meet([here.products.ids[row]])
+        here.descriptions.meet({here.products.ids[row]: number})
         everything = np.ones(column.size, np.bool_)  # sold out, they still speak for it
         rows, scores = find_alike(here, row, allowed=everything)
         column[here.number_of[rows[rows >= 0]]] = scores[rows >= 0]

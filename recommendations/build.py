@@ -4,7 +4,6 @@ One build runs at a time. It may be killed at any moment: the live artifact stay
 build closes the books of the killed one.
 """
 
-import dataclasses
 import logging
 import math
 import shutil
@@ -23,9 +22,9 @@ from engage.lib.errors import NotFound
 from recommendations import artifact, descriptions, interactions, registry, threads
 from recommendations.algorithms.choosing import choose_recipe
 from recommendations.algorithms.log import Log
-from recommendations.algorithms.model import ItemModel, Mixture, evaluate
+from recommendations.algorithms.model import ItemModel, Mixture, evaluate, scales
 from recommendations.algorithms.popularity import Popularity, Scores, best_first
-from recommendations.algorithms.recipe import Recipe
+from recommendations.algorithms.recipe import Recipe, recipe_from
 from recommendations.algorithms.split import Split, hold_out
 from recommendations.algorithms.words import WordIndex
 from recommendations.artifact import Artifact
@@ -164,8 +163,7 @@ def folder_name(build: Build) -> str:
 
 def recipe_of(build: Build) -> Recipe:
     """The recipe a build was made by; constants it did not know yet have today's value."""
-    known = {name.name for name in dataclasses.fields(Recipe)}
-    return Recipe(**{name: value for name, value in build.parameters.items() if name in known})
+    return recipe_from(build.parameters)
 
 
 def fit(recipe: Recipe, log: Log) -> ItemModel:
@@ -274,6 +272,7 @@ def facts_of(model: ItemModel) -> dict[str, Any]:
         "has_sales": model.popularity_.has_sales_,
         "sources": list(model.sources_),
         "readings": list(model.lists_),
+        "scales": scales(model.lists_, model.recipe.weights),
     }
 
 
@@ -292,6 +291,9 @@ def arrays_of(model: ItemModel, index: WordIndex) -> dict[str, NDArray[Any]]:
         "trend": model.popularity_.trend_,
         "occurrences": model.occurrences_,
         "again": model.again_,
+        "marks": model.counted_.marks,
+        "similar_met": model.counted_.similar,
+        "next_met": model.counted_.next,
         "word_hashes": index.hashes,
         "word_starts": index.starts,
         "word_items": index.items,

@@ -125,8 +125,7 @@ def find_similar(this: Explorer, person: Person, choice: Choice) -> Iterator[int
     last = next((numbers[row] for row in person.recent if numbers[row] >= 0), -1)
     if this.here.model is None or last < 0:
         return
-    neighbours, _ = this.here.model.reading("similar")
-    for number in neighbours[last].tolist():
+    for number in this.here.model.neighbours("similar", last):
         row = int(this.here.row_of[number])
         if number >= 0 and row >= 0 and choice.rows[row] and row not in person.seen:
             yield row
@@ -138,8 +137,7 @@ def find_content(this: Explorer, person: Person, choice: Choice) -> Iterator[int
     if descriptions is None or not person.recent:
         return
     last = person.recent[0]
-    if this.here.numbers[last] < 0:
-        descriptions.meet([this.here.products.ids[last]])
+    descriptions.meet({this.here.products.ids[last]: this.here.numbers[last]})
     yield from (row for row, _ in walk(choice.alike_to(last)) if row not in person.seen)
 
 

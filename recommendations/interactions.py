@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from catalog import snapshot
 from engage.profiles import history, terms
-from recommendations.algorithms.log import Log, make_log
+from recommendations.algorithms.log import Events, Log
 
 PURCHASE: Final = "Order Completed"
 # How much an event says about the liking of its products. What is not listed counts as a view.
@@ -74,20 +74,19 @@ def read(catalog: str) -> Interactions:
     Erased profiles are not in the history, merged ones are one there.
     """
     products = snapshot.current(catalog)
+    return Interactions(read_events(products.index).as_log(), list(products.ids))
+
+
+def read_events(index: Mapping[str, int]) -> Events:
+    """All of the history that is about these items, under their numbers; by profile id."""
     columns = history.open_history().read()
-    item_numbers = number_by_term(terms.values("item"), products.index)
+    item_numbers = number_by_term(terms.values("item"), index)
     weights = weight_by_term(terms.values("event"))
     item, weight = look_up(item_numbers, columns.item, -1), look_up(weights, columns.event, 0)
     kept = (item >= 0) & (weight > 0)
-    _, profile = np.unique(columns.profile[kept], return_inverse=True)
-    log = make_log(
-        profile,
-        item[kept],
-        weight=weight[kept],
-        ts_ms=columns.ts_ms[kept],
-        n_items=len(products.ids),
+    return Events(
+        columns.profile[kept], item[kept], weight[kept], columns.ts_ms[kept], n_items=len(index)
     )
-    return Interactions(log, list(products.ids))
 
 
 def number_by_term(values: list[str], index: Mapping[str, int]) -> NDArray[np.int32]:

@@ -25,6 +25,10 @@ class Build(models.Model):
     progress = models.JSONField(default=dict)  # step, share of the work, when it was told
     artifact = models.CharField(max_length=200, blank=True)  # folder below DATA_DIR/artifacts
     checksum = models.CharField(max_length=64, blank=True)  # of the manifest
+    patch = models.CharField(max_length=250, blank=True)  # folder below DATA_DIR/patches
+    patch_checksum = models.CharField(max_length=64, blank=True)
+    patch_facts = models.JSONField(default=dict)  # rows, events, seconds, and what was seen
+    patched_at = models.DateTimeField(null=True, blank=True)  # so new are the live lists
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
     published_at = models.DateTimeField(null=True, blank=True)

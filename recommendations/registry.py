@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from engage.lib import locks
-from recommendations import artifact
+from recommendations import artifact, patch
 from recommendations.artifact import Artifact
 from recommendations.errors import DamagedArtifact, NothingToRollBack
 from recommendations.models import Build
@@ -35,7 +35,7 @@ SERVABLE: Final = (Build.State.LIVE, Build.State.REPLACED)
 class Held:
     """What this process serves for a catalog; `key` says from which rows it was chosen."""
 
-    key: tuple[tuple[int, str], ...] = ()
+    key: tuple[tuple[int, str, str], ...] = ()
     artifact: Artifact | None = None
     checked: float = NEVER  # on the clock that is passed in
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -50,6 +50,10 @@ def folder_of(build: Build) -> Path:
 
 def artifacts_dir() -> Path:
     return Path(settings.DATA_DIR) / "artifacts"
+
+
+def patches_dir() -> Path:
+    return Path(settings.DATA_DIR) / "patches"
 
 
 def live(catalog: str, *, clock: Callable[[], float] = time.monotonic) -> Artifact | None:
@@ -76,7 +80,7 @@ def forget() -> None:
 def refresh(catalog: str, mine: Held) -> None:
     """Choose anew when the candidates changed; otherwise keep what is mapped."""
     rows = list_servable(catalog)
-    key = tuple((row.pk, row.checksum) for row in rows)
+    key = tuple((row.pk, row.checksum, row.patch_checksum) for row in rows)
     if mine.artifact is not None and not mine.artifact.is_unchanged():
         mine.key, mine.artifact = (), None  # nobody serves it while it is looked at
     if key != mine.key:
@@ -97,13 +101,30 @@ def list_servable(catalog: str) -> list[Build]:
 
 def first_good(rows: list[Build], *, now_held: Artifact | None) -> Artifact | None:
     for row in rows:
-        if now_held is not None and now_held.build_id == row.pk and now_held.is_unchanged():
-            return now_held  # its pages were proved when they were mapped
         try:
-            return artifact.load(folder_of(row), checksum=row.checksum, build_id=row.pk)
+            return patched(row, load(row, now_held=now_held))
         except DamagedArtifact as exc:
             logger.error("artifact damaged", extra={"build_id": row.pk, "detail": exc.detail})
     return None
+
+
+def load(row: Build, *, now_held: Artifact | None) -> Artifact:
+    """As it was built; pages that are held already were proved when they were mapped."""
+    base = now_held and (now_held.base or now_held)
+    if base is not None and base.build_id == row.pk and base.is_unchanged():
+        return base
+    return artifact.load(folder_of(row), checksum=row.checksum, build_id=row.pk)
+
+
+def patched(row: Build, base: Artifact) -> Artifact:
+    """With what was folded into it since; without, where that is damaged."""
+    if not row.patch:
+        return base
+    try:
+        return patch.apply(base, patches_dir() / row.patch, checksum=row.patch_checksum)
+    except DamagedArtifact as exc:
+        logger.error("patch damaged", extra={"build_id": row.pk, "detail": exc.detail})
+        return base
 
 
 def remembered(catalog: str) -> dict[str, list[str]]:
@@ -187,9 +208,11 @@ def drop_old(catalog: str) -> None:
             continue
         # The row first: a row without a folder is harmless, a folder without a row stays for ever.
         folder = folder_of(row)
-        row.artifact = ""
-        row.save(update_fields=["artifact"])
+        patches = patches_dir() / row.artifact
+        row.artifact = row.patch = ""
+        row.save(update_fields=["artifact", "patch"])
         shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(patches, ignore_errors=True)
 
 
 def model_ages(now: datetime) -> dict[str, float | None]:

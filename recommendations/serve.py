@@ -17,7 +17,6 @@ from catalog.filters import Filter
 from engage.lib.errors import InvalidInput
 from recommendations import context, hand_picked, shelf
 from recommendations.algorithms.ranking import FADING, HISTORY, ask, rank
-from recommendations.artifact import Artifact
 from recommendations.context import Context
 from recommendations.exploring import Chance, Exploration, Explorer
 from recommendations.fatigue import Shown, tire
@@ -292,32 +291,19 @@ def fill_from_neighbours(
         groups=this.choice.groups,
         n=this.n if this.reranker is None else DEPTH,
         fading=fading,
+        newer=here.model.newer(reading),
     )
     if this.reranker is not None:
         ranked = this.reranker.reorder(ranked, [person for person, _ in asked], n=this.n)
-    sources = Sources(here.model, reading)
     lists = zip(*(array.tolist() for array in ranked), strict=True)
     for (person, pairs), picks in zip(asked, lists, strict=True):
         for number, score, because, place in zip(*picks, strict=True):
             if number < 0 or len(person.picks) == this.n:
                 break
             said_by, recent = pairs[because]
-            source = sources.name(said_by, place)
+            source = here.model.source(said_by, place) if reading == "personal" else reading
             reason = explain(this, person, recent)
             this.add(person, int(here.row_of[number]), score, source=source, reason=reason)
-
-
-class Sources:
-    """Which source a neighbour is due to: the reading itself, or the loudest of a mixture."""
-
-    def __init__(self, model: Artifact, reading: str) -> None:
-        self.reading = reading
-        self.mixed = reading == "personal"
-        self.numbers = model.arrays["personal_sources"]
-        self.names: list[str] = model.facts["sources"]
-
-    def name(self, number: int, place: int) -> str:
-        return self.names[self.numbers[number, place]] if self.mixed else self.reading
 
 
 def fill_alike(this: Climb) -> None:
@@ -327,8 +313,8 @@ def fill_alike(this: Climb) -> None:
     if here.descriptions is None or not short:
         return
     seeds = [this.seed if this.seed is not None else next(iter(p.recent), None) for p in short]
-    new = {row for row in seeds if row is not None and here.numbers[row] < 0}
-    here.descriptions.meet([here.products.ids[row] for row in new])
+    ids = here.products.ids
+    here.descriptions.meet({ids[row]: here.numbers[row] for row in seeds if row is not None})
     offers = [
         (person, this.choice.alike_to(row), explain(this, person, 0))
         for person, row in zip(short, seeds, strict=True)

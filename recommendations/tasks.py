@@ -1,10 +1,14 @@
-"""Bells for builds; the queue "build" has one worker, and a lock keeps a second build out."""
+"""Bells for builds and for the folds between them.
+
+The queue "build" has one worker, and a lock keeps a second build out.
+"""
 
 from celery import shared_task
 
 from catalog.models import Catalog
 from engage.lib import clock
 from recommendations import build as builds
+from recommendations import fold as folds
 from recommendations.errors import BuildRunning
 
 HOURS = 3600
@@ -24,3 +28,10 @@ def build_all() -> None:
     """Safe to run twice."""
     for name in Catalog.objects.order_by("name").values_list("name", flat=True):
         build.delay(name)
+
+
+@shared_task(time_limit=120)  # type: ignore[untyped-decorator]
+def fold_all() -> None:
+    """Safe to run twice: what is folded already changes nothing."""
+    for name in Catalog.objects.order_by("name").values_list("name", flat=True):
+        folds.run(name, now=clock.now())

@@ -193,12 +193,36 @@ def came_back(stage: Stage) -> str:
 
 
 Step = Callable[[Stage], str]
+def learned_meanwhile(stage: Stage) -> str:
+    """Thirty sessions nobody foresaw stand in the lists within a minute, no build in between."""
+    one, other = f"new-{uuid.uuid4().hex[:8]}", f"new-{uuid.uuid4().hex[:8]}"
+    path = f"/v1/catalogs/{CATALOG}/items"
+    items = [{"id": item, "name": f"Newcomer {item}", "in_stock": True} for item in (one, other)]
+    answer = stage.server.put(path, {"items": items})
+    expect(answer.json().get("accepted") == 2, f"the upload was answered {answer.json()}")
+    for number in range(30):
+        for item in (one, other):
+            accepted = stage.app.post("/v1/track", _viewed(f"{one}-{number}", item))
+            expect(accepted.status == 200, f"an event was answered {accepted.status}")
+    began = time.monotonic()
+    wait_for(
+        lambda: _neighbours(stage, one)[:1] == [(other, "similar")],
+        seconds=60,
+        what="a pattern of 30 sessions becoming a list",
+    )
+    seconds = time.monotonic() - began
+    gone = [{"id": item, "in_stock": False} for item in (one, other)]
+    stage.server.patch(path, {"items": gone})  # no mail of the demo shall show them
+    return f"30 sessions with two newcomers made them similar products after {seconds:.0f} s"
+
+
 STORY: tuple[tuple[str, Step], ...] = (
     ("collector", answered_per_event),
     ("runner", kept_through_a_kill),
     ("data-store", became_one_person),
     ("catalog", catalog_guarded),
     ("recommendations", recommended_with_reasons),
+    ("freshness", learned_meanwhile),
     ("campaigns", campaigns_finished),
     ("app launch", answered_at_launch),
     ("the loop", came_back),
@@ -263,6 +287,11 @@ def _recommended(stage: Stage, person: str) -> list[dict[str, Any]]:
     expect(answer.status == 200, f"recommendations were answered {answer.status}")
     items: list[dict[str, Any]] = answer.json()["items"]
     return items
+
+
+def _neighbours(stage: Stage, item: str) -> list[tuple[str, str]]:
+    answer = stage.server.get("/v1/recommendations", itemId=item, strategy="similar", n=3)
+    return [(one["id"], one["source"]) for one in answer.json().get("items", ())]
 
 
 def _gone_within(stage: Stage, item: str, *, seconds: float) -> None:

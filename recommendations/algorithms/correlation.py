@@ -59,10 +59,14 @@ class ItemCorrelation:
         Padded with -1. Ties go to the item with the smaller number.
     scores_ : ndarray of shape (n_items, top), dtype float32
         Padded with 0.
+    occurrences_ : ndarray of shape (n_items,), dtype int64
+
+    Of a fit of some rows the first two have only these, in their order.
     """
 
     neighbours_: NDArray[np.int32]
     scores_: NDArray[np.float32]
+    occurrences_: NDArray[np.int64]
 
     def __init__(
         self,
@@ -83,6 +87,18 @@ class ItemCorrelation:
         self.threads = threads
         self.use_numba = use_numba
 
+    def _choose(
+        self,
+        found: NDArray[np.int64],
+        rows: NDArray[np.int64] | None,
+        elsewhere: NDArray[np.int64] | None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Whose rows are made, and how often all items occur."""
+        chosen = np.arange(found.size) if rows is None else rows
+        self.occurrences_ = found if elsewhere is None else elsewhere.copy()
+        self.occurrences_[chosen] = found[chosen]
+        return chosen, self.occurrences_
+
     def _tilt(self, occurrences: NDArray[Any]) -> tuple[Floats, Floats]:
         """What columns and rows of raw sums are multiplied by to be scores; 0 for unseen items."""
         seen = occurrences > 0
@@ -92,10 +108,9 @@ class ItemCorrelation:
         return column, row
 
     def _fill(self, work: NDArray[np.int64], rows: Rows) -> None:
-        """Compute all rows, cut into parts of equal work, one part per thread at a time."""
-        n_items = work.size
-        self.neighbours_ = np.full((n_items, self.top), NOTHING, np.int32)
-        self.scores_ = np.zeros((n_items, self.top), np.float32)
+        """Compute the chosen rows, cut into parts of equal work, one part per thread at a time."""
+        self.neighbours_ = np.full((work.size, self.top), NOTHING, np.int32)
+        self.scores_ = np.zeros((work.size, self.top), np.float32)
         parts = cut(work, parts=1 if self.threads == 1 else 8 * self.threads)
         with ThreadPoolExecutor(self.threads) as pool:
             filled = pool.map(lambda p: rows(p[0], p[1], self.neighbours_, self.scores_), parts)
@@ -145,13 +160,23 @@ class SimilarItems(ItemCorrelation):
         )
         self.damping = damping
 
-    def fit(self, interactions: csr_matrix) -> Self:
+    def fit(
+        self,
+        interactions: csr_matrix,
+        *,
+        rows: NDArray[np.int64] | None = None,
+        elsewhere: NDArray[np.int64] | None = None,
+    ) -> Self:
         """Learn from a matrix.
 
         Parameters
         ----------
         interactions : csr_matrix of shape (n_profiles, n_items), integers > 0, indices sorted
             Cap the profiles first: the cost is the sum over profiles of their items squared.
+        rows : ndarray of shape (n_rows,), dtype int64, optional
+            Only the lists of these items. All profiles that met one of them must be there.
+        elsewhere : ndarray of shape (n_items,), dtype int64, optional
+            How often the other items occur, the profiles that are not there included.
 
         Raises
         ------
@@ -166,16 +191,18 @@ class SimilarItems(ItemCorrelation):
         plain = bool((interactions.data == 1).all())
         x = with_values(interactions, interactions.data.astype(np.int8 if plain else np.int64))
         by_item = x.tocsc()
-        occurrences = np.asarray(x.multiply(x).sum(axis=0, dtype=np.int64)).ravel()
+        found = np.asarray(x.multiply(x).sum(axis=0, dtype=np.int64)).ravel()
+        chosen, occurrences = self._choose(found, rows, elsewhere)
         column, row = self._tilt(occurrences)
-        work = spread(by_item, degree)
+        work = spread(by_item, degree)[chosen]
         kernels = find_kernels() if self.use_numba else None
         if kernels is None:
-            self._fill(work, similar_rows_in_numpy(x, by_item, scale, column, row, work))
+            self._fill(work, similar_rows_in_numpy(x, by_item, scale, column, row, chosen, work))
         else:
             # No sum of products exceeds the larger of the two sums of squares.
             fits = int(occurrences.max(initial=0)) * int(scale.max(initial=1)) <= INT32_MAX
             args = (
+                chosen,
                 by_item.indptr.astype(np.int64),
                 unsigned(by_item.indices),
                 None if plain else by_item.data,
@@ -233,20 +260,34 @@ class NextItems(ItemCorrelation):
         self.decay = decay
         self.backward = backward
 
-    def fit(self, steps: Log) -> Self:
-        """Learn from sequences, in the order of the log; weights are not used."""
+    def fit(
+        self,
+        steps: Log,
+        *,
+        rows: NDArray[np.int64] | None = None,
+        elsewhere: NDArray[np.int64] | None = None,
+    ) -> Self:
+        """Learn from sequences, in the order of the log; weights are not used.
+
+        `rows` and `elsewhere` as in `SimilarItems.fit`.
+        """
         fading = self.decay ** np.arange(self.window)
         ahead, behind = whole(UNIT * fading), whole(UNIT * self.backward * fading)
-        occurrences = np.bincount(steps.item, minlength=steps.n_items)
+        found = np.bincount(steps.item, minlength=steps.n_items).astype(np.int64)
+        chosen, occurrences = self._choose(found, rows, elsewhere)
         column, row = self._tilt(occurrences)
-        start = np.append(0, np.cumsum(occurrences)).astype(np.int64)
+        start = np.append(0, np.cumsum(found))
         positions = np.argsort(steps.item, kind="stable")
         kernels = find_kernels() if self.use_numba else None
         if kernels is None:
-            self._fill(occurrences, next_rows_in_numpy(steps, ahead, behind, column, row))
+            self._fill(
+                found[chosen], next_rows_in_numpy(steps, ahead, behind, column, row, chosen)
+            )
         else:
-            args = (start, positions, steps.profile, steps.item, ahead, behind, column, row)
-            self._fill(occurrences, lambda a, b, *out: kernels.next_rows(a, b, *args, *out))
+            args = (
+                chosen, start, positions, steps.profile, steps.item, ahead, behind, column, row,
+            )  # fmt: skip
+            self._fill(found[chosen], lambda a, b, *out: kernels.next_rows(a, b, *args, *out))
         return self
 
 
@@ -282,6 +323,7 @@ def similar_rows_in_numpy(
     scale: NDArray[np.int64],
     column: Floats,
     row: Floats,
+    chosen: NDArray[np.int64],
     work: NDArray[np.int64],
 ) -> Rows:
     """Blocks of the sparse product, sized by work so that memory stays bounded."""
@@ -296,14 +338,19 @@ def similar_rows_in_numpy(
     ) -> None:
         parts = int(work[first:last].sum()) // BLOCK + 1
         for a, b in cut(work[first:last], parts=parts):
-            sums = by_row[first + a : first + b] @ weighted
-            write_best(sums, first + a, column, row, neighbours, scores)
+            sums = by_row[chosen[first + a : first + b]] @ weighted
+            write_best(sums, first + a, column, row, chosen, neighbours, scores)
 
     return rows
 
 
 def next_rows_in_numpy(
-    steps: Log, ahead: NDArray[np.int64], behind: NDArray[np.int64], column: Floats, row: Floats
+    steps: Log,
+    ahead: NDArray[np.int64],
+    behind: NDArray[np.int64],
+    column: Floats,
+    row: Floats,
+    chosen: NDArray[np.int64],
 ) -> Rows:
     """All pairs of each distance at once, summed in a sparse matrix."""
     shape = (steps.n_items, steps.n_items)
@@ -320,7 +367,7 @@ def next_rows_in_numpy(
     def rows(
         first: int, last: int, neighbours: NDArray[np.int32], scores: NDArray[np.float32]
     ) -> None:
-        write_best(total[first:last], first, column, row, neighbours, scores)
+        write_best(total[chosen[first:last]], first, column, row, chosen, neighbours, scores)
 
     return rows
 
@@ -330,13 +377,14 @@ def write_best(
     first: int,
     column: Floats,
     row: Floats,
+    chosen: NDArray[np.int64],
     neighbours: NDArray[np.int32],
     scores: NDArray[np.float32],
 ) -> None:
     """The best columns of each row of a block; the diagonal is left out."""
     sums = sums.tocoo()
     i, j = sums.row + first, sums.col
-    kept = (i != j) & (sums.data > 0)
+    kept = (chosen[i] != j) & (sums.data > 0)
     i, j, score = i[kept], j[kept], sums.data[kept] * column[j[kept]]
     order = np.lexsort((j, -score, i))
     i, j, score = i[order], j[order], score[order]
@@ -346,4 +394,4 @@ def write_best(
     place = np.arange(i.size) - np.repeat(starts, np.diff(np.append(starts, i.size)))
     best = place < neighbours.shape[1]
     neighbours[i[best], place[best]] = j[best]
-    scores[i[best], place[best]] = score[best] * row[i[best]]
+    scores[i[best], place[best]] = score[best] * row[chosen[i[best]]]

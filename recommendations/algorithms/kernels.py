@@ -82,6 +82,7 @@ def write_row(sums, touched, count, itself, column, row, scores, items, out_item
 def similar_rows(  # type: ignore[no-untyped-def]
     first,
     last,
+    chosen,
     item_start,
     item_profile,
     item_weight,
@@ -94,7 +95,7 @@ def similar_rows(  # type: ignore[no-untyped-def]
     out_items,
     out_scores,
 ):
-    """Rows `first` to `last` of the symmetric product, best columns only.
+    """The chosen rows `first` to `last` of the symmetric product, best columns only.
 
     Sums have the type of `profile_scale`. Weights are both None where all are 1. Indices are
     unsigned, which spares a look at their sign.
@@ -103,7 +104,8 @@ def similar_rows(  # type: ignore[no-untyped-def]
     touched = np.empty(column.size + 1, np.uint32)
     scores = np.empty(out_items.shape[1], np.float64)
     items = np.empty(out_items.shape[1], np.int32)
-    for i in range(first, last):
+    for r in range(first, last):
+        i = chosen[r]
         count = 0
         for a in range(item_start[i], item_start[i + 1]):
             u = item_profile[a]
@@ -120,7 +122,7 @@ def similar_rows(  # type: ignore[no-untyped-def]
                 else:
                     sums[j] = before + scale * profile_weight[b]
         write_row(
-            sums, touched, count, i, column, row[i], scores, items, out_items[i], out_scores[i]
+            sums, touched, count, i, column, row[i], scores, items, out_items[r], out_scores[r]
         )
 
 
@@ -128,6 +130,7 @@ def similar_rows(  # type: ignore[no-untyped-def]
 def next_rows(  # type: ignore[no-untyped-def]
     first,
     last,
+    chosen,
     item_start,
     positions,
     profile,
@@ -139,12 +142,16 @@ def next_rows(  # type: ignore[no-untyped-def]
     out_items,
     out_scores,
 ):
-    """Rows `first` to `last` of the directed counts, best columns only; no addition is 0."""
+    """The chosen rows `first` to `last` of the directed counts, best columns only.
+
+    No addition is 0.
+    """
     sums = np.zeros(column.size, np.int64)
     touched = np.empty(column.size, np.int32)
     scores = np.empty(out_items.shape[1], np.float64)
     items = np.empty(out_items.shape[1], np.int32)
-    for i in range(first, last):
+    for r in range(first, last):
+        i = chosen[r]
         count = 0
         for a in range(item_start[i], item_start[i + 1]):
             p = positions[a]
@@ -165,7 +172,7 @@ def next_rows(  # type: ignore[no-untyped-def]
                     count += 1
                 sums[j] += behind[p - q - 1]
         write_row(
-            sums, touched, count, i, column, row[i], scores, items, out_items[i], out_scores[i]
+            sums, touched, count, i, column, row[i], scores, items, out_items[r], out_scores[r]
         )
 
 
@@ -195,12 +202,20 @@ def insert(items, scores, size, groups, item, score):  # type: ignore[no-untyped
 
 
 @compiled
-def add_up(neighbours, strength, recent, fading, sums):  # type: ignore[no-untyped-def]
+def row_of(lists, newer, where, item):  # type: ignore[no-untyped-def]
+    """The row of an item: the one that was made anew, where there is one."""
+    if where.size > 0 and where[item] >= 0:
+        return newer[where[item]]
+    return lists[item]
+
+
+@compiled
+def add_up(neighbours, strength, newer, stronger, where, recent, fading, sums):  # type: ignore[no-untyped-def]
     """Add what each recent item says, the newest loudest, to the sums of its neighbours."""
     factor = np.float32(1.0)
     for k in range(recent.size):
-        row = neighbours[recent[k]]
-        values = strength[recent[k]]
+        row = row_of(neighbours, newer, where, recent[k])
+        values = row_of(strength, stronger, where, recent[k])
         for c in range(row.size):
             j = row[c]
             if j < 0:
@@ -210,13 +225,13 @@ def add_up(neighbours, strength, recent, fading, sums):  # type: ignore[no-untyp
 
 
 @compiled
-def take_best(neighbours, recent, groups, sums, items, scores):  # type: ignore[no-untyped-def]
+def take_best(neighbours, newer, where, recent, groups, sums, items, scores):  # type: ignore[no-untyped-def]
     """Fill `items` and `scores` from the sums, which are zero afterwards; how many were found."""
     n = items.size
     size = 0
     lowest = np.float32(0.0)
     for k in range(recent.size):
-        row = neighbours[recent[k]]
+        row = row_of(neighbours, newer, where, recent[k])
         for c in range(row.size):
             j = row[c]
             if j < 0:
@@ -234,7 +249,20 @@ def take_best(neighbours, recent, groups, sums, items, scores):  # type: ignore[
 
 
 @compiled
-def find_loudest(neighbours, strength, recent, fading, sums, items, shares, because, places):  # type: ignore[no-untyped-def]
+def find_loudest(  # type: ignore[no-untyped-def]
+    neighbours,
+    strength,
+    newer,
+    stronger,
+    where,
+    recent,
+    fading,
+    sums,
+    items,
+    shares,
+    because,
+    places,
+):
     """Which of the recent items speaks loudest for each pick, and where: the newest of equals.
 
     Rows fall, so a row is left where it cannot speak louder for any pick. `sums` is zero before
@@ -246,8 +274,8 @@ def find_loudest(neighbours, strength, recent, fading, sums, items, shares, beca
     quietest = np.float32(0.0)
     factor = np.float32(1.0)
     for k in range(recent.size):
-        row = neighbours[recent[k]]
-        values = strength[recent[k]]
+        row = row_of(neighbours, newer, where, recent[k])
+        values = row_of(strength, stronger, where, recent[k])
         for c in range(row.size):
             j = row[c]
             share = factor * values[c]
@@ -269,6 +297,9 @@ def find_loudest(neighbours, strength, recent, fading, sums, items, shares, beca
 def rank_profiles(  # type: ignore[no-untyped-def]
     neighbours,
     strength,
+    newer,
+    stronger,
+    where,
     bounds,
     items_of,
     fading,
@@ -287,13 +318,15 @@ def rank_profiles(  # type: ignore[no-untyped-def]
         recent = items_of[bounds[u, 0] : bounds[u, 1]]
         blocked = items_of[bounds[u, 1] : bounds[u, 2]]
         sums[blocked] = -np.inf
-        add_up(neighbours, strength, recent, fading, sums)
-        size = take_best(neighbours, recent, groups, sums, out_items[u], out_scores[u])
+        add_up(neighbours, strength, newer, stronger, where, recent, fading, sums)
+        size = take_best(
+            neighbours, newer, where, recent, groups, sums, out_items[u], out_scores[u]
+        )
         sums[blocked] = 0
         found = out_items[u, :size]
         find_loudest(
-            neighbours, strength, recent, fading, sums, found, shares[:size],
-            out_because[u], out_places[u],
+            neighbours, strength, newer, stronger, where, recent, fading, sums, found,
+            shares[:size], out_because[u], out_places[u],
         )  # fmt: skip
     return out_items, out_scores, out_because, out_places
 

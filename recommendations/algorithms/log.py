@@ -56,6 +56,36 @@ class Log:
         return np.searchsorted(self.profile, np.arange(self.n_profiles + 1)).astype(np.int64)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Events:
+    """What profiles did with items, in any order; fields as in `Log`."""
+
+    profile: Ints
+    item: NDArray[np.int32]
+    weight: NDArray[np.int32]
+    ts_ms: Ints
+    n_items: int
+
+    def __len__(self) -> int:
+        return self.item.size
+
+    def take(self, chosen: Mask) -> "Events":
+        return Events(
+            self.profile[chosen],
+            self.item[chosen],
+            self.weight[chosen],
+            self.ts_ms[chosen],
+            self.n_items,
+        )
+
+    def as_log(self) -> Log:
+        """In the canonical order, the profiles numbered from 0."""
+        _, profile = np.unique(self.profile, return_inverse=True)
+        return make_log(
+            profile, self.item, weight=self.weight, ts_ms=self.ts_ms, n_items=self.n_items
+        )
+
+
 def make_log(
     profile: NDArray[Any],
     item: NDArray[Any],

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.algorithms.correlation import NOTHING
+from recommendations.algorithms.folding import Counted, count
 from recommendations.algorithms.lists import Lists
 from recommendations.algorithms.log import Log, last_touches
 from recommendations.algorithms.popularity import Popularity
@@ -56,6 +57,8 @@ class ItemModel:
     ----------
     lists_ : dict of reading to `Lists`
         "next" and "similar", and whatever else the recipe gives a weight.
+    counted_ : Counted
+        What the counted lists can be brought up to date from.
     sources_ : tuple of str
         The names that `personal_` was mixed of, in the order of its numbers.
     personal_ : Mixture
@@ -66,6 +69,7 @@ class ItemModel:
     """
 
     lists_: dict[str, Lists]
+    counted_: Counted
     sources_: tuple[str, ...]
     personal_: Mixture
     popularity_: Popularity
@@ -95,8 +99,10 @@ class ItemModel:
         recipe = self.recipe
         if unknown := sorted(set(recipe.weights) - set(READINGS)):
             raise ValueError(f"there is no reading {unknown[0]!r}")
-        wanted = [name for name in READINGS if name in COUNTED or recipe.weights.get(name, 0) > 0]
-        self.lists_ = {name: READINGS[name](log, recipe, self.machine) for name in wanted}
+        self.lists_, self.counted_ = count(log, recipe, self.machine)
+        for name, read in READINGS.items():
+            if name not in COUNTED and recipe.weights.get(name, 0) > 0:
+                self.lists_[name] = read(log, recipe, self.machine)
         self.popularity_ = Popularity(
             half_life_days=recipe.half_life_days,
             window_days=recipe.window_days,
@@ -149,7 +155,7 @@ def mix(
 
     Parameters
     ----------
-    sources : sequence of `Lists`, at least one, all of the same shape
+    sources : sequence of `Lists`, at least one, all of the same items
     scale : sequence of float, one per source
     boost : ndarray of shape (n_items,)
         Multiplied into the score of each neighbour.
@@ -160,17 +166,17 @@ def mix(
     -------
     Mixture
     """
-    n_items, top = sources[0].neighbours.shape
+    n_lists, top = sources[0].neighbours.shape
     found = Mixture(
-        np.full((n_items, top), NOTHING, np.int32),
-        np.zeros((n_items, top), np.float32),
-        np.zeros((n_items, top), np.uint8),
+        np.full((n_lists, top), NOTHING, np.int32),
+        np.zeros((n_lists, top), np.float32),
+        np.zeros((n_lists, top), np.uint8),
     )
-    every = np.arange(n_items) if rows is None else rows
+    every = np.arange(n_lists) if rows is None else rows
     for first in range(0, every.size, BLOCK):
         here = every[first : first + BLOCK]
         block = [Lists(one.neighbours[here], one.scores[here]) for one in sources]
-        row, item, total, loudest = add_up(block, scale, n_items)
+        row, item, total, loudest = add_up(block, scale, boost.size)
         total *= boost[item]
         order = np.lexsort((item, -total, row))
         row, item, total, loudest = row[order], item[order], total[order], loudest[order]

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.algorithms.log import Log
+from recommendations.algorithms.log import Events, Log
 
 DAY_MS = 86_400_000
 Scores = NDArray[np.float64] | NDArray[np.int64]
@@ -66,7 +66,7 @@ class Popularity:
         self.floor = floor
         self.sale_weight = sale_weight
 
-    def fit(self, log: Log) -> Self:
+    def fit(self, log: Log | Events) -> Self:
         newest = int(log.ts_ms.max(initial=0))
         age = (newest - log.ts_ms) // DAY_MS
         fresh = np.rint(UNIT * 0.5 ** (age / self.half_life_days)).astype(np.int64)

@@ -60,6 +60,27 @@ def ask(recent: Sequence[Sequence[int]], blocked: Sequence[Sequence[int]]) -> As
     return Asked(np.array(bounds, np.int64).reshape(-1, 3), np.array(items, np.int32))
 
 
+class Newer(NamedTuple):
+    """Rows of the lists that were made anew, and stand in for those of the same items.
+
+    Attributes
+    ----------
+    where : ndarray of shape (n_items,), dtype int32
+        The place of an item's row here; -1 where the old one counts. Of size 0: no row is newer.
+    neighbours : ndarray of shape (n_rows, top), dtype int32
+    strength : ndarray of shape (n_rows, top), dtype float32
+    """
+
+    where: Int32s
+    neighbours: Int32s
+    strength: NDArray[np.float32]
+
+
+NOTHING_NEWER = Newer(
+    np.zeros(0, np.int32), np.zeros((0, 0), np.int32), np.zeros((0, 0), np.float32)
+)
+
+
 class Ranked(NamedTuple):
     """The lists of a call.
 
@@ -88,6 +109,7 @@ def rank(
     groups: Int32s,
     n: int,
     fading: np.float32 = FADING,
+    newer: Newer = NOTHING_NEWER,
     use_numba: bool = True,
 ) -> Ranked:
     """Rank for one profile or many.
@@ -103,6 +125,7 @@ def rank(
         Items of one group are variants of one product; -1 is no group, -2 must not be shown.
     n : int, unit: items per profile, at least 1
     fading : float32
+    newer : Newer, optional
     use_numba : bool, default True
         False takes the numpy twin, which gives the same bits.
 
@@ -112,11 +135,23 @@ def rank(
     """
     kernels = find_kernels() if use_numba else None
     if kernels is None:
-        return rank_in_numpy(neighbours, strength, asked, groups, n, fading)
+        return rank_in_numpy(neighbours, strength, newer, asked, groups, n, fading)
     bounds, items = asked
     sums = sums_of_this_thread(groups.size)
     return Ranked._make(
-        kernels.rank_profiles(neighbours, strength, bounds, items, fading, groups, n, sums)
+        kernels.rank_profiles(
+            neighbours,
+            strength,
+            newer.neighbours,
+            newer.strength,
+            newer.where,
+            bounds,
+            items,
+            fading,
+            groups,
+            n,
+            sums,
+        )
     )
 
 
@@ -131,6 +166,7 @@ def sums_of_this_thread(size: int) -> NDArray[np.float32]:
 def rank_in_numpy(
     neighbours: Int32s,
     strength: NDArray[np.float32],
+    newer: Newer,
     asked: Asked,
     groups: Int32s,
     n: int,
@@ -149,8 +185,8 @@ def rank_in_numpy(
     for u in range(profiles):
         begin, end, after = asked.bounds[u].tolist()
         rows = asked.items[begin:end]
-        items = neighbours[rows]
-        shares = strength[rows] * decay[: rows.size, None]
+        items, values = rows_of(neighbours, strength, newer, rows)
+        shares = values * decay[: rows.size, None]
         filled = items != NOTHING
         candidates, inverse = np.unique(items[filled], return_inverse=True)
         sums = np.zeros(candidates.size, np.float32)
@@ -168,6 +204,20 @@ def rank_in_numpy(
             found.because[u, r] = share.argmax()
             found.places[u, r] = (items[share.argmax()] == item).argmax()
     return found
+
+
+def rows_of(
+    neighbours: Int32s, strength: NDArray[np.float32], newer: Newer, items: Int32s
+) -> tuple[Int32s, NDArray[np.float32]]:
+    """The rows of some items, the newer ones where there are."""
+    if not newer.where.size:
+        return neighbours[items], strength[items]
+    place = newer.where[items]
+    old = np.where(place < 0, items, 0)
+    found, values = neighbours[old], strength[old]
+    fresh = place >= 0
+    found[fresh], values[fresh] = newer.neighbours[place[fresh]], newer.strength[place[fresh]]
+    return found, values
 
 
 def first_of_each(groups: NDArray[Any]) -> NDArray[np.bool_]:

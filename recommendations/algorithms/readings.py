@@ -31,9 +31,8 @@ class Machine:
     use_numba: bool = True
 
 
-def read_similar(log: Log, recipe: Recipe, machine: Machine) -> Lists:
-    """Met by the same profiles."""
-    fitted = SimilarItems(
+def similar_items(recipe: Recipe, machine: Machine) -> SimilarItems:
+    return SimilarItems(
         source=recipe.similar_source,
         target=recipe.similar_target,
         damping=recipe.similar_damping,
@@ -41,13 +40,11 @@ def read_similar(log: Log, recipe: Recipe, machine: Machine) -> Lists:
         top=recipe.top,
         threads=machine.threads,
         use_numba=machine.use_numba,
-    ).fit(matrix(log, cap=recipe.history_cap))
-    return Lists(fitted.neighbours_, fitted.scores_)
+    )
 
 
-def read_next(log: Log, recipe: Recipe, machine: Machine) -> Lists:
-    """Met soon after."""
-    fitted = NextItems(
+def next_items(recipe: Recipe, machine: Machine) -> NextItems:
+    return NextItems(
         window=recipe.next_window,
         decay=recipe.next_decay,
         backward=recipe.next_backward,
@@ -57,7 +54,18 @@ def read_next(log: Log, recipe: Recipe, machine: Machine) -> Lists:
         top=recipe.top,
         threads=machine.threads,
         use_numba=machine.use_numba,
-    ).fit(sequences(log, cap=recipe.history_cap))
+    )
+
+
+def read_similar(log: Log, recipe: Recipe, machine: Machine) -> Lists:
+    """Met by the same profiles."""
+    fitted = similar_items(recipe, machine).fit(matrix(log, cap=recipe.history_cap))
+    return Lists(fitted.neighbours_, fitted.scores_)
+
+
+def read_next(log: Log, recipe: Recipe, machine: Machine) -> Lists:
+    """Met soon after."""
+    fitted = next_items(recipe, machine).fit(sequences(log, cap=recipe.history_cap))
     return Lists(fitted.neighbours_, fitted.scores_)
 
 

@@ -44,3 +44,9 @@ class Recipe:
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+
+def recipe_from(parameters: Mapping[str, Any]) -> Recipe:
+    """What `as_dict` gave; constants that were not known then have today's value."""
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    return Recipe(**{name: value for name, value in parameters.items() if name in known})

@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.algorithms.correlation import NOTHING, find_kernels
+from recommendations.algorithms.ranking import NOTHING_NEWER, Newer
 
 STEP = 100_000  # rows of the neighbours that are compared at a time
 Int32s = NDArray[np.int32]
 Float32s = NDArray[np.float32]
 
 
-def column_of(item: int, neighbours: Int32s, strength: Float32s) -> Float32s:
+def column_of(
+    item: int, neighbours: Int32s, strength: Float32s, *, newer: Newer = NOTHING_NEWER
+) -> Float32s:
     """How strongly each item speaks for one item.
 
     Parameters
@@ -27,16 +30,23 @@ def column_of(item: int, neighbours: Int32s, strength: Float32s) -> Float32s:
     neighbours : ndarray of shape (n_items, top), dtype int32
         Padded with -1; no item twice in a row.
     strength : ndarray of shape (n_items, top), dtype float32
+    newer : Newer, optional
+        Rows that stand in for those of the same items, and further items.
 
     Returns
     -------
     ndarray of shape (n_items,), dtype float32
         0 where the item is no neighbour.
     """
-    column = np.zeros(len(neighbours), np.float32)
+    column = np.zeros(max(len(neighbours), newer.where.size), np.float32)
     for start in range(0, len(neighbours), STEP):
         rows, places = np.nonzero(neighbours[start : start + STEP] == item)
         column[start + rows] = strength[start + rows, places]
+    replaced = np.flatnonzero(newer.where >= 0)
+    column[replaced] = 0
+    rows, places = np.nonzero(newer.neighbours == item)
+    of_item = replaced[np.argsort(newer.where[replaced])]
+    column[of_item[rows]] = newer.strength[rows, places]
     return column
 
 
