@@ -5,9 +5,11 @@ from collections.abc import Collection, Iterator, Mapping
 from campaigns.errors import Problem
 from campaigns.models import Slot, Template
 from campaigns.slots import RUNGS, list_wishes, read_filter, read_ranking
-from catalog import filters, snapshot
-from catalog.errors import InvalidFilter, UnknownCatalog
-from catalog.snapshot import Snapshot
+from catalog import filters
+from catalog.columns import COMMON
+from catalog.errors import InvalidFilter
+from catalog.errors import Problem as CatalogProblem
+from catalog.models import Catalog
 from recommendations import policy
 from recommendations.context import ROOTS, list_strangers
 from recommendations.errors import InvalidRanking
@@ -64,26 +66,31 @@ def check_ranking(slot: Slot) -> Iterator[Problem]:
 
 def check_catalogs(template: Template) -> Iterator[Problem]:
     """What its saved slots ask of catalogs that do not have it now: columns and products."""
+    catalogs = {catalog.name: catalog for catalog in Catalog.objects.all()}
     for slot in template.slots.order_by("pk"):
-        try:
-            products = snapshot.current(slot.catalog)
-        except UnknownCatalog:
+        catalog = catalogs.get(slot.catalog)
+        if catalog is None:
             yield Problem(f"slot {slot.name}, catalog", f"there is no catalog “{slot.catalog}”")
-            continue
-        if not list(check(slot)):  # what cannot be read is told elsewhere
-            yield from _check_catalog(slot, products)
+        elif not list(check(slot)):  # what cannot be read is told elsewhere
+            for problem in _list_misfits(slot, catalog):
+                yield Problem(f"slot {slot.name}, {problem.path}", problem.message)
 
 
-def _check_catalog(slot: Slot, products: Snapshot) -> Iterator[Problem]:
-    place = f"slot {slot.name}"
+def _list_misfits(slot: Slot, catalog: Catalog) -> Iterator[CatalogProblem]:
+    types = {**catalog.columns, **COMMON}
     rule, ranking = read_filter(slot), read_ranking(slot)
-    found = [*rule.list_misfits(products.types)] if rule else []
-    found += policy.list_misfits(ranking, products) if ranking else []
-    yield from (Problem(f"{place}, {problem.path}", problem.message) for problem in found)
-    for reference in sorted(rule.references) if rule else ():
-        root, _, column = reference.partition(".")
-        if root == "trigger" and column not in products.types:
-            yield Problem(f"{place}, filter", f"the catalog has no column “{column}”")
+    if rule is not None:
+        yield from rule.list_misfits(types)
+        for reference in sorted(rule.references):
+            root, _, column = reference.partition(".")
+            if root == "trigger" and column not in types:
+                yield CatalogProblem("filter", f"the catalog has no column “{column}”")
+    if ranking is not None:
+        pinned = catalog.products.filter(
+            item_id__in=[item for _, item in ranking.pins], deleted_at=None
+        )
+        known = set(pinned.values_list("item_id", flat=True))
+        yield from policy.list_misfits(ranking, types=types, known=known)
 
 
 def _list_of(value: object, allowed: Collection[str]) -> bool:

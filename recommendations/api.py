@@ -177,7 +177,7 @@ def parse_ranking(text: str, products: snapshot.Snapshot) -> Ranking | None:
     found = policy.parse(read_json("ranking", text)) if text else None
     if found is None:
         return None
-    problems = policy.list_misfits(found, products)
+    problems = policy.list_misfits(found, types=products.types, known=products.index)
     if found.fatigue is not None:
         problems.append(Problem("fatigue", "only messages know what was shown before"))
     if problems:

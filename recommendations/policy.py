@@ -6,7 +6,7 @@
  "fatigue": {"damp_after": 3, "block_after": 6, "rest_days": 14}}
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -14,7 +14,6 @@ from catalog import filters
 from catalog.errors import InvalidFilter, Problem
 from catalog.filter_nodes import is_number
 from catalog.filters import Filter
-from catalog.snapshot import Snapshot
 from recommendations.errors import InvalidRanking
 
 MOST_CAPS: Final = 5
@@ -72,9 +71,10 @@ def parse(data: object) -> Ranking | None:
     return None if found == Ranking() else found
 
 
-def list_misfits(ranking: Ranking, products: Snapshot) -> list[Problem]:
-    """What it asks of a catalog that does not have it: columns and products."""
-    types = products.types
+def list_misfits(
+    ranking: Ranking, *, types: Mapping[str, str], known: Container[str]
+) -> list[Problem]:
+    """What it asks of a catalog that lacks it: `types` are its columns, `known` its products."""
     problems = [
         Problem(f"boosts[{number}].{misfit.path}", misfit.message)
         for number, boost in enumerate(ranking.boosts)
@@ -88,7 +88,7 @@ def list_misfits(ranking: Ranking, products: Snapshot) -> list[Problem]:
     problems += [
         Problem("pins", f"the catalog has no product “{item}”")
         for _, item in ranking.pins
-        if item not in products.index
+        if item not in known
     ]
     return problems
 

@@ -15,7 +15,7 @@ from recommendations.algorithms.ranking import Ranked
 from recommendations.algorithms.reranking import Cap, Int32s, choose
 from recommendations.persons import Person
 from recommendations.policy import Ranking
-from recommendations.shelf import Order, Shelf, encode, walk
+from recommendations.shelf import Order, Shelf, walk
 
 DEPTH: Final = 200  # candidates of a person and rung
 AT_ONCE: Final = 2_000  # people: so much memory, whatever the batch
@@ -44,9 +44,9 @@ class Reranker:
         self.variety = ranking.variety
         types = here.products.types
         alike = [name for name in ALIKE_BY if types.get(name) == "text"]
-        self.kinds = [kind_of_row(here, name) for name in alike] if ranking.variety else []
+        self.kinds = [here.kind_of_row(name) for name in alike] if ranking.variety else []
         self.caps = [
-            Cap(kind_of_row(here, name), most)
+            Cap(here.kind_of_row(name), most)
             for name, most in ranking.caps
             if types.get(name) == "text"  # another is named when the campaign is launched
         ]
@@ -143,12 +143,6 @@ class Reranker:
             kinds=self.kinds,
             caps=self.caps,
         )
-
-
-def kind_of_row(here: Shelf, name: str) -> Int32s:
-    if name == "category":
-        return here.category_of_row
-    return here.group_of_row if name == "group_id" else encode(here.products.column(name))[0]
 
 
 def open_to(person: Person, order: Order) -> list[tuple[int, float]]:

@@ -66,6 +66,7 @@ class Shelf:
         self.names: dict[int, str] = {}  # those that were asked for
         self.choices: OrderedDict[Filter | None, Choice] = OrderedDict()
         self.relative_choices: OrderedDict[Filter | None, Choice] = OrderedDict()
+        self.kinds: dict[str, Rows] = {}  # see `kind_of_row`
         self.rerankers: OrderedDict[Any, Any] = OrderedDict()  # see `reranking.lay`
 
     @cached_property
@@ -83,6 +84,13 @@ class Shelf:
     def descriptions(self) -> Descriptions | None:
         """For finding what is described alike; None without a model."""
         return Descriptions(self.products.name, self.model) if self.model else None
+
+    def kind_of_row(self, column: str) -> Rows:
+        """What each row has in a text column, as numbers; -1 where it has nothing."""
+        found = self.kinds.get(column)
+        if found is None:
+            found = self.kinds[column] = encode(self.products.column(column))[0]
+        return found
 
     def name(self, row: int) -> str:
         found = self.names.get(row)
