@@ -15,7 +15,7 @@ import numpy as np
 
 from engage.lib.errors import InvalidInput
 from recommendations import arms
-from recommendations.algorithms.exploration import draw, mix
+from recommendations.algorithms.exploration import draw, propensity
 from recommendations.arms import ARMS, LIST
 from recommendations.persons import DAY_MS, Person
 from recommendations.pins import PINNED
@@ -62,7 +62,7 @@ class Explorer:
         self.here = here
         self.reranker = reranker  # its caps hold for what is explored, too
         self.day = now.date().toordinal()
-        self.probabilities = arms.probabilities(catalog)
+        self.probabilities = arms.probabilities(catalog).tolist()
 
     def explore(self, person: Person, profile_id: int | None, choice: Choice) -> None:
         """Draw the open places of a list. Nobody known: there is nothing to draw by."""
@@ -84,17 +84,14 @@ class Explorer:
             if self.reranker is not None:
                 free = self.reranker.keep_caps(islice(free, DEPTH), others)
             offers.append(list(islice(free, FIRST)))
-        share, stands = self.share, pick.row
-        where = mix(offers, self.probabilities, share=share, incumbent=stands)
-        row, arm = draw(offers, self.probabilities, share=share, incumbent=stands, rng=rng)
-        at = int(np.searchsorted(where.items, row))
-        by_arm = {
-            name: float(p) for name, p in zip(ARMS, where.by_arm[:, at].tolist(), strict=True) if p
-        }
+        share, stands, odds = self.share, pick.row, self.probabilities
+        row, arm = draw(offers, odds, share=share, incumbent=stands, rng=rng)
+        likely = propensity(row, offers, odds, share=share, incumbent=stands)
+        by_arm = {name: p for name, p in zip(ARMS, likely.by_arm, strict=True) if p}
         if row == pick.row:
             by_arm[LIST] = 1.0
         name = LIST if arm is None else ARMS[arm]
-        chance = Chance(float(where.probability[at]), name, by_arm)
+        chance = Chance(likely.p, name, by_arm)
         if row == pick.row:
             return pick._replace(chance=chance)
         return pick._replace(

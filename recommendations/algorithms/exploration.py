@@ -15,7 +15,9 @@ ones; an arm that has none leaves the incumbent:
 Source: Thompson (1933); Chapelle & Li (2011), "An Empirical Evaluation of Thompson Sampling".
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -75,35 +77,37 @@ def arm_probabilities(
     return found
 
 
-class Place(NamedTuple):
-    """What may be shown at one place, and how likely.
+class Propensity(NamedTuple):
+    """How likely an item was to be shown at its place.
 
     Attributes
     ----------
-    items : ndarray of shape (n,), dtype int64
-        Ascending, each once.
-    probability : ndarray of shape (n,), dtype float64
-        Sums to 1.
-    by_arm : ndarray of shape (n_arms, n), dtype float64
-        P(item | arm): each row sums to 1.
+    p : float
+    by_arm : list of float, one per arm
+        P(item | arm).
     """
 
-    items: NDArray[np.int64]
-    probability: Floats
-    by_arm: Floats
+    p: float
+    by_arm: list[float]
 
 
-def mix(
-    offers: Sequence[Sequence[int]], probabilities: Floats, *, share: float, incumbent: int
-) -> Place:
-    """The distribution over items at one place.
+def propensity(
+    item: int,
+    offers: Sequence[Sequence[int]],
+    probabilities: Sequence[float],
+    *,
+    share: float,
+    incumbent: int,
+) -> Propensity:
+    """How likely `draw` shows an item.
 
     Parameters
     ----------
+    item : int
     offers : one sequence of items per arm
         Each item at most once in an arm; arms may offer the same one, and the incumbent too.
         An arm that offers nothing leaves the incumbent.
-    probabilities : ndarray of shape (n_arms,), dtype float64
+    probabilities : one float per arm, summing to 1
     share : float
         How likely an arm is asked, 0 to 1.
     incumbent : int
@@ -116,16 +120,11 @@ def mix(
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share is {share}, expected 0 to 1")
-    if len(offers) != probabilities.size:
-        raise ValueError(f"{len(offers)} arms have {probabilities.size} probabilities")
-    items = np.unique(np.array([incumbent, *(i for own in offers for i in own)], np.int64))
-    by_arm = np.zeros((len(offers), items.size))
-    for arm, own in enumerate(offers):
-        found = own if len(own) else [incumbent]
-        by_arm[arm, np.searchsorted(items, found)] = 1 / len(found)
-    probability = share * probabilities @ by_arm
-    probability[np.searchsorted(items, incumbent)] += 1 - share
-    return Place(items, probability, by_arm)
+    if len(offers) != len(probabilities):
+        raise ValueError(f"{len(offers)} arms have {len(probabilities)} probabilities")
+    by_arm = [(item in own) / len(own) if own else float(item == incumbent) for own in offers]
+    tried = sum(p * own for p, own in zip(probabilities, by_arm, strict=True))
+    return Propensity((1 - share) * (item == incumbent) + share * tried, by_arm)
 
 
 class Drawn(NamedTuple):
@@ -137,20 +136,20 @@ class Drawn(NamedTuple):
 
 def draw(
     offers: Sequence[Sequence[int]],
-    probabilities: Floats,
+    probabilities: Sequence[float],
     *,
     share: float,
     incumbent: int,
     rng: np.random.Generator,
 ) -> Drawn:
-    """Draw as `mix` says: whether an arm is asked, which, and its item. Arguments as there.
+    """Draw whether an arm is asked, which, and its item. Arguments as of `propensity`.
 
     Three numbers of `rng` are used, whatever comes out.
     """
-    asked, which, place = rng.random(3)
+    asked, which, place = rng.random(3).tolist()
     # Sums of fractions may end a hair below 1: what lies beyond is the last arm's.
-    arm = int(np.searchsorted(np.cumsum(probabilities)[:-1], which, side="right"))
+    arm = min(bisect_right(list(accumulate(probabilities)), which), len(offers) - 1)
     own = offers[arm]
-    if asked >= share or not len(own):
+    if asked >= share or not own:
         return Drawn(incumbent, None)
-    return Drawn(int(own[int(place * len(own))]), arm)
+    return Drawn(own[int(place * len(own))], arm)

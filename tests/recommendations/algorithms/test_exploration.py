@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from recommendations.algorithms.exploration import PRIOR_SHOWN, arm_probabilities, draw, mix
+from recommendations.algorithms.exploration import PRIOR_SHOWN, arm_probabilities, draw, propensity
 
 
 def counts(*pairs):
@@ -88,57 +88,57 @@ def test_impossible_figures_are_refused(pairs, options, words):
 
 
 OFFERS = [[3, 1], [1, 7, 9, 5], [], [4]]
-ARMS = np.array([0.5, 0.25, 0.2, 0.05])
+ARMS = [0.5, 0.25, 0.2, 0.05]
 
 
-def test_probability_of_an_item_is_the_sum_over_its_arms():
-    place = mix(OFFERS, ARMS, share=0.4, incumbent=4)
-    expected = {
-        1: 0.4 * (0.5 / 2 + 0.25 / 4),
-        3: 0.4 * 0.5 / 2,
-        4: 0.4 * (0.2 + 0.05) + 0.6,  # of the arm that has nothing, of its own, and anyway
-        **dict.fromkeys((5, 7, 9), 0.4 * 0.25 / 4),
+def distribution(offers=OFFERS, arms=ARMS, *, share=0.4, incumbent=4):
+    """The propensity of every item that can be shown."""
+    items = sorted({incumbent, *(item for own in offers for item in own)})
+    return {
+        item: propensity(item, offers, arms, share=share, incumbent=incumbent) for item in items
     }
-    assert dict(zip(place.items.tolist(), place.probability, strict=True)) == pytest.approx(
-        expected
+
+
+def test_propensity_of_an_item_is_the_sum_over_its_arms():
+    assert {item: found.p for item, found in distribution().items()} == pytest.approx(
+        {
+            1: 0.4 * (0.5 / 2 + 0.25 / 4),
+            3: 0.4 * 0.5 / 2,
+            4: 0.4 * (0.2 + 0.05) + 0.6,  # of the arm that has nothing, of its own, and anyway
+            **dict.fromkeys((5, 7, 9), 0.4 * 0.25 / 4),
+        }
     )
-    assert place.probability.sum() == pytest.approx(1)
-    assert place.by_arm.tolist() == [
-        [0.5, 0.5, 0, 0, 0, 0],
-        [0.25, 0, 0, 0.25, 0.25, 0.25],
-        [0, 0, 1, 0, 0, 0],
-        [0, 0, 1, 0, 0, 0],
-    ]
+    assert distribution()[1].by_arm == [0.5, 0.25, 0.0, 0.0]
+    assert distribution()[4].by_arm == [0.0, 0.0, 1.0, 1.0]
+    assert propensity(8, OFFERS, ARMS, share=0.4, incumbent=4).p == 0
 
 
-def obvious_mix(offers, arms, *, share, incumbent):
+def obvious_sum(offers, arms, *, share, incumbent):
     found = Counter({incumbent: 1 - share})
     for own, p in zip(offers, arms, strict=True):
         for item in own or [incumbent]:
             found[item] += share * p / len(own or [incumbent])
-    return found
+    return dict(found)
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_mixture_is_that_of_the_obvious_sum(seed):
+def test_propensities_are_those_of_the_obvious_sum_and_sum_to_one(seed):
     rng = np.random.default_rng(seed)
     offers = [rng.choice(12, rng.integers(0, 6), replace=False).tolist() for _ in range(4)]
-    arms = rng.dirichlet(np.ones(4))
-    place = mix(offers, arms, share=0.3, incumbent=int(rng.integers(12)))
-    expected = obvious_mix(
-        offers, arms, share=0.3, incumbent=int(place.items[place.probability.argmax()])
-    )
-    assert dict(zip(place.items.tolist(), place.probability, strict=True)) == pytest.approx(
-        dict(expected)
-    )
+    arms, incumbent = rng.dirichlet(np.ones(4)).tolist(), int(rng.integers(12))
+    found = {
+        item: one.p
+        for item, one in distribution(offers, arms, share=0.3, incumbent=incumbent).items()
+    }
+    assert found == pytest.approx(obvious_sum(offers, arms, share=0.3, incumbent=incumbent))
+    assert sum(found.values()) == pytest.approx(1)
 
 
 def test_what_is_drawn_has_the_probability_that_is_logged():
-    place = mix(OFFERS, ARMS, share=0.4, incumbent=4)
     rng = np.random.default_rng(5)
     times = 40_000
     drawn = Counter(draw(OFFERS, ARMS, share=0.4, incumbent=4, rng=rng).item for _ in range(times))
-    for item, p in zip(place.items.tolist(), place.probability.tolist(), strict=True):
+    for item, (p, _) in distribution().items():
         assert drawn[item] / times == pytest.approx(p, abs=4 * (p * (1 - p) / times) ** 0.5)
 
 
@@ -152,8 +152,7 @@ def test_arms_are_drawn_by_their_probability_and_the_empty_one_never():
 
 @pytest.mark.parametrize(("offers", "share"), [(OFFERS, 0.0), ([[], [], [], []], 0.5)])
 def test_without_a_share_or_an_offer_the_incumbent_stays(offers, share):
-    place = mix(offers, ARMS, share=share, incumbent=2)
-    assert place.probability[place.items == 2].tolist() == [1.0]
+    assert propensity(2, offers, ARMS, share=share, incumbent=2).p == pytest.approx(1)
     rng = np.random.default_rng(1)
     assert {draw(offers, ARMS, share=share, incumbent=2, rng=rng) for _ in range(50)} == {
         (2, None)
@@ -162,6 +161,6 @@ def test_without_a_share_or_an_offer_the_incumbent_stays(offers, share):
 
 def test_a_share_beyond_its_bounds_is_refused():
     with pytest.raises(ValueError, match=r"share is 1\.5"):
-        mix(OFFERS, ARMS, share=1.5, incumbent=2)
+        propensity(3, OFFERS, ARMS, share=1.5, incumbent=2)
     with pytest.raises(ValueError, match="3 arms have 4 probabilities"):
-        mix(OFFERS[:3], ARMS, share=0.5, incumbent=2)
+        propensity(3, OFFERS[:3], ARMS, share=0.5, incumbent=2)
