@@ -85,13 +85,16 @@ def find(
 
 
 def find_column(row: int, here: Shelf, model: Artifact) -> NDArray[np.float32]:
-    """What each item of the model says for the product; of a newcomer, what it is described like.
+    """What each item of the model says for the product.
 
-    Such scores compare with each other, not with those of products that the model knows.
+    For one that came after the build, and that none speaks for yet, what is described like it
+    does; such scores compare with each other only.
     """
     number = here.numbers[row]
     if number >= 0:
-        return column_of(number, *model.reading("personal"), newer=model.newer("personal"))
+        column = column_of(number, *model.reading("personal"), newer=model.newer("personal"))
+        if column.any() or here.descriptions is None or here.descriptions.knows(number):
+            return column
     column = np.zeros(len(model.item_ids), np.float32)
     if here.descriptions is not None:
         here.descriptions.meet({here.products.ids[row]: number})

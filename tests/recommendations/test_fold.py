@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from engage.profiles import erasure, history
+from engage.profiles import activity, erasure, history
 from engage.profiles.identity import find_profile_id
-from recommendations import build, fold, registry, serve, shelf
+from recommendations import audience, build, fold, registry, serve, shelf
 from recommendations.algorithms.recipe import Recipe
 from recommendations.models import Build
 from tests.factories import NOON, make_product
@@ -218,3 +218,29 @@ def test_without_a_live_build_there_is_nothing_to_fold():
     make_shop(IDS)
     assert fold.run("default", now=NOON) == {}
     assert fold.run("nowhere", now=NOON) == {}
+
+
+def test_an_audience_is_that_of_the_live_lists(shop):
+    make_product(catalog=shop, item_id="new")
+    change(shop, "new")
+    store_history(sessions("p00", "new", "p07", people=30))
+    fold_now()
+    for item in ("p00", "p07", "new"):
+        found = audience.find(item, n=100, now=NOON)
+        assert found.profiles == len(found.top) >= 30
+        for one in found.top:
+            touches = activity.recent(one.profile_id)
+            [filled] = serve.recommend(
+                [who(*touches)], n=21, ladder=["personal"], repeats=True, now=NOON
+            )
+            assert one.score == next(p.score for p in filled.picks if p.item == item)
+
+
+def test_cold_products_are_counted_with_what_was_folded(shop):
+    make_product(catalog=shop, item_id="new")
+    change(shop, "new")
+    index = shelf.current("default").products.index
+    assert index["new"] in shelf.current("default").choice(None).cold
+    store_history(sessions("p00", "new", people=5))
+    fold_now()
+    assert index["new"] not in shelf.current("default").choice(None).cold
