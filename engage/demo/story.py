@@ -193,6 +193,8 @@ def came_back(stage: Stage) -> str:
 
 
 Step = Callable[[Stage], str]
+
+
 def learned_meanwhile(stage: Stage) -> str:
     """Thirty sessions nobody foresaw stand in the lists within a minute, no build in between."""
     one, other = f"new-{uuid.uuid4().hex[:8]}", f"new-{uuid.uuid4().hex[:8]}"
