@@ -24,6 +24,7 @@ RUNGS = (
     "best_sellers",
     "hand_picked",
 )
+WISHES = ("variety", "caps", "boosts", "pins", "damp_after", "block_after")
 logger = logging.getLogger(__name__)
 
 Shown = tuple[dict[str, Any], dict[str, Any]]  # a product as templates see it, and for the ledger
@@ -144,7 +145,9 @@ def read_filter(slot: Slot) -> filters.Filter | None:
 
 
 def read_ranking(slot: Slot) -> Ranking | None:
-    """None where the slot asks for nothing but relevance."""
+    """None where the slot asks for nothing but relevance, as most do."""
+    if not any(getattr(slot, name) for name in WISHES):
+        return None
     return _ranking(json.dumps(list_wishes(slot), sort_keys=True))
 
 

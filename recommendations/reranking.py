@@ -109,17 +109,12 @@ class Reranker:
         self, people: Sequence[Person], rows: Int32s, scores: NDArray[np.floating], *, n: int
     ) -> Int32s:
         """Columns of the candidates that each person gets, up to `n` with what they have."""
-        found = [np.zeros((0, 0), np.int32)]
+        found = np.full((len(people), n), NOTHING, np.int32)
         for start in range(0, len(people), AT_ONCE):
             some = slice(start, start + AT_ONCE)
-            found.append(self.choose_some(people[some], rows[some], scores[some], n=n))
-        width = max(part.shape[1] for part in found)
-        return np.concatenate(
-            [
-                np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=NOTHING)
-                for part in found
-            ]
-        )
+            part = self.choose_some(people[some], rows[some], scores[some], n=n)
+            found[some, : part.shape[1]] = part
+        return found
 
     def choose_some(
         self, people: Sequence[Person], rows: Int32s, scores: NDArray[np.floating], *, n: int
