@@ -150,6 +150,7 @@ class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
             "ladder",
             "filter",
             "exclude_events",
+            "repeats",
             "without_cart",
             "without_trigger",
             "variety",
@@ -163,6 +164,7 @@ class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
         )
         labels = {
             "on_short": "When it finds too few",
+            "repeats": "Offer again what the person had",
             "without_cart": "Leave out what is in the cart",
             "without_trigger": "Leave out what the message is about",
             "variety": "Variety",
@@ -172,6 +174,7 @@ class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
             "explore": "Explore",
         }
         help_texts = {
+            "repeats": "For things people buy again. Purchases are left out only as said above.",
             "without_cart": "Added, and neither taken out nor bought since.",
             "without_trigger": "The product that sends the message, or else the one viewed last.",
             "variety": "Percent. 0: by relevance alone. 30: other categories and brands get in. "

@@ -119,7 +119,9 @@ def contract(slot: Slot) -> dict[str, Any]:
         "n": slot.maximum,
         "ladder": tuple(slot.ladder) or serve.DEFAULT_LADDER,
         "filter": read_filter(slot),
-        "exclude_events": slot.exclude_events or None,  # None: the usual, what was bought
+        "repeats": slot.repeats,
+        # None: the usual, what was bought; where repeats are wanted nothing is usual.
+        "exclude_events": slot.exclude_events or ({} if slot.repeats else None),
         "without": [name for name in ("cart", "trigger") if getattr(slot, f"without_{name}")],
     }
 

@@ -36,6 +36,7 @@ def get_recommendations(
     explore: float = 0.0,
     ranking: str = "",
     without: str = "",
+    repeats: bool = False,
 ) -> dict[str, Any]:
     """The best products for a person now, each with what it is shown for.
 
@@ -45,6 +46,7 @@ def get_recommendations(
     says that fewer than `n` were found. `explore` (0 to 0.5) leaves the last places to chance with
     that probability; such items say how likely they were. `ranking` is JSON: variety, caps, boosts
     and pins. `without` leaves out what is in the `cart`, the `trigger`, or both: `cart,trigger`.
+    `repeats` offers again what the person had before; purchases are not left out then.
     """
     check(userId=userId, anonymousId=anonymousId, catalog=catalog, itemId=itemId)
     if not 1 <= n <= MOST:
@@ -63,6 +65,8 @@ def get_recommendations(
         explore=serve.Exploration(explore, f"api {strategy}") if explore else None,
         ranking=parse_ranking(ranking, products),
         without=parse_without(without),
+        repeats=repeats,
+        exclude_events={} if repeats else None,
         now=clock.now(),
     )
     items = list_items(filled, catalog=catalog, filter=rule)

@@ -42,6 +42,7 @@ class Person:
     filter: Filter | None = None  # with this person's values, where it refers to them
     damped: dict[int, float] = field(default_factory=dict)  # what is left of their relevance
     pinned: list[int] = field(default_factory=list)  # the places of the first picks
+    own: dict[int, float] = field(default_factory=dict)  # what may be offered again, its worth
     relevance: dict[int, float] | None = None  # of all candidates, where somebody wants to know
 
 

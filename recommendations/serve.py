@@ -15,7 +15,7 @@ import numpy as np
 
 from catalog.filters import Filter
 from engage.lib.errors import InvalidInput
-from recommendations import context, hand_picked, shelf
+from recommendations import context, hand_picked, own_items, shelf
 from recommendations.algorithms.ranking import FADING, HISTORY, ask, rank
 from recommendations.context import Context
 from recommendations.exploring import Chance, Exploration, Explorer
@@ -70,7 +70,7 @@ class Pick(NamedTuple):
     rank: int  # from 1
     rung: str
     source: str  # what the score comes from: a reading (next, similar, ridge, ease, smooth),
-    # content, trend, sales or hand_picked
+    # content, again, trend, sales or hand_picked
     reason: str
     chance: Chance | None = None  # where it was left to chance
 
@@ -109,12 +109,13 @@ def recommend(
     "next" give (default: the last one touched). `exclude_events` maps events to days: what the
     person did them with is left out (default: purchases of a year). `exclude_items` has one set
     per person. What a person touched lately is not recommended back by what was learned from it,
-    unless `repeats`. Only products in stock, unless the filter is `only_sold_out`. `contexts` has
-    what the filter may refer to, one per person; the trigger is `item`, else the products of the
-    event, else what was touched last. `ranking` says more than relevance; its fatigue looks at
-    `shown`, one per person: what they were shown lately. `without` leaves out what is in the
-    "cart" now, and the products of the "trigger". `weigh` keeps how relevant all candidates were.
-    `explore` leaves the last places to chance, see `exploring`.
+    unless `repeats`: then it is offered again by how often and how lately. Only products in stock,
+    unless the filter is `only_sold_out`. `contexts` has what the filter may refer to, one per
+    person; the trigger is `item`, else the products of the event, else what was touched last.
+    `ranking` says more than relevance; its fatigue looks at `shown`, one per person: what they
+    were shown lately. `without` leaves out what is in the "cart" now, and the products of the
+    "trigger". `weigh` keeps how relevant all candidates were. `explore` leaves the last places to
+    chance, see `exploring`.
 
     Raises
     ------
@@ -142,6 +143,8 @@ def recommend(
     if seed is not None:
         for person in people:
             person.banned |= here.widen({seed})
+    if repeats:
+        own_items.remember(people, [one.touches for one in who], here, now=now)
     triggers = context.find_triggers(people, here, contexts=contexts, seed=seed)
     if "trigger" in without:
         for person, rows in zip(people, triggers, strict=True):
@@ -245,6 +248,12 @@ class Climb:
         person.picks.append(Pick(item, row, score, place, self.rung, source, reason))
         person.shown |= self.here.widen({row})
 
+    def again(self) -> float:
+        """The weight of what people had before: what the build chose, where repeats are wanted."""
+        if not self.repeats or self.seed is not None or self.here.model is None:
+            return 0.0
+        return float(self.here.model.facts["parameters"].get("again", 0.0))
+
 
 def fill_personal(this: Climb) -> None:
     """With the memory that the build chose for this shop."""
@@ -293,6 +302,11 @@ def fill_from_neighbours(
         fading=fading,
         newer=here.model.newer(reading),
     )
+    weight = this.again() if reading == "personal" else 0.0
+    if weight:
+        ranked = own_items.add_own(
+            ranked, [person for person, _ in asked], here, this.choice.groups, weight=weight
+        )
     if this.reranker is not None:
         ranked = this.reranker.reorder(ranked, [person for person, _ in asked], n=this.n)
     lists = zip(*(array.tolist() for array in ranked), strict=True)
@@ -300,10 +314,16 @@ def fill_from_neighbours(
         for number, score, because, place in zip(*picks, strict=True):
             if number < 0 or len(person.picks) == this.n:
                 break
+            row = int(here.row_of[number])
+            if because == own_items.OWN:
+                if row not in person.shown:  # a variant of it may be picked by now
+                    why = own_items.explain(person, row)
+                    this.add(person, row, score, source="again", reason=why)
+                continue
             said_by, recent = pairs[because]
             source = here.model.source(said_by, place) if reading == "personal" else reading
             reason = explain(this, person, recent)
-            this.add(person, int(here.row_of[number]), score, source=source, reason=reason)
+            this.add(person, row, score, source=source, reason=reason)
 
 
 def fill_alike(this: Climb) -> None:

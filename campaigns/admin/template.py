@@ -41,7 +41,7 @@ class SlotInline(unfold.admin.StackedInline):  # type: ignore[misc]
                     "on_short",
                     "ladder",
                     ("filter", "exclude_events"),
-                    ("without_cart", "without_trigger"),
+                    ("repeats", "without_cart", "without_trigger"),
                 )
             },
         ),

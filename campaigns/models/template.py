@@ -55,6 +55,7 @@ class Slot(models.Model):
     # Empty: the usual, what they bought in a year.
     exclude_events = models.JSONField(default=dict, blank=True)
     on_short = models.CharField(max_length=12, choices=Short.choices, default=Short.DROP_BLOCK)
+    repeats = models.BooleanField(default=False)  # what the person had before may come again
     without_cart = models.BooleanField(default=True)  # what is in the cart now
     without_trigger = models.BooleanField(default=True)  # what the message is about
     # In the shapes of recommendations/policy.py, which reads them; nothing set: plain relevance.

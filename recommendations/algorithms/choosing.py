@@ -5,7 +5,8 @@ baskets before it. Which it is, only the shop's own events can tell: on one, rea
 touches with a quick fading is best, on the other it costs half of the accuracy.
 
 Chosen one after the other: the tilt of *similar*, the memory, the weights of the readings with
-the power of the trend, the memory once more. Each by NDCG@10 on the newest part of the log.
+the power of the trend, the memory once more; then the weight of people's own items where repeats
+are wanted. Each by NDCG@10 on the newest part of the log.
 """
 
 import dataclasses
@@ -25,6 +26,7 @@ from recommendations.algorithms.quality import discounted, hits
 from recommendations.algorithms.readings import COUNTED, READINGS, read_similar
 from recommendations.algorithms.recipe import Recipe
 from recommendations.algorithms.sources import Boost, Scores, Source
+from recommendations.algorithms.sources.personal import Personal
 from recommendations.algorithms.split import Split, hold_out
 from recommendations.algorithms.trial import Trial, marked
 
@@ -38,6 +40,9 @@ ERRORS: Final = 2.0  # standard errors of the gain that count as luck
 LEAST_SHARE: Final = 0.005  # of the figure, for a reading to be worth the time it takes
 FIGURE: Final = "ndcg@10"
 TREND: Final = "trend"
+AGAIN: Final = "again"
+AGAINS: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # its weights beside 1 of the personal lists
+SALE: Final = 5  # events of this weight and more are sales
 K: Final = 10
 
 
@@ -86,6 +91,7 @@ def choose_recipe(
         tell(share)
         recipe = choose_memory(learned, recipe, split)
         recipe = choose_weights(learned, recipe, split)
+    recipe = dataclasses.replace(recipe, again=choose_again(learned, recipe, log, split.cut_ms))
     new = each(learned, recipe, judges)
     if kept.similar_target != target:
         learned.lists_["similar"] = read_similar(split.train, kept, learned.machine)
@@ -162,6 +168,45 @@ def without_idle(
         if costly and candidates.ndcg(fewer) >= reached * (1 - LEAST_SHARE):
             kept = fewer
     return kept
+
+
+def choose_again(learned: ItemModel, recipe: Recipe, log: Log, cut_ms: int) -> float:
+    """The weight of a person's own items in lists that may repeat, by what came after the cut.
+
+    The documented one where the log was not cut in time or too few are to be asked.
+    """
+    trial = repeats_after(log, cut_ms) if cut_ms else None
+    if trial is None or len(trial) < LEAST_PROFILES:
+        return recipe.again
+    personal = learned.mixture(recipe)
+    lists = Lists(personal.neighbours, personal.strength)
+    sources: dict[str, Source] = {
+        "personal": ByLists(lists, scale=1.0, history=recipe.history, fading=recipe.fading),
+        AGAIN: Personal().fit(trial.train),
+    }
+    sample = trial.sample(MOST_PROFILES, rng=np.random.default_rng(0))
+    candidates = gather(sources, sample, k=K)
+    figures = {weight: candidates.ndcg({"personal": 1.0, AGAIN: weight}) for weight in AGAINS}
+    best = max(AGAINS, key=lambda weight: (figures[weight], -weight))
+    usual = figures.get(recipe.again, 0.0)
+    return best if figures[best] > usual * (1 + LEAST_GAIN) else recipe.again
+
+
+def repeats_after(log: Log, cut_ms: int) -> Trial | None:
+    """Known people are asked what they met, or bought where there are sales, after the cut."""
+    late = log.ts_ms >= cut_ms
+    wanted = log.take(late)
+    if (wanted.weight >= SALE).any():
+        wanted = wanted.take(wanted.weight >= SALE)
+    train = log.take(~late)
+    known = np.flatnonzero(np.diff(train.bounds()))
+    asked = np.intersect1d(known, wanted.profile)
+    if not asked.size:
+        return None
+    kept = wanted.take(np.isin(wanted.profile, asked))
+    question = np.searchsorted(asked, kept.profile)
+    targets = marked(question, kept.item, shape=(asked.size, log.n_items))
+    return Trial(train, histories_of(train, asked, now_ms=cut_ms), targets, None)
 
 
 class ByLists(Source):

@@ -31,6 +31,7 @@ class Recipe:
     dense_items: int = 5_000  # that the models with a matrix of items squared learn from
     smooth_items: int = 10_000
     weights: Mapping[str, float] = field(default_factory=lambda: dict(DOCUMENTED))
+    again: float = 1.0  # chosen: weight of a person's own items where repeats are wanted
     half_life_days: float = 60.0
     window_days: int = 14
     tilt: float = 0.75  # of the trending list

@@ -237,7 +237,7 @@ def test_what_slots_write_is_what_is_counted_and_judged():
     lines = dict(arms.compare("default", now=NOON))
     assert lines["as it ran"].decisions == 300
     assert lines["cold"].snips.low > lines["list"].snips.high
-    assert lines["cold"].snips.value > 0.9
+    assert lines["cold"].snips.value > 0.7  # every click was on it; the draws vary by person
 
 
 def test_exploring_moves_to_what_is_clicked(campaign):

@@ -10,6 +10,9 @@ from recommendations.algorithms.histories import DAY_MS, Histories
 from recommendations.algorithms.log import Log
 from recommendations.algorithms.sources import Scores
 
+HALF_LIFE_DAYS = 60.0
+POWER = 0.4
+
 
 class Personal:
     """A person's own items by how often and how lately, and by how often people come back to them.
@@ -36,7 +39,7 @@ class Personal:
     again_: NDArray[np.float32]
 
     def __init__(
-        self, *, half_life_days: float = 60.0, power: float = 0.4, shrink: float = 5.0
+        self, *, half_life_days: float = HALF_LIFE_DAYS, power: float = POWER, shrink: float = 5.0
     ) -> None:
         self.half_life_days = half_life_days
         self.power = power

@@ -6,10 +6,13 @@ import numpy as np
 
 from recommendations.algorithms.choosing import (
     LEAST_PROFILES,
+    choose_again,
     choose_recipe,
     is_better,
     sampled,
 )
+from recommendations.algorithms.histories import DAY_MS
+from recommendations.algorithms.log import make_log
 from recommendations.algorithms.model import ItemModel, evaluate
 from recommendations.algorithms.recipe import Recipe
 from recommendations.algorithms.split import hold_out
@@ -121,3 +124,34 @@ def test_gain_within_two_standard_errors_is_luck():
     assert not is_better(usual + 0.009, usual)  # certain, but of no matter
     assert is_better(usual + 0.011, usual)
     assert not is_better(usual, usual)
+
+
+def regulars(rng: np.random.Generator) -> list[int]:
+    """The same five items over and over, each person their own."""
+    mine = rng.choice(N_ITEMS, 5, replace=False)
+    return rng.choice(mine, 30).tolist()
+
+
+def test_people_who_come_back_to_their_own_are_offered_them_first():
+    """Five weeks of days: the last one is held back, and asked about."""
+    rng = np.random.default_rng(3)
+    rows = [(u, i, day) for u in range(200) for day, i in enumerate(regulars(rng) + regulars(rng))]
+    profile, item, day = np.array(rows).T
+    log = make_log(profile, item, ts_ms=day * DAY_MS, n_items=N_ITEMS)
+    cut_ms = int(log.ts_ms.max()) - 7 * DAY_MS
+    learned = ItemModel(START).fit(log.take(log.ts_ms < cut_ms))
+    assert choose_again(learned, START, log, cut_ms) > START.again
+
+
+def test_people_who_never_come_back_are_offered_nothing_again():
+    rows = [(u, (u + step) % N_ITEMS, step) for u in range(200) for step in range(40)]
+    profile, item, day = np.array(rows).T
+    log = make_log(profile, item, ts_ms=day * DAY_MS, n_items=N_ITEMS)
+    cut_ms = int(log.ts_ms.max()) - 7 * DAY_MS
+    learned = ItemModel(START).fit(log.take(log.ts_ms < cut_ms))
+    assert choose_again(learned, START, log, cut_ms) == 0
+
+
+def test_a_log_without_times_keeps_the_documented_weight():
+    log = shop(tastes, people=150)
+    assert choose_again(ItemModel(START).fit(log), START, log, 0) == START.again
