@@ -109,5 +109,5 @@ def test_products_seen_and_clicked_are_counted_without_machines_and_whole_messag
     do(message, Kind.CLICK, item="p1")
     do(message, Kind.CLICK, item="p2", machine=True)
     assert reports.count_shown() == (3, 1)
-    monkeypatch.setattr(reports, "MOST_COUNTED", 2)
-    assert sum(reports.count_shown()) == 2
+    monkeypatch.setattr(reports, "MOST_LOOKED_AT", 2)
+    assert sum(reports.count_shown()) <= 2
