@@ -31,7 +31,7 @@ from recommendations.artifact import Artifact
 from recommendations.errors import BuildRunning
 from recommendations.interactions import SALE_WEIGHT, Interactions
 from recommendations.models import Build
-from recommendations.steps import Progress, Timer, tell_row
+from recommendations.steps import Progress, Tell, Timer, tell_row
 
 logger = logging.getLogger(__name__)
 LOCK: Final = "recommendations: build"
@@ -132,7 +132,7 @@ def learn(build: Build, *, timer: Timer, choose: bool) -> str:
                 split.train, recipe, kept=kept, tell=timer.part, **settings_of_models()
             )
     with timer.step("measure"):
-        build.quality = measure(split, recipe)
+        build.quality = measure(split, recipe, tell=timer.part)
     with timer.step("compare"):
         compare(build, live, split, data.item_ids, recipe=recipe)
         if choose and recipe != kept and judge(build, live):
@@ -142,7 +142,7 @@ def learn(build: Build, *, timer: Timer, choose: bool) -> str:
             compare(build, live, split, data.item_ids, recipe=recipe)
         build.parameters = recipe.as_dict()
     with timer.step("learn"):
-        model = fit(recipe, data.log)
+        model = fit(recipe, data.log, tell=timer.part)
     with timer.step("write"):
         build.artifact = folder_name(build)
         build.checksum = write(build, model, data)
@@ -166,8 +166,8 @@ def recipe_of(build: Build) -> Recipe:
     return recipe_from(build.parameters)
 
 
-def fit(recipe: Recipe, log: Log) -> ItemModel:
-    return ItemModel(recipe, **settings_of_models()).fit(log)
+def fit(recipe: Recipe, log: Log, *, tell: Tell = lambda share: None) -> ItemModel:
+    return ItemModel(recipe, **settings_of_models()).fit(log, tell=tell)
 
 
 def settings_of_models() -> dict[str, Any]:
@@ -189,12 +189,12 @@ def remember(data: Interactions, recipe: Recipe) -> dict[str, list[str]]:
     }
 
 
-def measure(split: Split, recipe: Recipe) -> dict[str, Any]:
+def measure(split: Split, recipe: Recipe, *, tell: Tell = lambda share: None) -> dict[str, Any]:
     """Figures on the held-back events; without anybody to ask only how it was tried."""
     facts: dict[str, Any] = {"protocol": split.protocol, "profiles": int(split.profiles.size)}
     if not split.profiles.size:
         return facts
-    model = fit(recipe, split.train)
+    model = fit(recipe, split.train, tell=tell)
     figures, places = ask(model.personal_, split, recipe)
     shares = places[: len(model.sources_)] / max(int(places.sum()), 1)
     facts["sources"] = dict(zip(model.sources_, shares.round(4).tolist(), strict=True))

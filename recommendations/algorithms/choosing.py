@@ -83,7 +83,7 @@ def choose_recipe(
     if split.profiles.size < LEAST_PROFILES:
         return kept
     every = dataclasses.replace(start, weights=dict.fromkeys(READINGS, 1.0))
-    learned = ItemModel(every, **model).fit(split.train)
+    learned = ItemModel(every, **model).fit(split.train, tell=lambda share: tell(share / 2))
     tell(0.5)
     target, learned.lists_["similar"] = choose_target(learned, start, split)
     recipe = dataclasses.replace(start, similar_target=target)

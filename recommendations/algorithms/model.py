@@ -1,6 +1,6 @@
 """The whole model: a list per item from each reading, their mixture, and popularity."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Self
 
 import numpy as np
@@ -88,8 +88,14 @@ class ItemModel:
         self.sale_weight = sale_weight
         self.machine = Machine(threads, use_numba)
 
-    def fit(self, log: Log) -> Self:
+    def fit(self, log: Log, *, tell: Callable[[float], None] = lambda share: None) -> Self:
         """Learn from all events of the log.
+
+        Parameters
+        ----------
+        log : Log
+        tell : callable
+            Hears the share of the work that is done.
 
         Raises
         ------
@@ -99,10 +105,12 @@ class ItemModel:
         recipe = self.recipe
         if unknown := sorted(set(recipe.weights) - set(READINGS)):
             raise ValueError(f"there is no reading {unknown[0]!r}")
+        wanted = [name for name in READINGS if recipe.weights.get(name, 0) > 0]
         self.lists_, self.counted_ = count(log, recipe, self.machine)
-        for name, read in READINGS.items():
-            if name not in COUNTED and recipe.weights.get(name, 0) > 0:
-                self.lists_[name] = read(log, recipe, self.machine)
+        for done, name in enumerate(wanted):
+            tell(done / max(len(wanted), 1))
+            if name not in COUNTED:
+                self.lists_[name] = READINGS[name](log, recipe, self.machine)
         self.popularity_ = Popularity(
             half_life_days=recipe.half_life_days,
             window_days=recipe.window_days,
@@ -266,7 +274,8 @@ def answer(
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """The lists of everybody who is asked, of shape (n_asked, SHOWN), and places as `evaluate`."""
     n_items = split.train.n_items
-    once = last_touches(split.train, cap=len(split.train) + 1)
+    of_asked = np.isin(np.arange(split.train.n_profiles), split.profiles)[split.train.profile]
+    once = last_touches(split.train.take(of_asked), cap=len(split.train) + 1)
     groups = np.full(n_items, NOTHING, np.int32)
     lists = np.full((split.profiles.size, SHOWN), NOTHING, np.int32)
     places = np.zeros(np.iinfo(np.uint8).max + 1, np.int64)

@@ -115,7 +115,7 @@ def test_refused_build_is_kept_and_says_why(weeks):
 
 
 def test_build_that_is_stopped_by_hand_does_not_look_as_if_it_went_on(weeks, monkeypatch):
-    def stop(*args):
+    def stop(*args, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(build, "fit", stop)

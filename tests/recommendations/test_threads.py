@@ -27,9 +27,9 @@ def test_build_counts_on_as_many_threads_as_the_setting_says(settings, monkeypat
     store_history([("ann", "a", VIEW, 2), ("ann", "b", VIEW, 1)])
     fit, seen = build.fit, []
 
-    def watched(*args):
+    def watched(*args, **options):
         seen.append((in_use(), build.settings_of_models()["threads"]))
-        return fit(*args)
+        return fit(*args, **options)
 
     monkeypatch.setattr(build, "fit", watched)
     with threadpoolctl.threadpool_limits(limits=1):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recommendations.algorithms.log import matrix
-from recommendations.algorithms.quality import diversity, gini, measure
+from recommendations.algorithms.quality import diversity, gini, hits, measure
 from tests.recommendations.algorithms.logs import log_of
 
 OCCURRENCES = np.array([4, 2, 1, 1, 0])
@@ -61,3 +61,17 @@ def test_diversity_is_one_minus_the_mean_cosine_of_pairs():
 
 def test_lists_of_one_item_have_no_diversity():
     assert diversity(np.array([[0, -1]]), matrix(log_of([0], n_items=1), cap=9)) == 0
+
+
+def test_hits_are_those_of_the_obvious_way():
+    rng = np.random.default_rng(3)
+    lists = np.array([rng.permutation(12)[:5] for _ in range(40)], np.int32)
+    lists[rng.random(lists.shape) < 0.2] = -1
+    targets = [rng.permutation(12)[: rng.integers(1, 6)].astype(np.int32) for _ in range(40)]
+    wanted = [
+        [item in set(some.tolist()) for item in row]
+        for row, some in zip(lists, targets, strict=True)
+    ]
+    assert hits(lists, targets).tolist() == wanted
+    assert not hits(np.full((2, 3), -1, np.int32), targets[:2]).any()
+    assert hits(np.zeros((0, 3), np.int32), []).shape == (0, 3)

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from recommendations.algorithms.log import matrix
 from recommendations.algorithms.sources.ease import Ease
 from recommendations.algorithms.sources.inverse import inverted
-from recommendations.algorithms.sources.lowpass import LowPass
+from recommendations.algorithms.sources.lowpass import LowPass, leading
 from recommendations.algorithms.sources.ridge import NextRidge
 from tests.recommendations.algorithms.logs import ask, log_of, random_paths
 
@@ -96,3 +97,15 @@ def test_low_pass_is_the_same_bits_twice(paths):
     log = log_of(*paths, n_items=N_ITEMS)
     first, second = (LowPass(rank=2).fit(log).directions_ for _ in range(2))
     assert first.tobytes() == second.tobytes()
+
+
+def test_leading_directions_are_those_of_the_whole_decomposition():
+    rng = np.random.default_rng(8)
+    turned = np.linalg.qr(rng.standard_normal((60, 60)))[0]
+    rows = rng.standard_normal((300, 60)) * 0.8 ** np.arange(60) @ turned
+    matrix = csr_matrix(rows.astype(np.float32))
+    found = leading(matrix, rank=6, rng=np.random.default_rng(0))
+    exact = np.linalg.svd(rows)[2][:6]
+    assert found @ found.T == pytest.approx(np.eye(6), abs=1e-5)
+    assert np.abs(found @ exact.T) == pytest.approx(np.eye(6), abs=0.02)
+    assert ((rows @ found.T) ** 2).sum() == pytest.approx(((rows @ exact.T) ** 2).sum(), rel=1e-4)
