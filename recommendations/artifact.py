@@ -4,6 +4,7 @@ The folder appears by one rename, after everything in it has reached the disk. A
 not read, and never larger than their file; nothing is unpickled.
 """
 
+import dataclasses
 import hashlib
 import json
 import mmap
@@ -12,6 +13,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -21,11 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.algorithms.ranking import NOTHING_NEWER, Newer
+from recommendations.algorithms.visits import LONGEST_VISIT, Visits
 from recommendations.algorithms.words import WordIndex
 from recommendations.errors import DamagedArtifact
 
 FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
+VISITS: Final = "visit_{}"  # by field
 MANIFEST_MAX_BYTES: Final = 1_000_000
 PARTIAL: Final = ".partial"  # folders that a killed build leaves behind
 CHUNK: Final = 1 << 20
@@ -46,6 +50,14 @@ ARRAYS: Final[Mapping[str, Kind]] = {
     "marks": ("<u8", ("items",)),  # these three: what events are folded into its lists from
     "similar_met": ("<i8", ("items",)),
     "next_met": ("<i8", ("items",)),
+    "visit_bounds": ("<i8", ("visits + 1",)),
+    "visit_items": ("<i4", ("steps",)),
+    "visit_weight": ("<f8", ("visits",)),
+    "visit_item_bounds": ("<i8", ("items + 1",)),
+    "visit_visit": ("<i4", ("mentions",)),
+    "visit_step": ("<i4", ("mentions",)),
+    "visit_rarity": ("<f8", ("items",)),
+    "visit_target": ("<f8", ("items",)),
     "word_hashes": ("<u8", ("words",)),
     "word_starts": ("<i8", ("words + 1",)),
     "word_items": ("<i4", ("pairs",)),
@@ -63,7 +75,7 @@ Readings = tuple[NDArray[np.int32], NDArray[np.float32]]
 Stamp = tuple[tuple[int, int, int], ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Artifact:
     """A loaded model. Nobody writes into its arrays.
 
@@ -109,6 +121,12 @@ class Artifact:
     def _sources(self) -> NDArray[np.uint8]:
         found: NDArray[np.uint8] = self.arrays["personal_sources"]
         return found
+
+    @cached_property
+    def visits(self) -> Visits:
+        """For people with a short history; empty where the build gave them no weight."""
+        names = (field.name for field in dataclasses.fields(Visits))
+        return Visits(**{name: self.arrays[VISITS.format(name)] for name in names})
 
     @property
     def words(self) -> WordIndex:
@@ -341,9 +359,23 @@ def check_numbers(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) 
     sources = arrays["personal_sources"]
     if sources.size and sources.max() >= len(facts["sources"]):
         raise ValueError("personal_sources names sources that do not exist")
-    starts = arrays["word_starts"]
-    if starts[0] != 0 or starts[-1] != arrays["word_items"].size or (np.diff(starts) < 0).any():
-        raise ValueError("word_starts does not fit word_items")
+    for bounds, size in (
+        ("word_starts", arrays["word_items"].size),
+        ("visit_bounds", arrays["visit_items"].size),
+        ("visit_item_bounds", arrays["visit_visit"].size),
+    ):
+        found = arrays[bounds]
+        if found[0] != 0 or found[-1] != size or (np.diff(found) < 0).any():
+            raise ValueError(f"{bounds} does not fit its array")
+    visit, step = arrays["visit_visit"], arrays["visit_step"]
+    lengths = np.diff(arrays["visit_bounds"])
+    if visit.size:
+        if visit.min() < 0 or visit.max() >= lengths.size:
+            raise ValueError("visit_visit names visits that do not exist")
+        if step.min() < 0 or (step >= lengths[visit]).any():
+            raise ValueError("visit_step names steps that do not exist")
+    if (lengths > LONGEST_VISIT).any():
+        raise ValueError("visit_bounds has visits that are too long")
 
 
 def decode_ids(text: NDArray[np.uint8], start: NDArray[np.int64]) -> list[str]:

@@ -4,10 +4,11 @@ One build runs at a time. It may be killed at any moment: the live artifact stay
 build closes the books of the killed one.
 """
 
+import dataclasses
 import logging
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -26,8 +27,9 @@ from recommendations.algorithms.model import ItemModel, Mixture, evaluate, scale
 from recommendations.algorithms.popularity import Popularity, Scores, best_first
 from recommendations.algorithms.recipe import Recipe, recipe_from
 from recommendations.algorithms.split import Split, hold_out
+from recommendations.algorithms.visits import Visits
 from recommendations.algorithms.words import WordIndex
-from recommendations.artifact import Artifact
+from recommendations.artifact import VISITS, Artifact
 from recommendations.errors import BuildRunning
 from recommendations.interactions import SALE_WEIGHT, Interactions
 from recommendations.models import Build
@@ -291,6 +293,7 @@ def arrays_of(model: ItemModel, index: WordIndex) -> dict[str, NDArray[Any]]:
         "trend": model.popularity_.trend_,
         "occurrences": model.occurrences_,
         "again": model.again_,
+        **{VISITS.format(name): array for name, array in vars_of(model.visits_)},
         "marks": model.counted_.marks,
         "similar_met": model.counted_.similar,
         "next_met": model.counted_.next,
@@ -300,6 +303,11 @@ def arrays_of(model: ItemModel, index: WordIndex) -> dict[str, NDArray[Any]]:
         "word_worth": index.worth,
         "word_lengths": index.lengths,
     }
+
+
+def vars_of(visits: Visits) -> Iterator[tuple[str, NDArray[Any]]]:
+    for field in dataclasses.fields(visits):
+        yield field.name, getattr(visits, field.name)
 
 
 def judge(build: Build, live: Build | None) -> str:

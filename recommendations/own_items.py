@@ -8,17 +8,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-import numpy as np
-
 from engage.lib import clock
 from engage.profiles.activity import Touch
-from recommendations.algorithms.ranking import Ranked
 from recommendations.algorithms.sources.personal import HALF_LIFE_DAYS, POWER
 from recommendations.interactions import PURCHASE, SILENT
+from recommendations.joining import Offer
 from recommendations.persons import DAY_MS, Person
-from recommendations.shelf import Shelf
+from recommendations.shelf import Rows, Shelf
 
-OWN: Final = -1  # in the place of the recent item that speaks loudest
 MOST: Final = 50  # of a person's own products
 
 
@@ -48,45 +45,13 @@ def remember(
         person.own = {row: worth[row] for row in best}
 
 
-def add_own(
-    ranked: Ranked, people: Sequence[Person], here: Shelf, groups: np.ndarray, *, weight: float
-) -> Ranked:
-    """The lists of the kernel with each person's own products in them; still padded with -1.
-
-    Both are brought to the scale of their best, and added.
-    """
-    width = ranked.items.shape[1]
-    wide = Ranked._make(
-        np.pad(array, ((0, 0), (0, MOST)), constant_values=-1 if array.dtype == np.int32 else 0)
-        for array in ranked
-    )
-    for u, person in enumerate(people):
-        numbers = [here.numbers[row] for row in person.own]
-        worth = {
-            number: value
-            for number, value in zip(numbers, person.own.values(), strict=True)
-            if groups[number] >= -1 and int(here.row_of[number]) not in person.banned
-        }
-        if not worth:
-            continue
-        place_of = {number: k for k, number in enumerate(wide.items[u, :width].tolist())}
-        scores = wide.scores[u]
-        if scores[0] > 0:
-            scores /= scores[0]
-        top, free = max(worth.values()), int((wide.items[u] >= 0).sum())
-        for number, value in worth.items():
-            k = place_of.get(number)
-            if k is None:
-                k, free = free, free + 1
-                wide.items[u, k] = number
-            said = float(scores[k])
-            scores[k] += weight * value / top
-            if weight * value / top > said:
-                wide.because[u, k] = OWN
-        order = np.lexsort((wide.items[u], -scores, wide.items[u] < 0))
-        for array in wide:
-            array[u] = array[u, order]
-    return wide
+def offer_own(person: Person, here: Shelf, groups: Rows) -> Offer:
+    """What the person may be shown again, by number of the artifact."""
+    return {
+        here.numbers[row]: value
+        for row, value in person.own.items()
+        if groups[here.numbers[row]] >= -1 and row not in person.banned
+    }
 
 
 def explain(person: Person, row: int) -> str:

@@ -16,16 +16,19 @@ import numpy as np
 from catalog.filters import Filter
 from engage.lib.errors import InvalidInput
 from recommendations import context, hand_picked, own_items, shelf
-from recommendations.algorithms.ranking import FADING, HISTORY, ask, rank
+from recommendations.algorithms.ranking import FADING, HISTORY, Ranked, ask, rank
+from recommendations.artifact import Artifact
 from recommendations.context import Context
 from recommendations.exploring import Chance, Exploration, Explorer
 from recommendations.fatigue import Shown, tire
 from recommendations.interactions import PURCHASE
+from recommendations.joining import OWN, VISITS, join
 from recommendations.persons import Person, Who, list_in_cart, meet
 from recommendations.pins import PINNED, pin, settle
 from recommendations.policy import Ranking
 from recommendations.reranking import DEPTH, Reranker, lay
 from recommendations.shelf import Choice, Shelf
+from recommendations.visiting import offer_visits
 
 __all__ = [
     "DEFAULT_LADDER",
@@ -70,7 +73,7 @@ class Pick(NamedTuple):
     rank: int  # from 1
     rung: str
     source: str  # what the score comes from: a reading (next, similar, ridge, ease, smooth),
-    # content, again, trend, sales or hand_picked
+    # content, again, visits, trend, sales or hand_picked
     reason: str
     chance: Chance | None = None  # where it was left to chance
 
@@ -248,12 +251,6 @@ class Climb:
         person.picks.append(Pick(item, row, score, place, self.rung, source, reason))
         person.shown |= self.here.widen({row})
 
-    def again(self) -> float:
-        """The weight of what people had before: what the build chose, where repeats are wanted."""
-        if not self.repeats or self.seed is not None or self.here.model is None:
-            return 0.0
-        return float(self.here.model.facts["parameters"].get("again", 0.0))
-
 
 def fill_personal(this: Climb) -> None:
     """With the memory that the build chose for this shop."""
@@ -302,11 +299,8 @@ def fill_from_neighbours(
         fading=fading,
         newer=here.model.newer(reading),
     )
-    weight = this.again() if reading == "personal" else 0.0
-    if weight:
-        ranked = own_items.add_own(
-            ranked, [person for person, _ in asked], here, this.choice.groups, weight=weight
-        )
+    if reading == "personal" and this.seed is None:
+        ranked = join_others(here.model, this, ranked, asked)
     if this.reranker is not None:
         ranked = this.reranker.reorder(ranked, [person for person, _ in asked], n=this.n)
     lists = zip(*(array.tolist() for array in ranked), strict=True)
@@ -315,15 +309,44 @@ def fill_from_neighbours(
             if number < 0 or len(person.picks) == this.n:
                 break
             row = int(here.row_of[number])
-            if because == own_items.OWN:
+            if because < 0:
                 if row not in person.shown:  # a variant of it may be picked by now
-                    why = own_items.explain(person, row)
-                    this.add(person, row, score, source="again", reason=why)
+                    add_other(this, person, row, score, code=because)
                 continue
             said_by, recent = pairs[because]
             source = here.model.source(said_by, place) if reading == "personal" else reading
             reason = explain(this, person, recent)
             this.add(person, row, score, source=source, reason=reason)
+
+
+Known = list[tuple[int, int]]  # of a person's recent products: number, place among all recent ones
+
+
+def join_others(
+    model: Artifact, this: Climb, ranked: Ranked, asked: Sequence[tuple[Person, Known]]
+) -> Ranked:
+    """With what people had before, and what visits like theirs say, as the build weighs them."""
+    groups, chosen = this.choice.groups, model.facts["parameters"]
+    again = chosen.get("again", 0.0) if this.repeats else 0.0
+    if again:
+        own = [own_items.offer_own(person, this.here, groups) for person, _ in asked]
+        ranked = join(ranked, own, weight=again, code=OWN)
+    if chosen.get("visits", 0.0) and len(model.visits):
+        visits = [
+            offer_visits(model.visits, [n for n, _ in pairs], block(person, this), groups)
+            for person, pairs in asked
+        ]
+        ranked = join(ranked, visits, weight=chosen["visits"], code=VISITS)
+    return ranked
+
+
+def add_other(this: Climb, person: Person, row: int, score: float, *, code: int) -> None:
+    if code == OWN:
+        why = own_items.explain(person, row)
+        this.add(person, row, score, source="again", reason=why)
+    else:
+        why = "people with visits like yours went on to it"
+        this.add(person, row, score, source="visits", reason=why)
 
 
 def fill_alike(this: Climb) -> None:

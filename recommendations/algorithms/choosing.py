@@ -6,7 +6,8 @@ touches with a quick fading is best, on the other it costs half of the accuracy.
 
 Chosen one after the other: the tilt of *similar*, the memory, the weights of the readings with
 the power of the trend, the memory once more; then the weight of people's own items where repeats
-are wanted. Each by NDCG@10 on the newest part of the log.
+are wanted, and that of visits like theirs for people with a short history. Each by NDCG@10 on the
+newest part of the log.
 """
 
 import dataclasses
@@ -29,6 +30,7 @@ from recommendations.algorithms.sources import Boost, Scores, Source
 from recommendations.algorithms.sources.personal import Personal
 from recommendations.algorithms.split import Split, hold_out
 from recommendations.algorithms.trial import Trial, marked
+from recommendations.algorithms.visits import LONGEST, make_sessions, visits_of
 
 TARGETS: Final = (0.5, 0.6, 0.7)  # power of how often a neighbour occurs, in "similar"
 MEMORIES: Final = ((10, 0.6), (20, 0.8), (50, 0.9), (50, 0.95))  # touches, their fading per step
@@ -41,7 +43,8 @@ LEAST_SHARE: Final = 0.005  # of the figure, for a reading to be worth the time 
 FIGURE: Final = "ndcg@10"
 TREND: Final = "trend"
 AGAIN: Final = "again"
-AGAINS: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # its weights beside 1 of the personal lists
+VISITS: Final = "visits"
+AGAINS: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # weights of these beside 1 of personal lists
 SALE: Final = 5  # events of this weight and more are sales
 K: Final = 10
 
@@ -92,6 +95,7 @@ def choose_recipe(
         recipe = choose_memory(learned, recipe, split)
         recipe = choose_weights(learned, recipe, split)
     recipe = dataclasses.replace(recipe, again=choose_again(learned, recipe, log, split.cut_ms))
+    recipe = dataclasses.replace(recipe, visits=choose_visits(learned, recipe, judges))
     new = each(learned, recipe, judges)
     if kept.similar_target != target:
         learned.lists_["similar"] = read_similar(split.train, kept, learned.machine)
@@ -190,6 +194,32 @@ def choose_again(learned: ItemModel, recipe: Recipe, log: Log, cut_ms: int) -> f
     best = max(AGAINS, key=lambda weight: (figures[weight], -weight))
     usual = figures.get(recipe.again, 0.0)
     return best if figures[best] > usual * (1 + LEAST_GAIN) else recipe.again
+
+
+def choose_visits(learned: ItemModel, recipe: Recipe, split: Split) -> float:
+    """The weight of visits like mine beside 1 of the personal lists, for short histories.
+
+    0, which costs nothing, unless it answers them clearly better.
+    """
+    trial = trial_of(split)
+    items_each = np.diff(touched(trial.asked).indptr)
+    short = np.flatnonzero((items_each >= 2) & (items_each <= LONGEST))
+    if short.size < LEAST_PROFILES:
+        return recipe.visits
+    asked = trial.asked.chosen(short)
+    trial = Trial(split.train, asked, trial.targets[short], touched(asked)).sample(
+        MOST_PROFILES, rng=np.random.default_rng(0)
+    )
+    personal = learned.mixture(recipe)
+    lists = Lists(personal.neighbours, personal.strength)
+    sources: dict[str, Source] = {
+        "personal": ByLists(lists, scale=1.0, history=recipe.history, fading=recipe.fading),
+        VISITS: make_sessions().fit(visits_of(split.train)),
+    }
+    candidates = gather(sources, trial, k=K)
+    figures = {weight: candidates.ndcg({"personal": 1.0, VISITS: weight}) for weight in AGAINS}
+    best = max(AGAINS, key=lambda weight: (figures[weight], -weight))
+    return best if figures[best] > figures[0.0] * (1 + LEAST_GAIN) else 0.0
 
 
 def repeats_after(log: Log, cut_ms: int) -> Trial | None:

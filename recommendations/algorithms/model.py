@@ -17,6 +17,7 @@ from recommendations.algorithms.readings import COUNTED, READINGS, Machine
 from recommendations.algorithms.recipe import Recipe
 from recommendations.algorithms.sources.personal import Personal
 from recommendations.algorithms.split import Split
+from recommendations.algorithms.visits import Visits, make_sessions, visits_of
 
 SHOWN: Final = 20  # length of the lists that are measured for coverage
 FIRST: Final = 10  # places whose sources are counted
@@ -64,6 +65,8 @@ class ItemModel:
     personal_ : Mixture
     popularity_ : the fitted `Popularity`
     occurrences_ : ndarray of shape (n_items,), dtype int64
+    visits_ : Visits
+        Empty where the recipe gives them no weight.
     again_ : ndarray of shape (n_items,), dtype float32
         How many of those who met an item came back to it on another day, as a share.
     """
@@ -74,6 +77,7 @@ class ItemModel:
     personal_: Mixture
     popularity_: Popularity
     occurrences_: NDArray[np.int64]
+    visits_: Visits
     again_: NDArray[np.float32]
 
     def __init__(
@@ -120,6 +124,11 @@ class ItemModel:
         self.sources_ = sources_of(recipe)
         self.personal_ = self.mixture(recipe)
         self.occurrences_ = np.bincount(log.item, minlength=log.n_items).astype(np.int64)
+        self.visits_ = (
+            Visits.of(make_sessions().fit(visits_of(log)))
+            if recipe.visits
+            else Visits.none(log.n_items)
+        )
         self.again_ = Personal().fit(log).again_
         return self
 

@@ -32,6 +32,7 @@ class Recipe:
     smooth_items: int = 10_000
     weights: Mapping[str, float] = field(default_factory=lambda: dict(DOCUMENTED))
     again: float = 1.0  # chosen: weight of a person's own items where repeats are wanted
+    visits: float = 0.0  # chosen: weight of visits like mine, for people with a short history
     half_life_days: float = 60.0
     window_days: int = 14
     tilt: float = 0.75  # of the trending list

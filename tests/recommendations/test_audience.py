@@ -69,7 +69,7 @@ def random_rows(*, people=25, events=500, seed=3):
 @pytest.mark.parametrize("most_touches", [50, 8])
 def test_scores_are_those_that_serving_gives_each_person(shop, settings, most_touches):
     settings.RECENT_ITEMS = most_touches
-    publish(log_of(BASKETS, IDS), IDS, recipe=Recipe(top=20, history=3, fading=0.8))
+    publish(log_of(BASKETS, IDS), IDS, recipe=Recipe(top=20, history=3, fading=0.8, again=0.0))
     rows = random_rows()
     store_history(rows)
     since = {}

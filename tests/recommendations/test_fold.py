@@ -16,7 +16,7 @@ from tests.recommendations.test_build import behaviour
 
 pytestmark = pytest.mark.django_db
 IDS = [f"p{n:02}" for n in range(20)]
-RECIPE = Recipe(top=10)
+RECIPE = Recipe(top=10, again=0.0)
 # Nothing divided by how often items occur, which is as old as a row: then all must be equal.
 PLAIN = Recipe(top=40, similar_source=0, similar_target=0, next_source=0, next_target=0)
 

@@ -215,14 +215,14 @@ class LikeSessions:
         at = ranges(starts, counts)
         steps = at - np.repeat(starts + found.meeting, counts)
         item = self.item_[at]
-        worth = self._worth()[steps + self.cap] * self.target_[item]
+        worth = self.worth()[steps + self.cap] * self.target_[item]
         values = (np.repeat(found.likeness, counts) * worth).astype(np.float32)
         rows = np.append(0, np.cumsum(np.bincount(found.question, counts, minlength=n_asked)))
         shape = (n_asked, self.item_bounds_.size - 1)
         sums: Scores = csr_matrix((values, item, rows.astype(np.int64)), shape=shape).toarray()
         return sums
 
-    def _worth(self) -> NDArray[np.float64]:
+    def worth(self) -> NDArray[np.float64]:
         """Of a step so far from the meeting, from `-cap` to `cap`."""
         distance = np.arange(1, self.cap + 1)
         before = self.behind * np.power(self.behind_fading, distance - 1.0)

@@ -8,6 +8,7 @@ from recommendations.algorithms.choosing import (
     LEAST_PROFILES,
     choose_again,
     choose_recipe,
+    choose_visits,
     is_better,
     sampled,
 )
@@ -155,3 +156,21 @@ def test_people_who_never_come_back_are_offered_nothing_again():
 def test_a_log_without_times_keeps_the_documented_weight():
     log = shop(tastes, people=150)
     assert choose_again(ItemModel(START).fit(log), START, log, 0) == START.again
+
+
+def test_visits_are_weighed_where_two_items_say_what_neither_says_alone():
+    """A pair of items leads to one of its own; each item alone leads to thirty."""
+    rng = np.random.default_rng(5)
+    paths = []
+    for _ in range(1_500):
+        pairs = rng.permutation(30)[:4].reshape(2, 2).tolist()
+        paths.append([i for a, b in pairs for i in (a, b, 30 + (a * 7 + b * 11) % 90)])
+    log = log_of(*paths, n_items=N_ITEMS)
+    split = hold_out(log)
+    learned = ItemModel(START).fit(split.train)
+    assert choose_visits(learned, START, split) > 0
+
+
+def test_visits_are_not_weighed_where_too_few_have_a_short_history():
+    split = hold_out(shop(tastes, people=150))
+    assert choose_visits(ItemModel(START).fit(split.train), START, split) == 0
