@@ -136,6 +136,14 @@ def make_log(
     )
 
 
+def distinct(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Each number once, ascending: `numpy.unique`, which hashes and takes ten times as long."""
+    ordered = np.sort(numbers)
+    first = np.ones(ordered.size, bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
+
+
 def newest(log: Log, *, cap: int) -> Log:
     """Only the newest `cap` events of each profile: one crawler must not cost like a million."""
     ends = log.bounds()[1:]

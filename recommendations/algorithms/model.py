@@ -21,7 +21,7 @@ from recommendations.algorithms.visits import Visits, make_sessions, visits_of
 
 SHOWN: Final = 20  # length of the lists that are measured for coverage
 FIRST: Final = 10  # places whose sources are counted
-BLOCK = 4_096  # items or profiles at a time: all at once would take gigabytes
+BLOCK = 4_096  # items or profiles at a time, below 32,768: all at once would take gigabytes
 Int64s = NDArray[np.int64]
 
 
@@ -195,9 +195,10 @@ def mix(
         block = [Lists(one.neighbours[here], one.scores[here]) for one in sources]
         row, item, total, loudest = add_up(block, scale, boost.size)
         total *= boost[item]
-        order = np.lexsort((item, -total, row))
+        # Pairs come by row and item, and the sort is stable: ties stay in the order of items.
+        order = np.lexsort((-total, row.astype(np.int16)))  # 16 bits are sorted by counting
         row, item, total, loudest = row[order], item[order], total[order], loudest[order]
-        place = np.arange(row.size) - np.searchsorted(row, row)
+        place = np.arange(row.size) - np.searchsorted(row, np.arange(here.size))[row]
         kept = place < top
         at = here[row[kept]], place[kept]
         found.neighbours[at] = item[kept]

@@ -64,7 +64,7 @@ def measure(
         f"ndcg@{k}": float(discounted(hit, wanted, k=k).mean()),
         f"recall@{k}": float((hit.sum(axis=1) / wanted).mean()),
         f"mrr@{k}": float(np.where(found, 1 / (hit.argmax(axis=1) + 1), 0).mean()),
-        f"coverage@{k}": np.unique(shown).size / max(occurrences.size, 1),
+        f"coverage@{k}": np.count_nonzero(np.bincount(shown)) / max(occurrences.size, 1),
         "novelty": float(-np.log2(share[shown]).mean()) if shown.size else 0.0,
     }
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.algorithms.log import Log
+from recommendations.algorithms.log import Log, distinct
 
 DAY_MS = 86_400_000
 WEEK_DAYS = 7
@@ -78,9 +78,9 @@ def last_items(log: Log) -> Split:
 def ask(train: Log, held: Log, *, protocol: str, cut_ms: int = 0) -> Split:
     """Known profiles are asked about the items that are new to them."""
     width = max(train.n_items, 1)
-    known = np.unique(train.profile.astype(np.int64) * width + train.item)
-    wanted = np.unique(held.profile.astype(np.int64) * width + held.item)
-    wanted = wanted[~np.isin(wanted, known)]
+    known = distinct(train.profile.astype(np.int64) * width + train.item)
+    wanted = distinct(held.profile.astype(np.int64) * width + held.item)
+    wanted = wanted[~np.isin(wanted, known, assume_unique=True)]
     profile = wanted // width
     has_history = np.diff(train.bounds())[profile] > 0
     wanted, profile = wanted[has_history], profile[has_history]

@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
+BLOCK = 512  # rows at a time
+
 
 def inverted(gram: NDArray[np.float32], *, penalty: float) -> NDArray[np.float32]:
     """The inverse of ``gram + penalty``, in place where LAPACK can.
@@ -21,6 +23,14 @@ def inverted(gram: NDArray[np.float32], *, penalty: float) -> NDArray[np.float32
         upper, failed = lapack.spotri(factor, lower=0, overwrite_c=1)
     if failed:
         raise ValueError(f"a penalty of {penalty} is too small for these counts")
-    upper = np.triu(upper)
-    whole: NDArray[np.float32] = upper + np.triu(upper, 1).T
-    return np.ascontiguousarray(whole)
+    mirror(upper)
+    return np.ascontiguousarray(upper)
+
+
+def mirror(upper: NDArray[np.float32]) -> None:
+    """Make a square matrix symmetric by its upper half, in place and without a second one."""
+    for first in range(0, len(upper), BLOCK):
+        last = first + BLOCK
+        upper[last:, first:last] = upper[first:last, last:].T
+        square = upper[first:last, first:last]
+        square[:] = np.triu(square) + np.triu(square, 1).T

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.algorithms.histories import DAY_MS, Histories
-from recommendations.algorithms.log import Log
+from recommendations.algorithms.log import Log, distinct
 from recommendations.algorithms.sources import Scores
 
 HALF_LIFE_DAYS = 60.0
@@ -51,7 +51,7 @@ class Personal:
         day = log.ts_ms // DAY_MS
         first = int(day.min(initial=0))
         n_days = int(day.max(initial=0)) - first + 1
-        met_on = np.unique(pair * n_days + (day - first))
+        met_on = distinct(pair * n_days + (day - first))
         pair, times = np.unique(met_on // n_days, return_counts=True)
         item = pair % width
         met = np.bincount(item, minlength=log.n_items)

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from recommendations.algorithms.log import last_touches, make_log, matrix, newest, sequences
+from recommendations.algorithms.log import (
+    distinct,
+    last_touches,
+    make_log,
+    matrix,
+    newest,
+    sequences,
+)
 
 
 def small(rows, **options):
@@ -71,3 +78,10 @@ def test_empty_log_stays_empty():
     log = small([])
     assert len(sequences(log, cap=3)) == 0
     assert matrix(log, cap=3).shape == (0, 5)
+
+
+def test_distinct_numbers_are_those_of_numpy():
+    rng = np.random.default_rng(1)
+    for size in (0, 1, 500):
+        numbers = rng.integers(-50, 50, size)
+        assert distinct(numbers).tolist() == np.unique(numbers).tolist()

@@ -6,7 +6,7 @@ from scipy.sparse import csr_matrix
 
 from recommendations.algorithms.log import matrix
 from recommendations.algorithms.sources.ease import Ease
-from recommendations.algorithms.sources.inverse import inverted
+from recommendations.algorithms.sources.inverse import inverted, mirror
 from recommendations.algorithms.sources.lowpass import LowPass, leading
 from recommendations.algorithms.sources.ridge import NextRidge
 from tests.recommendations.algorithms.logs import ask, log_of, random_paths
@@ -109,3 +109,11 @@ def test_leading_directions_are_those_of_the_whole_decomposition():
     assert found @ found.T == pytest.approx(np.eye(6), abs=1e-5)
     assert np.abs(found @ exact.T) == pytest.approx(np.eye(6), abs=0.02)
     assert ((rows @ found.T) ** 2).sum() == pytest.approx(((rows @ exact.T) ** 2).sum(), rel=1e-4)
+
+
+@pytest.mark.parametrize("size", [1, 511, 512, 1_100])
+def test_mirrored_matrix_is_its_upper_half_twice(size):
+    whole = np.random.default_rng(2).standard_normal((size, size)).astype(np.float32)
+    wanted = np.triu(whole) + np.triu(whole, 1).T
+    mirror(whole)
+    assert whole.tobytes() == wanted.tobytes()
