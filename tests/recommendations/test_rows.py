@@ -7,7 +7,7 @@ from catalog.models import Product
 from engage.lib.errors import InvalidInput
 from engage.profiles import activity
 from engage.profiles.identity import find_profile_id
-from recommendations import rows, shelf
+from recommendations import row_ideas, rows, shelf
 from recommendations.serve import Pick
 from tests.factories import NOON, make_profile
 from tests.recommendations.shops import (
@@ -98,8 +98,8 @@ def test_a_row_about_a_product_is_about_it_to_its_end():
     scored = [("similar", 10.0), ("similar", 4.0), ("similar", 3.9), ("content", 1.0),
               ("content", 0.4), ("content", 0.3)]  # fmt: skip
     picks = [Pick("x", 0, score, 1, "similar", source, "") for source, score in scored]
-    assert [pick.score for pick in rows.close(picks)] == [10.0, 4.0, 1.0, 0.4]
-    assert rows.close([]) == []
+    assert [pick.score for pick in row_ideas.close(picks)] == [10.0, 4.0, 1.0, 0.4]
+    assert row_ideas.close([]) == []
 
 
 def test_no_product_stands_twice_on_the_page(shop):
