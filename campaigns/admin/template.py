@@ -41,7 +41,8 @@ class SlotInline(unfold.admin.StackedInline):  # type: ignore[misc]
                     "on_short",
                     "ladder",
                     ("filter", "exclude_events"),
-                    ("repeats", "without_cart", "without_trigger"),
+                    "repeats",
+                    ("without_cart", "without_trigger"),
                 )
             },
         ),
