@@ -9,6 +9,7 @@ from catalog.models import Catalog
 from engage.lib import clock
 from recommendations import build as builds
 from recommendations import fold as folds
+from recommendations.due import is_build_due
 from recommendations.errors import BuildRunning
 
 HOURS = 3600
@@ -35,3 +36,5 @@ def fold_all() -> None:
     """Safe to run twice: what is folded already changes nothing."""
     for name in Catalog.objects.order_by("name").values_list("name", flat=True):
         folds.run(name, now=clock.now())
+        if is_build_due(name, now=clock.now()):
+            build.delay(name)
