@@ -11,6 +11,8 @@ from recommendations.algorithms.log import Log, newest, sequences
 from recommendations.algorithms.sources import Scores
 from recommendations.algorithms.sources.inverse import inverted
 
+AT_ONCE = 512  # columns of the inverse: so many stay in the processor's cache
+
 
 class NextRidge:
     """Closed form: every step of every profile is an example.
@@ -59,7 +61,11 @@ class NextRidge:
         )
         inverse = inverted((features.T @ features).toarray(), penalty=self.penalty)
         # The right side is sparse: multiplying by it costs far less than solving for it.
-        self.weights_ = np.ascontiguousarray(((once.T @ features).tocsr() @ inverse).T)
+        right = (once.T @ features).tocsr()
+        self.weights_ = np.empty((len(inverse), path.n_items), np.float32)
+        for first in range(0, len(inverse), AT_ONCE):
+            last = first + AT_ONCE
+            self.weights_[first:last] = (right @ np.ascontiguousarray(inverse[:, first:last])).T
         return self
 
     def score(self, asked: Histories) -> Scores:
