@@ -17,6 +17,7 @@ class Step:
     seconds: float
     peak_mb: float  # resident memory of the step's process, libraries included
     facts: dict[str, Any]
+    cpu_seconds: float = 0.0  # of all cores: what a busy machine does not stretch
 
 
 class StepFailed(Exception):
@@ -45,7 +46,13 @@ def measured(name: str, step: Callable[[], dict[str, Any]]) -> Step:
     if status != 0:
         raise StepFailed(f"{name} ended with {os.waitstatus_to_exitcode(status)}")
     seconds = time.perf_counter() - start
-    return Step(name, round(seconds, 2), round(usage.ru_maxrss / 1024, 1), json.loads(answer))
+    return Step(
+        name,
+        round(seconds, 2),
+        round(usage.ru_maxrss / 1024, 1),
+        json.loads(answer),
+        round(usage.ru_utime + usage.ru_stime, 2),
+    )
 
 
 def _run_and_exit(step: Callable[[], dict[str, Any]], writer: int) -> None:
