@@ -212,6 +212,7 @@ RUNGS = (
     "personal",
     "similar_to_last",
     "trending_in_category",
+    "people_alike",
     "trending",
     "best_sellers",
     "hand_picked",

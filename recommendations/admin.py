@@ -233,6 +233,8 @@ def write_moment(value: Any) -> str:
 def write(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {write(inside)}" for name, inside in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(write, value)) or "none"
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1_000 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

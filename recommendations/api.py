@@ -16,6 +16,7 @@ from engage.profiles import activity, identity, people
 from recommendations import audience, context, policy, registry, serve
 from recommendations import rows as pages
 from recommendations.errors import InvalidRanking
+from recommendations.people_alike import COLD
 from recommendations.policy import Ranking
 
 router = Router(tags=["recommendations"])
@@ -208,8 +209,10 @@ def read_json(name: str, text: str) -> object:
 
 
 def find_context(person: serve.Who, rule: Filter | None) -> serve.Context:
-    """Attributes are looked up only where the filter refers to them."""
-    wanted = rule is not None and any(path.startswith("profile.") for path in rule.references)
+    """Attributes are looked up where the filter refers to them, or little else is known."""
+    wanted = len(person.touches) < COLD or (
+        rule is not None and any(path.startswith("profile.") for path in rule.references)
+    )
     if not wanted or person.profile_id is None:
         return serve.Context()
     known = people.list_attributes([person.profile_id])

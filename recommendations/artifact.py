@@ -58,6 +58,8 @@ ARRAYS: Final[Mapping[str, Kind]] = {
     "visit_step": ("<i4", ("mentions",)),
     "visit_rarity": ("<f8", ("items",)),
     "visit_target": ("<f8", ("items",)),
+    "people_items": ("<i4", ("candidates",)),  # these two: see algorithms.demographics
+    "people_lift": ("<f4", ("kinds of people", "candidates")),
     "word_hashes": ("<u8", ("words",)),
     "word_starts": ("<i8", ("words + 1",)),
     "word_items": ("<i4", ("pairs",)),
@@ -359,6 +361,7 @@ def check_numbers(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) 
     sources = arrays["personal_sources"]
     if sources.size and sources.max() >= len(facts["sources"]):
         raise ValueError("personal_sources names sources that do not exist")
+    check_people(arrays["people_items"], arrays["people_lift"], facts.get("people_alike", {}))
     for bounds, size in (
         ("word_starts", arrays["word_items"].size),
         ("visit_bounds", arrays["visit_items"].size),
@@ -376,6 +379,24 @@ def check_numbers(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) 
             raise ValueError("visit_step names steps that do not exist")
     if (lengths > LONGEST_VISIT).any():
         raise ValueError("visit_bounds has visits that are too long")
+
+
+def check_people(
+    items: NDArray[np.int32], lift: NDArray[np.float32], facts: Mapping[str, Any]
+) -> None:
+    """Every row of the lift is about one value, every column about an item."""
+    values = facts["values"] if facts else {}
+    for own in dict(values).values():
+        if not (isinstance(own, list) and all(isinstance(value, str) for value in own)):
+            raise ValueError("people_alike names values that are no texts")
+    if len(lift) != sum(map(len, values.values())):
+        raise ValueError("people_lift does not fit the values of people_alike")
+    if len(lift) and facts["base"] not in ("sales", "trend"):
+        raise ValueError("people_alike names a list that does not exist")
+    if items.size and items.min() < 0:
+        raise ValueError("people_items names items that do not exist")
+    if not (np.isfinite(lift) & (lift > 0)).all():
+        raise ValueError("people_lift has a number that is no factor")
 
 
 def decode_ids(text: NDArray[np.uint8], start: NDArray[np.int64]) -> list[str]:

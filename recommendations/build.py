@@ -20,8 +20,11 @@ from numpy.typing import NDArray
 from catalog.models import Catalog
 from engage.lib import locks
 from engage.lib.errors import NotFound
-from recommendations import artifact, descriptions, interactions, registry, threads
+from recommendations import artifact, descriptions, interactions, people_alike, registry, threads
+from recommendations.algorithms import demographics
 from recommendations.algorithms.choosing import choose_recipe
+from recommendations.algorithms.choosing_demographics import choose
+from recommendations.algorithms.demographics import NOBODY, Attribute, Prior
 from recommendations.algorithms.log import Log
 from recommendations.algorithms.model import ItemModel, Mixture, evaluate, scales
 from recommendations.algorithms.popularity import Popularity, Scores, best_first
@@ -119,6 +122,7 @@ def learn(build: Build, *, timer: Timer, choose: bool) -> str:
     with timer.step("read"):
         data = interactions.read(build.catalog)
         build.data = data.facts()
+        attributes = people_alike.read(data.profile_ids)
     if not len(data.log):
         build.state = Build.State.FAILED
         build.reason = f"No event yet is about a product of catalog {build.catalog!r}."
@@ -145,9 +149,10 @@ def learn(build: Build, *, timer: Timer, choose: bool) -> str:
         build.parameters = recipe.as_dict()
     with timer.step("learn"):
         model = fit(recipe, data.log, tell=timer.part)
+        people, base = learn_people(build, model, data.log, attributes)
     with timer.step("write"):
         build.artifact = folder_name(build)
-        build.checksum = write(build, model, data)
+        build.checksum = write(build, model, data, people=people, base=base)
     return judge(build, live)
 
 
@@ -174,6 +179,22 @@ def fit(recipe: Recipe, log: Log, *, tell: Tell = lambda share: None) -> ItemMod
 
 def settings_of_models() -> dict[str, Any]:
     return {"threads": settings.BUILD_THREADS, "sale_weight": SALE_WEIGHT}
+
+
+def learn_people(
+    build: Build, model: ItemModel, log: Log, attributes: list[Attribute]
+) -> tuple[Prior, str]:
+    """The lifts of people alike, and of which popular list: none unless newcomers gain by them."""
+    found = choose(log, attributes, recipe=model.recipe, sale_weight=SALE_WEIGHT)
+    if found is None:
+        return NOBODY, ""
+    build.quality["people_alike"] = found.figures
+    popular: dict[str, Scores] = {
+        "sales": model.popularity_.sales_,
+        "trend": model.popularity_.trend_,
+    }
+    base, days = found.base, model.recipe.half_life_days
+    return demographics.learn(log, found.attributes, popular[base], half_life_days=days), base
 
 
 def remember(data: Interactions, recipe: Recipe) -> dict[str, list[str]]:
@@ -255,14 +276,17 @@ def renumber(loaded: Artifact, item_ids: list[str]) -> Mixture:
     return found
 
 
-def write(build: Build, model: ItemModel, data: Interactions) -> str:
+def write(
+    build: Build, model: ItemModel, data: Interactions, *, people: Prior = NOBODY, base: str = ""
+) -> str:
     """Write the artifact and prove that it can be read back; its checksum."""
     index = descriptions.read_index(build.catalog, data.item_ids)
     # Nothing of this very build: the same input gives the same bytes, checksum included.
-    facts = facts_of(model)
+    facts = facts_of(model) | {"people_alike": people_alike.facts_of(base, people.values)}
     folder = registry.folder_of(build)
     shutil.rmtree(folder, ignore_errors=True)  # of a database that was replaced
-    checksum = artifact.write(folder, arrays_of(model, index), item_ids=data.item_ids, facts=facts)
+    arrays = arrays_of(model, index, people)
+    checksum = artifact.write(folder, arrays, item_ids=data.item_ids, facts=facts)
     artifact.load(folder, checksum=checksum, build_id=build.pk)
     return checksum
 
@@ -278,7 +302,9 @@ def facts_of(model: ItemModel) -> dict[str, Any]:
     }
 
 
-def arrays_of(model: ItemModel, index: WordIndex) -> dict[str, NDArray[Any]]:
+def arrays_of(
+    model: ItemModel, index: WordIndex, people: Prior = NOBODY
+) -> dict[str, NDArray[Any]]:
     """The arrays of an artifact, as `artifact.ARRAYS` and `artifact.LISTS` name them."""
     lists = {
         f"{name}_{part}": array
@@ -297,6 +323,8 @@ def arrays_of(model: ItemModel, index: WordIndex) -> dict[str, NDArray[Any]]:
         "marks": model.counted_.marks,
         "similar_met": model.counted_.similar,
         "next_met": model.counted_.next,
+        "people_items": people.items,
+        "people_lift": people.lift,
         "word_hashes": index.hashes,
         "word_starts": index.starts,
         "word_items": index.items,

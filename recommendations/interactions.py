@@ -1,7 +1,7 @@
 """From the columnar history to a log of interactions with the products of one catalog."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -40,10 +40,11 @@ SALE_WEIGHT: Final = WEIGHTS[PURCHASE]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Interactions:
-    """A log, and what its item numbers mean: products in the order of their ids."""
+    """A log, and what its numbers mean: products and profiles in the order of their ids."""
 
     log: Log
     item_ids: list[str]
+    profile_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def facts(self) -> dict[str, Any]:
         """What was learned from, for the registry."""
@@ -74,7 +75,8 @@ def read(catalog: str) -> Interactions:
     Erased profiles are not in the history, merged ones are one there.
     """
     products = snapshot.current(catalog)
-    return Interactions(read_events(products.index).as_log(), list(products.ids))
+    events = read_events(products.index)
+    return Interactions(events.as_log(), list(products.ids), np.unique(events.profile))
 
 
 def read_events(index: Mapping[str, int]) -> Events:

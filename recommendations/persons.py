@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.conf import settings
 
@@ -39,6 +39,7 @@ class Person:
     seen: set[int]  # not recommended back by what was learned from them
     picks: "list[Pick]" = field(default_factory=list)
     shown: set[int] = field(default_factory=set)  # picked by now, variants included
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     filter: Filter | None = None  # with this person's values, where it refers to them
     damped: dict[int, float] = field(default_factory=dict)  # what is left of their relevance
     pinned: list[int] = field(default_factory=list)  # the places of the first picks

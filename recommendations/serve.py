@@ -15,7 +15,7 @@ import numpy as np
 
 from catalog.filters import Filter
 from engage.lib.errors import InvalidInput
-from recommendations import context, hand_picked, own_items, shelf
+from recommendations import context, hand_picked, own_items, people_alike, shelf
 from recommendations.algorithms.ranking import FADING, HISTORY, Ranked, ask, rank
 from recommendations.artifact import Artifact
 from recommendations.context import Context
@@ -45,6 +45,7 @@ DEFAULT_LADDER: Final = (
     "personal",
     "similar_to_last",
     "trending_in_category",
+    "people_alike",
     "trending",
     "best_sellers",
     "hand_picked",
@@ -73,7 +74,7 @@ class Pick(NamedTuple):
     rank: int  # from 1
     rung: str
     source: str  # what the score comes from: a reading (next, similar, ridge, ease, smooth),
-    # content, again, visits, trend, sales or hand_picked
+    # content, again, visits, people_alike, trend, sales or hand_picked
     reason: str
     chance: Chance | None = None  # where it was left to chance
 
@@ -114,7 +115,8 @@ def recommend(
     per person. What a person touched lately is not recommended back by what was learned from it,
     unless `repeats`: then it is offered again by how often and how lately. Only products in stock,
     unless the filter is `only_sold_out`. `contexts` has what the filter may refer to, one per
-    person; the trigger is `item`, else the products of the event, else what was touched last.
+    person, and the attributes by which those who did nearly nothing are served; the trigger is
+    `item`, else the products of the event, else what was touched last.
     `ranking` says more than relevance; its fatigue looks at `shown`, one per person: what they
     were shown lately. `without` leaves out what is in the "cart" now, and the products of the
     "trigger". `weigh` keeps how relevant all candidates were. `explore` leaves the last places to
@@ -139,6 +141,8 @@ def recommend(
         raise InvalidInput(f"{item[:80]!r} is not a product of catalog {catalog!r}.")
     excluded = DEFAULT_EXCLUDE_EVENTS if exclude_events is None else exclude_events
     people = meet(who, here, exclude_events=excluded, now=now)
+    for person, own in zip(people, contexts or (), strict=contexts is not None):
+        person.attributes = own.profile
     if exclude_items is not None:
         ban(people, exclude_items, here)
     if "cart" in without:
@@ -402,6 +406,18 @@ def find_favourite(person: Person, here: Shelf) -> int | None:
     return max(say, key=say.__getitem__) if say else None
 
 
+def fill_people_alike(this: Climb) -> None:
+    """For those who did nearly nothing yet: later what they do says more than what they are."""
+    offers = []
+    for person in this.people:
+        if len(person.recent) < people_alike.COLD:
+            order = people_alike.find_order(this.choice, person.attributes)
+            if order is not None:
+                # Not which attribute: nobody wants to read what we hold them for.
+                offers.append((person, order, "popular with people like you"))
+    fill_from_orders(this, offers, source="people_alike")
+
+
 def fill_trending(this: Climb) -> None:
     order = this.choice.orders["trend"]
     offers = [(person, order, "popular this fortnight") for person in this.people]
@@ -451,6 +467,7 @@ RUNGS: Final[Mapping[str, Callable[[Climb], None]]] = {
     "personal": fill_personal,
     "similar_to_last": fill_similar,
     "trending_in_category": fill_trending_in_category,
+    "people_alike": fill_people_alike,
     "trending": fill_trending,
     "best_sellers": fill_best_sellers,
     "hand_picked": fill_hand_picked,

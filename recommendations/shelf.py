@@ -146,6 +146,7 @@ class Choice:
         self.rows = allowed(shelf.products, filter)
         self.in_category: dict[tuple[str, int], Order] = {}
         self.alike: dict[int, Order] = {}  # by row; what is described like it
+        self.people: dict[tuple[int, ...], Order] = {}  # see `people_alike.find_order`
 
     @cached_property
     def groups(self) -> Rows:

@@ -102,8 +102,14 @@ def choose_recipe(
     return recipe if is_better(new, each(learned, kept, judges)) else kept
 
 
-def is_better(new: NDArray[np.float64], usual: NDArray[np.float64]) -> bool:
-    """By more than `LEAST_GAIN`, and by more than luck.
+def is_better(
+    new: NDArray[np.float64],
+    usual: NDArray[np.float64],
+    *,
+    least_gain: float = LEAST_GAIN,
+    errors: float = ERRORS,
+) -> bool:
+    """By more than a share of the figure, and by more than luck.
 
     Many recipes are tried on the same few people, and the best of many looks better than it is:
     a shop of two hundred would get another one every night, and the gate would refuse half.
@@ -112,10 +118,13 @@ def is_better(new: NDArray[np.float64], usual: NDArray[np.float64]) -> bool:
     ----------
     new, usual : ndarrays of shape (n_asked,)
         The figure of each person who was asked, in the same order.
+    least_gain : float, unit: share of the usual figure
+    errors : float, unit: standard errors of the gain
+        So many count as luck.
     """
     gain = new - usual
-    luck = ERRORS * gain.std(ddof=1) / np.sqrt(gain.size)
-    return bool(gain.mean() > max(LEAST_GAIN * usual.mean(), luck))
+    luck = errors * gain.std(ddof=1) / np.sqrt(gain.size)
+    return bool(gain.mean() > max(least_gain * usual.mean(), luck))
 
 
 def choose_target(learned: ItemModel, start: Recipe, split: Split) -> tuple[float, Lists]:

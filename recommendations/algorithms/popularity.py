@@ -67,9 +67,8 @@ class Popularity:
         self.sale_weight = sale_weight
 
     def fit(self, log: Log | Events) -> Self:
-        newest = int(log.ts_ms.max(initial=0))
-        age = (newest - log.ts_ms) // DAY_MS
-        fresh = np.rint(UNIT * 0.5 ** (age / self.half_life_days)).astype(np.int64)
+        age = days_old(log.ts_ms)
+        fresh = freshness(age, half_life_days=self.half_life_days)
         sale = log.weight >= self.sale_weight
         self.has_sales_ = bool(sale.any())
         if self.has_sales_:
@@ -84,6 +83,17 @@ class Popularity:
         self.rise_ = (recent_share + self.floor) / (share + self.floor)
         self.trend_ = recent * self.rise_**self.tilt
         return self
+
+
+def days_old(ts_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Whole days before the newest of them."""
+    found: NDArray[np.int64] = (int(ts_ms.max(initial=0)) - ts_ms) // DAY_MS
+    return found
+
+
+def freshness(age_days: NDArray[np.int64], *, half_life_days: float) -> NDArray[np.int64]:
+    """What events of that age still count, in `UNIT`s."""
+    return np.rint(UNIT * 0.5 ** (age_days / half_life_days)).astype(np.int64)
 
 
 def count(items: NDArray[np.int32], weights: NDArray[np.int64], n_items: int) -> NDArray[np.int64]:

@@ -70,7 +70,7 @@ def test_what_cannot_be_sent_is_a_problem(fields, problem):
     [
         ({"ladder": ["personal", "magic"]},
          "slot picks, ladder: expected a list of: personal, similar_to_last, "
-         "trending_in_category, trending, best_sellers, hand_picked"),
+         "trending_in_category, people_alike, trending, best_sellers, hand_picked"),
         ({"exclude_events": {"Order Completed": "long"}},
          'slot picks, exclude_events: expected {"Order Completed": 365}, in days'),
         ({"minimum": 5, "maximum": 2}, "slot picks, minimum: is above the maximum"),

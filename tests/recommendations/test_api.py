@@ -7,7 +7,7 @@ from ninja.testing import TestClient
 
 from engage.lib import clock, redis
 from engage.lib.api import install_handlers
-from engage.profiles import activity
+from engage.profiles import activity, people
 from engage.profiles.activity import Touch
 from recommendations.api import router
 from tests.factories import make_profile
@@ -329,3 +329,20 @@ def test_cart_and_trigger_are_left_out_where_asked(client, shop):
     assert found(without="cart") == ["b", "c", "d"]
     assert set(found(without="cart,trigger")) <= {"b", "c", "d"}
     assert ask(client, without="basket").status_code == 400
+
+
+def test_attributes_are_looked_up_for_whom_little_else_is_known(client, shop, monkeypatch):
+    """One query for a newcomer, none for who did enough."""
+    asked = []
+    list_attributes = people.list_attributes
+    monkeypatch.setattr(
+        people, "list_attributes", lambda ids: asked.append(ids) or list_attributes(ids)
+    )
+    ann = make_profile(user_id="ann", country="AT")
+    ask(client, userId="ann")
+    assert asked == [[ann.pk]]
+    for item in ("a", "b", "c"):
+        hint(item, user_id="ann")
+    ask(client, userId="ann")
+    ask(client)
+    assert asked == [[ann.pk]]

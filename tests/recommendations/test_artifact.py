@@ -241,3 +241,43 @@ def test_reading_that_its_facts_do_not_name_is_no_part_of_an_artifact(tmp_path):
     arrays = arrays_of(ItemModel(Recipe(top=5)).fit(random_log()))
     with pytest.raises(KeyError, match="similar"):
         artifact.write(tmp_path / "x", arrays, item_ids=IDS, facts=FACTS | {"readings": ["next"]})
+
+
+PEOPLE = {"people_alike": {"base": "sales", "values": {"country": ["AT", "DE"]}}}
+LIFT = np.ones((2, 3), np.float32)
+
+
+def write_people(folder, *, items=(0, 1, 29), lift=LIFT, facts=PEOPLE) -> str:
+    arrays = arrays_of(ItemModel(Recipe(top=5)).fit(random_log()))
+    arrays |= {"people_items": np.array(items), "people_lift": lift}
+    return artifact.write(folder, arrays, item_ids=IDS, facts=FACTS | facts)
+
+
+def test_people_alike_are_read_back(tmp_path):
+    checksum = write_people(tmp_path / "good")
+    assert not refused(tmp_path / "good", checksum)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"items": (0, 1, 30)},
+        {"items": (0, 1, -1)},
+        {"items": (0, 1)},
+        {"lift": LIFT[:1]},
+        {"lift": LIFT * np.float32(np.nan)},
+        {"lift": LIFT * 0},
+        {"lift": -LIFT},
+        {"facts": {}},
+        {"facts": {"people_alike": {"values": PEOPLE["people_alike"]["values"]}}},
+        {"facts": {"people_alike": {"base": "marks", "values": {"country": ["AT", "DE"]}}}},
+        {"facts": {"people_alike": {"base": "sales", "values": {"country": [1, 2]}}}},
+        {"facts": {"people_alike": {"base": "sales", "values": {"country": "AT"}}}},
+        {"facts": {"people_alike": {"base": "sales", "values": {"country": {"AT": 1, "DE": 2}}}}},
+        {"facts": {"people_alike": []}},
+        {"facts": {"people_alike": {"base": "sales", "values": ["AT", "DE"]}}},
+    ],
+)
+def test_people_alike_that_do_not_fit_are_refused(tmp_path, odd):
+    checksum = write_people(tmp_path / "odd", **odd)
+    assert refused(tmp_path / "odd", checksum)

@@ -120,7 +120,9 @@ def test_header_of_a_million_million_rows_is_refused_by_the_check_of_headers(bui
     for name in names:
         shape = json.loads(whole[folder / "manifest.json"])["files"][name]["shape"]
         builds[1].checksum = lie(folder, name, shape=(HUGE, *shape[1:]))
-        assert "is of another shape" in why_refused(builds[1]), name
+        # Rows of nothing have no bytes, so the file fits; what they are of does not.
+        word = "does not fit" if 0 in shape[1:] else "is of another shape"
+        assert word in why_refused(builds[1]), name
         for path, data in whole.items():
             path.write_bytes(data)
 

@@ -58,6 +58,12 @@ class Command(BaseCommand):
                     live = quality.get(f"live_{name}")
                     shown = screen.NOTHING if live is None else f"{live:.4f}"
                     write(f"{name:<14}{quality[name]:>10.4f}{shown:>10}")
+        if alike := quality.get("people_alike"):
+            used = ", ".join(alike["used"]) or "none of them says more than what is popular"
+            write(
+                f"\nAttributes tried on {alike['newcomers']:,} newcomers: {alike['tried']};"
+                f" used: {used}."
+            )
         took = {name: value for name, value in made.timings.items() if name in STEPS}
         write(
             f"\nTook {made.timings.get('total', 0):.1f} s ("

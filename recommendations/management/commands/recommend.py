@@ -11,7 +11,7 @@ from engage.lib.arguments import text
 from engage.lib.errors import EngageError
 from engage.profiles import activity, identity
 from recommendations import cost, serve
-from recommendations.api import list_items, parse_ranking
+from recommendations.api import find_context, list_items, parse_ranking
 
 HEADINGS = ("", "id", "title", "price", "rung", "reason")
 WIDEST = 44
@@ -56,7 +56,7 @@ class Command(BaseCommand):
                 raise CommandError(f"--item: catalog {catalog!r} has no product {item!r}.")
             wished = parse_ranking(ranking, snapshot.current(catalog))
             asked: dict[str, Any] = {"catalog": catalog, "n": n, "strategy": strategy}
-            asked |= {"item": item, "now": clock.now()}
+            asked |= {"item": item, "contexts": [find_context(who, None)], "now": clock.now()}
             found = serve.recommend([who], ranking=wished, **asked)
             price = cost.weigh([who], ranking=wished, **asked) if wished else None
         except EngageError as exc:
