@@ -163,6 +163,7 @@ class Page:
             known.events,
             known.banned | self.aside if banned is None else banned,
             known.seen if seen is None else seen,
+            attributes=known.attributes,
         )
 
     def ladder(self, rung: str, person: Person, *, seed: int | None = None, n: int = 0) -> Climb:
@@ -320,6 +321,12 @@ def best_sellers_in_category(page: Page) -> Iterator[Idea]:
     )
 
 
+def people_alike(page: Page) -> Iterator[Idea]:
+    picks = page.climb("people_alike")
+    why = "what people like you turn to"  # not by what: see `serve.fill_people_alike`
+    yield Idea("people_alike", "Popular with people like you", why, {}, picks)
+
+
 def trending(page: Page) -> Iterator[Idea]:
     why = "what everybody turns to this fortnight"
     picks = page.climb("trending")
@@ -363,6 +370,7 @@ IDEAS: Final[Sequence[Callable[[Page], Iterator[Idea]]]] = (
     go_on,
     buy_again,
     best_sellers_in_category,
+    people_alike,
     trending,
     best_sellers,
     new_arrivals,

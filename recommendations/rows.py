@@ -71,6 +71,7 @@ def assemble(
     here = shelf.current(catalog)
     people = meet([who], here, exclude_events=serve.DEFAULT_EXCLUDE_EVENTS, now=now)
     about = None if context is None else [context]
+    people[0].attributes = {} if context is None else context.profile
     triggers = contexts.find_triggers(people, here, contexts=about, seed=None)
     [(choice, [person])] = contexts.split(filter, people, here, triggers=triggers, contexts=about)
     page = Page(who, person, here, choice, catalog, rows * n, n, now)

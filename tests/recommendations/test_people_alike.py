@@ -2,15 +2,23 @@ import numpy as np
 import pytest
 from django.core.management import call_command
 
+from campaigns import personalise, slots
 from engage.profiles.models import Profile
-from recommendations import build, people_alike, registry, serve, shelf
+from recommendations import build, people_alike, registry, rows, serve, shelf
 from recommendations.algorithms.demographics import UNKNOWN, Attribute, Prior
 from recommendations.algorithms.model import ItemModel
 from recommendations.algorithms.recipe import Recipe
 from recommendations.interactions import Interactions
 from recommendations.models import Build
 from recommendations.serve import Context
-from tests.factories import NOON, make_catalog, make_product, make_profile
+from tests.factories import (
+    NOON,
+    make_catalog,
+    make_product,
+    make_profile,
+    make_slot,
+    make_template,
+)
 from tests.recommendations.shops import BUY, change, log_of, make_shop, store_history, touch, who
 
 pytestmark = pytest.mark.django_db
@@ -141,6 +149,34 @@ def test_without_a_model_nobody_is_alike():
     catalog = make_catalog()
     make_product(catalog=catalog, item_id="a")
     assert ask(attributes={"country": "AT"}) == []
+
+
+def test_page_of_rows_begins_with_people_alike_for_a_newcomer(shop):
+    newcomer = Context(profile={"country": "AT"})
+    page = rows.assemble(who(), context=newcomer, n=3, now=NOON)
+    assert [row.kind for row in page] == ["people_alike", "trending"]
+    assert [pick.item for pick in page[0].picks] == ["f", "e", "c"]
+    assert page[0].title == "Popular with people like you"
+    assert [row.kind for row in rows.assemble(who(), n=3, now=NOON)] == [
+        "trending",
+        "best_sellers",
+    ]
+
+
+def test_message_to_a_newcomer_shows_what_people_alike_take(shop):
+    ann = make_profile(country="AT")
+    slot = make_slot(template=make_template(), maximum=2)
+    person = personalise.load_people([ann.pk])[ann.pk]
+    (filling,) = slots.fill(
+        [slot],
+        who=[serve.Who(ann.pk, person.touches)],
+        contexts=[personalise.context_of(person)],
+        now=NOON,
+    )
+    assert [(one["item"], one["rung"]) for one in filling.items] == [
+        ("f", "people_alike"),
+        ("e", "people_alike"),
+    ]
 
 
 # --- reading ---
