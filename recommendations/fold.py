@@ -116,11 +116,10 @@ def look(catalog: str) -> list[Any]:
     """What tells at little cost that something may have happened."""
     manifest = history.open_history().manifest()
     products = snapshot.current(catalog)
-    numbers, become = history.read_redirects()
     return [
         *(manifest.database, manifest.generation, manifest.rows),
         *(products.catalog_id, products.version),
-        *(numbers.size, int(become.sum())),
+        *history.sum_redirects(),
     ]
 
 

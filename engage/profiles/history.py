@@ -144,6 +144,17 @@ def read_redirects() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return pairs[:, 0], pairs[:, 1]
 
 
+def sum_redirects() -> list[int]:
+    """What changes when anybody is merged or erased; nothing of them is read but an index."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT (SELECT count(*) FROM profiles_erasure), count(*),"
+            " coalesce(sum(merged_into), 0)::bigint"
+            " FROM profiles_profile WHERE merged_into IS NOT NULL"
+        )
+        return list(cursor.fetchone())
+
+
 def apply_redirects(
     columns: Columns, redirects: tuple[NDArray[np.int64], NDArray[np.int64]]
 ) -> Columns:
