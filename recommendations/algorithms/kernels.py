@@ -1,7 +1,7 @@
 """The hot loops, compiled by numba. Each has a numpy twin beside its caller with the same bits.
 
-Only `correlation.py` and `ranking.py` import this, on first use: importing numba takes half a
-second, and without numba the twins do the work.
+The modules beside it import this on first use only, by `correlation.find_kernels`: importing numba
+takes half a second, and without numba the twins do the work.
 """
 
 from collections.abc import Callable
@@ -417,3 +417,20 @@ def score_visits(  # type: ignore[no-untyped-def]
             distance = a - bounds[v] - meeting[v]
             scores[items[a]] += best[c] * worth[middle + distance]
     return scores
+
+
+@compiled
+def walk_trees(roots, feature, threshold, missing_left, left, right, value, baseline, table):  # type: ignore[no-untyped-def]
+    """The sum of the leaves that each row of the table comes to, tree after tree."""
+    sums = np.empty(table.shape[0])
+    for row in range(table.shape[0]):
+        found = baseline
+        for root in roots:
+            node = root
+            while feature[node] >= 0:
+                cell = table[row, feature[node]]
+                to_left = missing_left[node] == 1 if np.isnan(cell) else cell <= threshold[node]
+                node = left[node] if to_left else right[node]
+            found += value[node]
+        sums[row] = found
+    return sums
