@@ -23,6 +23,7 @@ from engage.lib.redis import Commands
 
 MOST_MESSAGES = 10  # of one answer, by priority
 SEEN, CONSENT = "Notification Viewed", "Consent Changed"
+LEDGER = ("slot", "rung", "source", "f", "p", "arm", "arms")  # what is learned from later
 CARD = ("id", "name", "price", "currency", "image_url", "url", "link", "rank", "reason")
 
 
@@ -205,5 +206,5 @@ def _stale(live: Live, seen: Sequence[str] | None) -> list[str]:
 
 
 def _token_item(shown: Mapping[str, Any]) -> TokenItem:
-    drawn = {name: shown[name] for name in ("slot", "p", "arm", "arms") if "arms" in shown}
-    return TokenItem(shown["item"], shown["rank"], shown["price"] or "", drawn or None)
+    more = {name: shown[name] for name in LEDGER if name in shown}
+    return TokenItem(shown["item"], shown["rank"], shown["price"] or "", more or None)

@@ -102,6 +102,7 @@ def _recommend(slot: Slot, occasion: Occasion, taken: Sequence[set[str]]) -> lis
             ranking=read_ranking(slot),
             shown=occasion.shown,
             explore=read_exploration(slot),
+            log=True,
             now=occasion.now,
             **contract(slot),
         )
@@ -180,6 +181,7 @@ def _shown(pick: serve.Pick, card: serve.Card, rank: int) -> Shown:
             "rung": pick.rung,
             "source": pick.source,
             "price": card["price"],
+            "f": pick.features,
             **({} if pick.chance is None else pick.chance._asdict()),
         },
     )

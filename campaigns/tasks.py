@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.conf import settings
 
-from campaigns import arms, bell, fanout, runs, sending
+from campaigns import arms, bell, fanout, ranker, runs, sending
 from engage.lib import clock
 
 # Seconds. When the mark of the bell has faded the clock rings again; the first ring is forgotten
@@ -51,3 +51,16 @@ def send_chunk(channel: str) -> None:
 def count_arms() -> None:
     """Count what came of the products that slots left to chance. Safe to run twice."""
     arms.count(now=clock.now())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def train_rankers() -> None:
+    """Safe to run twice."""
+    for catalog in ranker.list_catalogs():
+        train_ranker.delay(catalog)
+
+
+@shared_task(time_limit=800, soft_time_limit=780)  # type: ignore[untyped-decorator]
+def train_ranker(catalog: str) -> None:
+    """Learn from what was shown and clicked. Safe to run twice: the second learns the same."""
+    ranker.train(catalog, now=clock.now())

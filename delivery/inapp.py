@@ -15,7 +15,7 @@ class TokenItem(NamedTuple):
     item: str
     position: int  # 1 first
     price: str = ""  # when it was shown; "": it had none
-    drawn: dict[str, Any] | None = None  # of a product left to chance: its part of the ledger
+    more: dict[str, Any] | None = None  # the rest of its entry in the ledger
 
 
 class Facts(msgspec.Struct, array_like=True, frozen=True):

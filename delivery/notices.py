@@ -95,7 +95,7 @@ def _write_messages(read: Sequence[Read]) -> None:
 
 def _record(shown: TokenItem) -> dict[str, Any]:
     price = {"price": shown.price} if shown.price else {}
-    return {"item": shown.item, "rank": shown.position, **price, **(shown.drawn or {})}
+    return {"item": shown.item, "rank": shown.position, **price, **(shown.more or {})}
 
 
 def _deeds(heard: Heard, facts: Facts, about: About) -> list[Deed]:

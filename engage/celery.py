@@ -22,6 +22,7 @@ ROUTES = {  # everything else goes to the default queue
     "campaigns.tasks.send_chunk": {"queue": "send"},
     "recommendations.tasks.fold_all": {"queue": "default"},  # while a build runs, too
     "recommendations.tasks.*": {"queue": "build"},
+    "campaigns.tasks.train_ranker": {"queue": "build"},
 }
 VISIBILITY_SECONDS = 900  # then an unacknowledged task comes again; longer than its time limit
 LONG_TASKS = (  # longer than that: taken out of the broker at their start, or they came again
@@ -101,6 +102,7 @@ class Config:
         "build every catalog's model": nightly(
             3, 0, "recommendations.tasks.build_all", queue="build"
         ),
+        "learn from what was shown": nightly(4, 30, "campaigns.tasks.train_rankers"),
         "forget products deleted long ago": nightly(2, 45, "catalog.tasks.clean_up"),
         "forget old dedupe ids": nightly(2, 30, "engage.profiles.tasks.clean_up"),
     }

@@ -25,6 +25,7 @@ RIGHTS = {
     "recommendations.build": ("view", "change"),
     "recommendations.handpicked": ("view", "add", "change", "delete"),
     "recommendations.armresult": ("view",),
+    "recommendations.ranker": ("view", "change"),
     "profiles.profile": ("view",),
     "engage.eventrow": ("view",),
     "engage.devicerow": ("view",),

@@ -23,6 +23,7 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
         ("Builds", "model_training", "recommendations_build"),
         ("Hand-picked lists", "playlist_add_check", "recommendations_handpicked"),
         ("Explored sources", "explore", "recommendations_armresult"),
+        ("Rankers", "sort", "recommendations_ranker"),
     ],
     "People": [
         ("Profiles", "person", "profiles_profile"),

@@ -9,9 +9,9 @@ from django.utils.safestring import SafeString
 from engage.lib import clock, screen
 from engage.lib.admin import Page, Question, button, display
 from engage.lib.errors import InvalidInput
-from recommendations import arms, audience, builds_page, registry
+from recommendations import arms, audience, builds_page, rankers, registry
 from recommendations.forms import AudienceForm, BuildNowForm, HandPickedForm
-from recommendations.models import ArmResult, Build, HandPicked
+from recommendations.models import ArmResult, Build, HandPicked, Ranker
 from recommendations.steps import describe
 from recommendations.tasks import build
 
@@ -282,3 +282,102 @@ class ArmResultAdmin(Page):
         if row.arm not in arms.ARMS:
             return screen.NOTHING
         return screen.percent(arms.probabilities(row.catalog)[arms.ARMS.index(row.arm)], 1)
+
+
+@admin.register(Ranker)
+class RankerAdmin(Page):
+    """What was learned from what people were shown, and whether it orders what they get."""
+
+    list_display = ("name", "state_now", "judged", "learned_from", "trained_at", "reason")
+    list_filter = ("state", "catalog")
+    ordering = ("-trained_at", "-pk")
+    actions = None
+    actions_detail = ("switch_off", "use")
+    fields = (
+        ("catalog", "state_now"),
+        "reason",
+        ("trained_at", "published_at"),
+        ("figure_table", "weight_table"),
+        ("artifact", "checksum"),
+    )
+    readonly_fields = ("state_now", "figure_table", "weight_table")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def legal_buttons(self, row: Ranker) -> tuple[str, ...]:
+        if row.state == Ranker.State.LIVE:
+            return ("switch_off",)
+        return ("use",) if row.state in rankers.USABLE and row.artifact else ()
+
+    @button("Switch off…", icon="power_settings_new", tone="danger")
+    def switch_off(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.row(request, object_id)
+
+        def deed() -> str:
+            rankers.switch_off(row.pk)
+            return f"Ranker {row.pk} is switched off."
+
+        question = Question(
+            title=f"Switch off ranker {row.pk}",
+            button="Serve the plain order",
+            sentences=[
+                f"Within seconds the products of catalog {row.catalog} are served in their plain "
+                "order. New rankers are still trained and judged, but none goes live until "
+                "somebody uses one."
+            ],
+            danger=True,
+        )
+        return self.ask(request, question, deed=deed, back=self.url("change", row.pk))
+
+    @button("Use…", icon="play_arrow", tone="primary")
+    def use(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.row(request, object_id)
+
+        def deed() -> str:
+            rankers.use(row.pk, now=clock.now())
+            return f"Ranker {row.pk} is live."
+
+        question = Question(
+            title=f"Use ranker {row.pk}",
+            button="Order by this ranker",
+            sentences=[
+                f"Within seconds it orders the products of catalog {row.catalog} inside each "
+                "rung, in the place of the one that is live now. Later ones that are better go "
+                "live by themselves."
+            ],
+        )
+        return self.ask(request, question, deed=deed, back=self.url("change", row.pk))
+
+    @display("Ranker", ordering="pk")
+    def name(self, row: Ranker) -> str:
+        return f"{row.catalog}\N{NO-BREAK SPACE}#{row.pk}"
+
+    @display("State", ordering="state")
+    def state_now(self, row: Ranker) -> SafeString:
+        return screen.state_pill(row.state)
+
+    @display("NDCG, as shown before")
+    def judged(self, row: Ranker) -> str:
+        if "ndcg" not in row.figures:
+            return screen.NOTHING
+        return f"{row.figures['ndcg']:.4f}, {row.figures['ndcg_as_shown']:.4f}"
+
+    @display("Learned from")
+    def learned_from(self, row: Ranker) -> str:
+        shown, clicked = (row.figures.get(name, 0) for name in ("impressions", "clicks"))
+        return f"{screen.number(shown)} products shown, {screen.number(clicked)} clicked"
+
+    @display("Figures")
+    def figure_table(self, row: Ranker) -> SafeString:
+        return table_of(row.figures)
+
+    @display("What it looks at, by share")
+    def weight_table(self, row: Ranker) -> SafeString:
+        return table_of(row.weights)

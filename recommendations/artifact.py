@@ -119,6 +119,16 @@ class Artifact:
         name: str = self.facts["sources"][found[place]]
         return name
 
+    def source_places(
+        self, numbers: NDArray[np.int32], places: NDArray[np.int32]
+    ) -> NDArray[np.uint8]:
+        """As `source`, for many: places in facts["sources"]."""
+        found: NDArray[np.uint8] = self._sources[numbers, places]
+        row = self.where[numbers] if self.where.size else None
+        if row is not None and (row >= 0).any():
+            found = np.where(row >= 0, self.rows["personal_sources"][row, places], found)
+        return found
+
     @property
     def _sources(self) -> NDArray[np.uint8]:
         found: NDArray[np.uint8] = self.arrays["personal_sources"]

@@ -28,3 +28,9 @@ class InvalidRanking(InvalidInput):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+
+
+class NoSuchRanker(EngageError):
+    """A ranker that is not, or not any more, what a button takes it for."""
+
+    code = "no_such_ranker"

@@ -1,4 +1,4 @@
-"""The registry of builds, and the lists a marketer picks by hand."""
+"""The registries of builds and rankers, and the lists a marketer picks by hand."""
 
 from django.db import models
 from django.utils import timezone
@@ -85,3 +85,37 @@ class ArmResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.arm} of {self.catalog}"
+
+
+class Ranker(models.Model):
+    """One training on what was shown and clicked. The live one orders the candidates of a rung."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"  # too little was shown; the next training takes this row
+        LIVE = "live"
+        REPLACED = "replaced"  # was live
+        REFUSED = "refused"  # not better than the order that was shown
+        OFF = "off"  # switched off by hand, or trained while it was: waits for a person
+
+    catalog = models.CharField(max_length=50)
+    state = models.CharField(max_length=10, choices=State.choices)
+    reason = models.TextField(blank=True)
+    figures = models.JSONField(default=dict)  # what it was learned from and how it was judged
+    weights = models.JSONField(default=dict)  # feature → its share of what is explained
+    artifact = models.CharField(max_length=200, blank=True)  # folder below DATA_DIR/rankers
+    checksum = models.CharField(max_length=64, blank=True)  # of the manifest
+    trained_at = models.DateTimeField()
+    published_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["catalog"], name="ranker_one_live", condition=models.Q(state="live")
+            ),
+            models.UniqueConstraint(
+                fields=["catalog"], name="ranker_one_waiting", condition=models.Q(state="waiting")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"ranker {self.pk} of {self.catalog}"

@@ -45,6 +45,8 @@ class Person:
     pinned: list[int] = field(default_factory=list)  # the places of the first picks
     own: dict[int, float] = field(default_factory=dict)  # what may be offered again, its worth
     relevance: dict[int, float] | None = None  # of all candidates, where somebody wants to know
+    # Of the picks that were chosen anew: the score as a share of the best of its rung.
+    share: dict[int, float] = field(default_factory=dict)
 
 
 def meet(

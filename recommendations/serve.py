@@ -12,10 +12,19 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catalog.filters import Filter
 from engage.lib.errors import InvalidInput
-from recommendations import context, hand_picked, own_items, people_alike, shelf
+from recommendations import (
+    context,
+    features,
+    hand_picked,
+    own_items,
+    people_alike,
+    rankers,
+    shelf,
+)
 from recommendations.algorithms.ranking import FADING, HISTORY, Ranked, ask, rank
 from recommendations.artifact import Artifact
 from recommendations.context import Context
@@ -23,10 +32,11 @@ from recommendations.exploring import Chance, Exploration, Explorer
 from recommendations.fatigue import Shown, tire
 from recommendations.interactions import PURCHASE
 from recommendations.joining import OWN, VISITS, join
+from recommendations.noting import note
 from recommendations.persons import Person, Who, list_in_cart, meet
 from recommendations.pins import PINNED, pin, settle
 from recommendations.policy import Ranking
-from recommendations.reranking import DEPTH, Reranker, lay
+from recommendations.reranking import Origin, Reranker, lay
 from recommendations.shelf import Choice, Shelf
 from recommendations.visiting import offer_visits
 
@@ -77,6 +87,7 @@ class Pick(NamedTuple):
     # content, again, visits, people_alike, trend, sales or hand_picked
     reason: str
     chance: Chance | None = None  # where it was left to chance
+    features: list[int | None] | None = None  # what was known of it, where it is to be logged
 
 
 class Filled(NamedTuple):
@@ -105,6 +116,7 @@ def recommend(
     without: Collection[str] = (),
     weigh: bool = False,
     explore: Exploration | None = None,
+    log: bool = False,
     now: datetime,
 ) -> list[Filled]:
     """The best `n` products for each person, in the order of `who`.
@@ -120,7 +132,8 @@ def recommend(
     `ranking` says more than relevance; its fatigue looks at `shown`, one per person: what they
     were shown lately. `without` leaves out what is in the "cart" now, and the products of the
     "trigger". `weigh` keeps how relevant all candidates were. `explore` leaves the last places to
-    chance, see `exploring`.
+    chance, see `exploring`. `log` writes beside each pick what a ranker would learn from. Where a
+    ranker is live, it orders the first candidates of a rung, see `reranking`.
 
     Raises
     ------
@@ -156,9 +169,10 @@ def recommend(
     if "trigger" in without:
         for person, rows in zip(people, triggers, strict=True):
             person.banned |= here.widen(set(rows))
-    if ranking is None and weigh:
+    ranker = rankers.live(catalog)
+    if ranking is None and (weigh or ranker is not None):
         ranking = Ranking()
-    reranker = None if ranking is None else lay(ranking, here)
+    reranker = None if ranking is None else lay(ranking, here, ranker)
     if ranking is not None and ranking.fatigue is not None and shown is not None:
         tire(people, shown, here, fatigue=ranking.fatigue, now=now)
     for person in people if weigh else ():
@@ -180,6 +194,8 @@ def recommend(
             settle(person)
             if explorer is not None:
                 explorer.explore(person, profile_of[id(person)], choice)
+    if log:
+        note(people, here)
     return [
         Filled(person.picks, len(person.picks) < n, person.filter, person.relevance)
         for person in people
@@ -292,21 +308,22 @@ def fill_from_neighbours(
         for rows in ([this.seed] if this.seed is not None else p.recent for p in this.people)
     ]
     asked = [(person, pairs) for person, pairs in zip(this.people, known, strict=True) if pairs]
+    recent = [[number for number, _ in pairs] for _, pairs in asked]
     ranked = rank(
         *here.model.reading(reading),
-        ask(
-            [[number for number, _ in pairs] for _, pairs in asked],
-            [block(person, this) for person, _ in asked],
-        ),
+        ask(recent, [block(person, this) for person, _ in asked]),
         groups=this.choice.groups,
-        n=this.n if this.reranker is None else DEPTH,
+        n=this.n if this.reranker is None else max(this.reranker.depth, this.n),
         fading=fading,
         newer=here.model.newer(reading),
     )
     if reading == "personal" and this.seed is None:
         ranked = join_others(here.model, this, ranked, asked)
     if this.reranker is not None:
-        ranked = this.reranker.reorder(ranked, [person for person, _ in asked], n=this.n)
+        origin = Origin(this.rung, name_sources(this, reading, ranked, recent))
+        ranked = this.reranker.reorder(
+            ranked, [person for person, _ in asked], n=this.n, origin=origin
+        )
     lists = zip(*(array.tolist() for array in ranked), strict=True)
     for (person, pairs), picks in zip(asked, lists, strict=True):
         for number, score, because, place in zip(*picks, strict=True):
@@ -351,6 +368,29 @@ def add_other(this: Climb, person: Person, row: int, score: float, *, code: int)
     else:
         why = "people with visits like yours went on to it"
         this.add(person, row, score, source="visits", reason=why)
+
+
+def name_sources(
+    this: Climb, reading: str, ranked: Ranked, recent: Sequence[Sequence[int]]
+) -> NDArray[np.float64]:
+    """The place in `features.SOURCES` of what each candidate is due to, for a ranker."""
+    model = this.here.model
+    if model is None or this.reranker is None or this.reranker.ranker is None:
+        return np.zeros((1, 1))  # nobody asks
+    if reading != "personal":
+        return np.full((1, 1), features.code(features.SOURCES, reading))
+    codes = np.array([features.code(features.SOURCES, name) for name in model.facts["sources"]])
+    other = ranked.because < 0  # joined in, or no candidate
+    said_by = np.zeros((len(recent), max(map(len, recent), default=1)), np.int32)
+    for row, numbers in zip(said_by, recent, strict=True):
+        row[: len(numbers)] = numbers
+    speaking = np.take_along_axis(said_by, np.where(other, 0, ranked.because), axis=1)
+    found: NDArray[np.float64] = codes[
+        model.source_places(speaking, np.where(other, 0, ranked.places))
+    ]
+    found[ranked.because == OWN] = features.code(features.SOURCES, "again")
+    found[ranked.because == VISITS] = features.code(features.SOURCES, "visits")
+    return found
 
 
 def fill_alike(this: Climb) -> None:
@@ -448,7 +488,9 @@ def fill_from_orders(
     orders = [order for _, order, _ in offers]
     if this.reranker is not None:
         people = [person for person, _, _ in offers]
-        orders = this.reranker.reorder_orders(people, orders, n=this.n)
+        sources = np.full((1, 1), features.code(features.SOURCES, source))
+        origin = Origin(this.rung, sources)
+        orders = this.reranker.reorder_orders(people, orders, n=this.n, origin=origin)
     for (person, _, reason), order in zip(offers, orders, strict=True):
         fill_from_order(this, person, order, source=source, reason=reason)
 

@@ -68,6 +68,7 @@ class Shelf:
         self.relative_choices: OrderedDict[Filter | None, Choice] = OrderedDict()
         self.kinds: dict[str, Rows] = {}  # see `kind_of_row`
         self.rerankers: OrderedDict[Any, Any] = OrderedDict()  # see `reranking.lay`
+        self.features: Any = None  # see `features.of`
 
     @cached_property
     def numbers(self) -> list[int]:

@@ -10,6 +10,10 @@ from typing import Final
 
 from recommendations.algorithms.choosing import LEAST_PROFILES
 
+LEAST_IMPRESSIONS: Final = 10_000  # for a ranker, see below
+LEAST_CLICKS: Final = 200
+LEARNED: Final = "Learned from what was shown"
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
@@ -71,15 +75,22 @@ STRATEGIES: Final = (
         "fewer the mixture and the memory would be chosen by luck, so the documented ones stay.",
     ),
     Strategy(
-        "Learned from what was shown",
+        LEARNED,
         (
-            Need("impressions", 10_000, "products seen in messages"),
-            Need("clicks", 200, "clicks on them"),
+            Need("impressions", LEAST_IMPRESSIONS, "products seen in messages"),
+            Need("clicks", LEAST_CLICKS, "clicks on them"),
         ),
         "Ten clicks for each thing it weighs, of which there are about twenty (Peduzzi et al. "
         "1996); at a click rate of 2 % that is 10,000 impressions.",
     ),
 )
+
+
+def find_missing(name: str, facts: Mapping[str, float | None]) -> str:
+    """What a strategy still lacks, in a sentence; nothing where it has enough."""
+    needs = next(one.needs for one in STRATEGIES if one.name == name)
+    missing = [need for need in needs if had(facts, need) < need.least]
+    return say_missing(facts, missing) if missing else ""
 
 
 def list_steps(facts: Mapping[str, float | None]) -> list[Step]:

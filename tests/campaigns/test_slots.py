@@ -10,6 +10,7 @@ from catalog.models import Catalog
 from engage.lib.clock import to_millis
 from engage.profiles.activity import Touch
 from recommendations import serve
+from recommendations.features import LOGGED
 from recommendations.models import HandPicked
 from recommendations.serve import Who
 from tests.factories import (
@@ -54,10 +55,12 @@ def bought(item, now):
 def test_a_slot_shows_at_most_its_maximum_best_first(now):
     [filling] = slots.fill([make(maximum=2)], who=[NOBODY], now=now)
     assert ids(filling) == ["p1", "p2"]
+    known = [one.pop("f") for one in filling.items]
     assert filling.items == [
         record("p1", 1, price="1.00"),
         record("p2", 2, price="2.00"),
     ]
+    assert [dict(zip(LOGGED, one, strict=True))["price"] for one in known] == [693, 1_099]
 
 
 def test_a_card_has_what_templates_and_apps_show(now):

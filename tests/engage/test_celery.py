@@ -42,6 +42,7 @@ def test_tasks_go_to_the_queue_of_their_work():
     assert others == {
         "campaigns.tasks.plan_run": "plan",
         "campaigns.tasks.send_chunk": "send",
+        "campaigns.tasks.train_ranker": "build",
         "recommendations.tasks.build": "build",
         "recommendations.tasks.build_all": "build",
     }

@@ -1,6 +1,6 @@
 import pytest
 
-from recommendations import arms, hand_picked, shelf
+from recommendations import arms, hand_picked, rankers, shelf
 
 
 @pytest.fixture(autouse=True)
@@ -10,7 +10,9 @@ def own_place(settings, tmp_path):
     shelf.forget()
     hand_picked.forget()
     arms.forget()
+    rankers.forget()
     yield tmp_path
     shelf.forget()
     hand_picked.forget()
     arms.forget()
+    rankers.forget()

@@ -169,7 +169,7 @@ def test_reranker_is_kept_for_the_next_call_and_few_are(shop, monkeypatch):
     ask(variety=0.5)
     assert list(shelf.current("default").rerankers.values()) == [first]
     ask(variety=0.6)
-    assert list(shelf.current("default").rerankers) == [policy.Ranking(variety=0.6)]
+    assert list(shelf.current("default").rerankers) == [(policy.Ranking(variety=0.6), None)]
 
 
 def test_showings_that_are_not_one_per_person_are_refused(shop):

@@ -10,7 +10,7 @@ from engage.collector.models import Quarantined, SdkKey
 from engage.lib.ids import uuid7
 from engage.profiles import partitions
 from engage.profiles.models import Erasure, Event, Merge, Profile
-from recommendations.models import ArmResult, Build, HandPicked
+from recommendations.models import ArmResult, Build, HandPicked, Ranker
 from tests.factories import (
     NOON,
     make_campaign,
@@ -84,6 +84,11 @@ def make_products() -> None:
     )  # fmt: skip
     HandPicked.objects.create(catalog="default", item_ids=["p1", "p2"])
     ArmResult.objects.create(catalog="default", arm="cold", shown=9, clicked=1, counted_at=NOON)
+    Ranker.objects.create(
+        catalog="default", state="refused", reason=HOSTILE, weights={"price": 0.7},
+        trained_at=NOON,
+        figures={"impressions": 12_000, "clicks": 300, "ndcg": 0.5, "ndcg_as_shown": 0.6},
+    )  # fmt: skip
 
 
 def make_sent(profile: Profile) -> None:

@@ -14,10 +14,11 @@ from delivery.models import Suppression
 from engage.collector import access, stream
 from engage.collector.models import Quarantined, SdkKey, Source
 from engage.profiles.models import Profile
-from recommendations import arms, shelf
+from recommendations import arms, rankers, shelf
 from recommendations.models import ArmResult, Build, HandPicked
 from tests.engage.admin.rows import make_everything
 from tests.factories import NOON, make_catalog, make_profile
+from tests.recommendations.logs import train
 from tests.recommendations.shops import log_of, make_shop, publish, store_history
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_keys")]
@@ -334,3 +335,19 @@ def test_explored_sources_say_what_was_clicked_and_what_they_get(admin_client: C
     row = ArmResult.objects.get(arm="cold")
     change = admin_client.get(url_of("recommendations_armresult_change", row.pk))
     assert 'type="submit" name="_save"' not in text_of(change)
+
+
+def test_ranker_is_switched_off_and_used_again(admin_client: Client, settings, tmp_path) -> None:
+    settings.DATA_DIR = tmp_path
+    row = train()
+    page = text_of(admin_client.get(url_of("recommendations_ranker_change", row.pk)))
+    assert "switch_off" in page
+    assert "price" in page
+    off, use = (url_of(f"recommendations_ranker_{name}", row.pk) for name in ("switch_off", "use"))
+    assert admin_client.get(off).status_code == 200
+    assert rankers.live("default") is not None
+    admin_client.post(off)
+    assert rankers.live("default") is None
+    admin_client.post(use)
+    assert rankers.live("default") is not None
+    rankers.forget()

@@ -1,0 +1,50 @@
+"""Writing beside each pick what was known of it, for rankers to learn from."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recommendations import features
+from recommendations.persons import Person
+from recommendations.shelf import Shelf
+
+if TYPE_CHECKING:
+    from recommendations.serve import Pick
+
+
+def note(people: Sequence[Person], here: Shelf) -> None:
+    """Write beside each pick what was known of it."""
+    width = max((len(person.picks) for person in people), default=0)
+    rows = np.full((len(people), width), -1, np.int32)
+    share = np.full(rows.shape, np.nan)
+    for place, person in enumerate(people):
+        rows[place, : len(person.picks)] = [pick.row for pick in person.picks]
+        share[place, : len(person.picks)] = list_shares(person)
+    described = features.of(here).describe(people, rows, share)
+    for person, own in zip(people, described, strict=True):
+        written = features.write(own[: len(person.picks)])
+        person.picks = [
+            pick._replace(features=one) for pick, one in zip(person.picks, written, strict=True)
+        ]
+
+
+def list_shares(person: Person) -> list[float]:
+    """The score of each pick as a share of the best that its rung offered; NaN without a rung.
+
+    Where nothing was chosen anew, the best was picked.
+    """
+    best: dict[tuple[str, bool], float] = {}
+    for pick in person.picks:
+        best[scale_of(pick)] = max(best.get(scale_of(pick), 0.0), pick.score)
+    return [
+        np.nan
+        if pick.rung in features.FIXED
+        else person.share.get(pick.row, pick.score / (best[scale_of(pick)] or 1))
+        for pick in person.picks
+    ]
+
+
+def scale_of(pick: "Pick") -> tuple[str, bool]:
+    """Scores compare inside a rung, and there not with those of what is described alike."""
+    return pick.rung, pick.source == "content"
