@@ -25,7 +25,11 @@ MOST_STEPS: Final = 1_000_000  # the newest; ridge keeps some twenty numbers of 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What may be used of the computer: bits do not depend on it."""
+    """What may be used of the computer.
+
+    The bits of the counted readings do not depend on it. Those of linear algebra are the same for
+    the same number of threads on the same machine.
+    """
 
     threads: int = 1
     use_numba: bool = True
