@@ -1,5 +1,6 @@
 """What is known of a product for a person."""
 
+import dataclasses
 import math
 from datetime import timedelta
 
@@ -101,6 +102,19 @@ def test_nobody_known_and_nothing_learned_leave_gaps():
 def test_every_rung_and_source_has_a_number_or_is_left_alone():
     assert set(serve.RUNGS) - set(features.FIXED) <= set(features.RUNGS)
     assert set(READINGS) | set(FINDERS) <= set(features.SOURCES)
+
+
+def test_sources_of_many_are_those_of_each_also_where_rows_are_newer(shop):
+    model = shelf.current("default").model
+    where = np.full(len(model.item_ids), -1, np.int32)
+    where[2] = 0
+    newer = 1 - model.arrays["personal_sources"][2:3].clip(0, 1)
+    patched = dataclasses.replace(model, where=where, rows={"personal_sources": newer})
+    numbers, places = (grid.astype(np.int32).ravel() for grid in np.mgrid[0:7, 0:5])
+    for one in (model, patched):
+        found = one.source_places(numbers, places).tolist()
+        names = [one.source(*pair) for pair in zip(numbers, places, strict=True)]
+        assert [one.facts["sources"][place] for place in found] == names
 
 
 def test_nothing_is_written_unless_asked(shop):

@@ -5,7 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from recommendations import policy, rankers, serve
+from recommendations import features, policy, rankers, serve
 from recommendations.errors import NoSuchRanker
 from recommendations.features import FEATURES
 from recommendations.models import HandPicked, Ranker
@@ -164,10 +164,11 @@ def test_what_is_logged_under_a_ranker_is_what_it_saw(shop, monkeypatch):
     train()
     monkeypatch.setattr("recommendations.reranking.probabilities", watch)
     [one] = serve.recommend([who(touch("a"))], n=4, ladder=["personal"], log=True, now=NOON)
-    seen = [[None if cell != cell else int(cell) for cell in row[3:]] for row in looked]
+    seen = [[None if cell != cell else int(cell) for cell in row] for row in looked]
     assert len(one.picks) == 4
     for pick in one.picks:
-        assert pick.features in seen
+        head = [1, features.RUNGS.index(pick.rung), features.SOURCES.index(pick.source)]
+        assert head + pick.features in seen
 
 
 # --- damage -----------------------------------------------------------------------------------
