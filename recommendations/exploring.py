@@ -23,7 +23,7 @@ from recommendations.reranking import DEPTH, Reranker
 from recommendations.shelf import Choice, Shelf, walk
 
 if TYPE_CHECKING:
-    from recommendations.serve import Pick
+    from recommendations.rungs import Pick
 
 MOST_SHARE: Final = 0.5
 EACH: Final = 4  # one place of so many, at least one

@@ -10,7 +10,7 @@ from recommendations.persons import Person
 from recommendations.shelf import Shelf
 
 if TYPE_CHECKING:
-    from recommendations.serve import Pick
+    from recommendations.rungs import Pick
 
 
 def note(people: Sequence[Person], here: Shelf) -> None:

@@ -15,7 +15,7 @@ from recommendations.interactions import PURCHASE, SILENT
 from recommendations.shelf import Shelf
 
 if TYPE_CHECKING:
-    from recommendations.serve import Pick
+    from recommendations.rungs import Pick
 
 DAY_MS: Final = 86_400_000
 ADDED: Final = "Product Added"

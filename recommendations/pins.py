@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from recommendations.persons import Person
 
 if TYPE_CHECKING:
-    from recommendations.serve import Climb
+    from recommendations.rungs import Climb
 
 PINNED: Final = "pinned"  # the rung and the source of such a pick
 

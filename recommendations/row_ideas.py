@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from engage.lib import clock
 from engage.profiles.people import spell_time
-from recommendations import due_again, purchases, serve, shelf
+from recommendations import due_again, purchases, rungs, shelf
 from recommendations.interactions import PURCHASE, SILENT
 from recommendations.persons import DAY_MS, Person, Who
-from recommendations.serve import Climb, Pick
+from recommendations.rungs import Climb, Pick
 from recommendations.shelf import Choice, Shelf
 
 LEAST_ITEMS: Final = 3  # of a row, or as many as were asked for
@@ -129,13 +129,13 @@ class Page:
     ) -> list[Pick]:
         """One rung of `serve`, for a person who has nothing yet."""
         person = self.fresh(banned=banned, seen=seen)
-        serve.RUNGS[rung](self.ladder(rung, person, seed=seed, n=n or self.depth))
+        rungs.RUNGS[rung](self.ladder(rung, person, seed=seed, n=n or self.depth))
         return person.picks
 
     def walk(self, kind: str, order: shelf.Order, *, source: str, reason: str) -> list[Pick]:
         """The best of an order that the person may be shown."""
         person = self.fresh()
-        serve.fill_from_order(
+        rungs.fill_from_order(
             self.ladder(kind, person), person, order, source=source, reason=reason
         )
         return person.picks
@@ -214,7 +214,7 @@ def because(page: Page) -> Iterator[Idea]:
         picks = [pick for pick in picks if pick.row not in hidden]
         if len(picks) < page.least:
             continue
-        words = serve.WORDS.get(event, serve.OTHER_WORDS).format(page.here.name(row))
+        words = rungs.WORDS.get(event, rungs.OTHER_WORDS).format(page.here.name(row))
         ts_ms = page.touched_ms[row]
         evidence = {
             "item": page.here.products.ids[row],
@@ -298,7 +298,7 @@ def list_due(page: Page) -> list[due_again.Due]:
 
 
 def best_sellers_in_category(page: Page) -> Iterator[Idea]:
-    favourite = serve.find_favourite(page.person, page.here)
+    favourite = rungs.find_favourite(page.person, page.here)
     if favourite is None:
         return
     category = page.here.categories[favourite]
