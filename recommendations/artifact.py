@@ -65,6 +65,8 @@ ARRAYS: Final[Mapping[str, Kind]] = {
     "word_items": ("<i4", ("pairs",)),
     "word_worth": ("<f4", ("words",)),
     "word_lengths": ("<f4", ("items",)),
+    "word_item_starts": ("<i8", ("items + 1",)),
+    "word_words": ("<i4", ("pairs",)),
 }
 # And of each reading that facts["readings"] names.
 LISTS: Final[Mapping[str, Kind]] = {
@@ -150,6 +152,8 @@ class Artifact:
             arrays["word_items"],
             arrays["word_worth"],
             arrays["word_lengths"],
+            arrays["word_item_starts"],
+            arrays["word_words"],
         )
 
     def is_unchanged(self) -> bool:
@@ -374,12 +378,16 @@ def check_numbers(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) 
     check_people(arrays["people_items"], arrays["people_lift"], facts.get("people_alike", {}))
     for bounds, size in (
         ("word_starts", arrays["word_items"].size),
+        ("word_item_starts", arrays["word_words"].size),
         ("visit_bounds", arrays["visit_items"].size),
         ("visit_item_bounds", arrays["visit_visit"].size),
     ):
         found = arrays[bounds]
         if found[0] != 0 or found[-1] != size or (np.diff(found) < 0).any():
             raise ValueError(f"{bounds} does not fit its array")
+    words = arrays["word_words"]
+    if words.size and (words.min() < 0 or words.max() >= arrays["word_hashes"].size):
+        raise ValueError("word_words names words that do not exist")
     visit, step = arrays["visit_visit"], arrays["visit_step"]
     lengths = np.diff(arrays["visit_bounds"])
     if visit.size:

@@ -330,6 +330,8 @@ def arrays_of(
         "word_items": index.items,
         "word_worth": index.worth,
         "word_lengths": index.lengths,
+        "word_item_starts": index.item_starts,
+        "word_words": index.words,
     }
 
 

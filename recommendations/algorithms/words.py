@@ -32,6 +32,10 @@ class WordIndex:
         ``(log((1 + n) / (1 + d)) + 1)**2`` for a word that `d` of `n` described items have.
     lengths : ndarray of shape (n_items,), dtype float32
         The root of the sum of the worths of an item's words; 0 without any.
+    item_starts : ndarray of shape (n_items + 1,), dtype int64
+        The other way round: item `i` has ``words[item_starts[i]:item_starts[i + 1]]``.
+    words : ndarray of shape (n_pairs,), dtype int32
+        Numbers of words, ascending for each item.
     """
 
     hashes: Hashes
@@ -39,6 +43,8 @@ class WordIndex:
     items: NDArray[np.int32]
     worth: NDArray[np.float32]
     lengths: NDArray[np.float32]
+    item_starts: NDArray[np.int64]
+    words: NDArray[np.int32]
 
 
 def hash_word(word: str) -> int:
@@ -74,20 +80,22 @@ def index_words(words: Hashes, counts: NDArray[Any], *, most_items: int = MOST_I
     worth = np.where(telling, rarity**2, 0)
     lengths = np.sqrt(np.bincount(item, weights=worth[word], minlength=n_items))
     kept = telling[word]
+    word, item = (np.cumsum(telling) - 1)[word[kept]], item[kept]
     starts = np.append(0, np.cumsum(met[telling]))
     return WordIndex(
         hashes[telling],
         starts.astype(np.int64),
-        item[kept].astype(np.int32),
+        item.astype(np.int32),
         worth[telling].astype(np.float32),
         lengths.astype(np.float32),
+        np.append(0, np.cumsum(np.bincount(item, minlength=n_items))).astype(np.int64),
+        word[np.argsort(item, kind="stable")].astype(np.int32),
     )
 
 
 def words_of_item(index: WordIndex, item: int) -> Hashes:
-    """The words of an item that the index kept; a look through all pairs."""
-    pairs = np.flatnonzero(index.items == item)
-    return index.hashes[np.searchsorted(index.starts, pairs, side="right") - 1]
+    """The words of an item that the index kept."""
+    return index.hashes[index.words[index.item_starts[item] : index.item_starts[item + 1]]]
 
 
 def match_words(

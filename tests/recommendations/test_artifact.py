@@ -223,13 +223,20 @@ def test_empty_catalog_has_an_artifact_too(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "place", "bad"),
-    [("personal_sources", (3, 0), 2), ("word_items", 1, 30), ("word_starts", 1, 9)],
+    [
+        ("personal_sources", (3, 0), 2),
+        ("word_items", 1, 30),
+        ("word_starts", 1, 9),
+        ("word_words", 0, 2),
+        ("word_item_starts", 1, 9),
+    ],
 )
 def test_numbers_that_lead_nowhere_are_refused(tmp_path, name, place, bad):
     arrays = arrays_of(ItemModel(Recipe(top=5)).fit(random_log()))
     words = index_words(np.array([7, 7, 8], np.uint64), np.array([1, 2] + [0] * 28))
     arrays |= {"word_hashes": words.hashes, "word_starts": words.starts}
     arrays |= {"word_items": words.items, "word_worth": words.worth}
+    arrays |= {"word_item_starts": words.item_starts, "word_words": words.words}
     artifact.write(tmp_path / "good", arrays, item_ids=IDS, facts=FACTS)
     wrong = arrays[name].copy()
     wrong[place] = bad
