@@ -27,8 +27,12 @@ def offer_visits(
     if not LEAST <= len(known) <= LONGEST:
         return {}
     items, scores = visits.best(np.array(known, np.int32), n=visits.target.size)
-    allowed = groups[items] >= -1
-    if blocked:
-        allowed &= ~np.isin(items, np.array(blocked))
-    items, scores = items[allowed][:MOST], scores[allowed][:MOST]
-    return dict(zip(items.tolist(), scores.tolist(), strict=True))
+    open_to_all = groups[items] >= -1
+    hidden = set(blocked)
+    found: dict[int, float] = {}
+    for item, score in zip(items[open_to_all].tolist(), scores[open_to_all].tolist(), strict=True):
+        if item not in hidden:
+            found[item] = score
+            if len(found) == MOST:
+                break
+    return found
