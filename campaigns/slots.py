@@ -182,7 +182,7 @@ def _shown(pick: serve.Pick, card: serve.Card, rank: int) -> Shown:
             "source": pick.source,
             "price": card["price"],
             "f": pick.features,
-            **({} if pick.chance is None else pick.chance._asdict()),
+            **serve.tell(pick.chance),
         },
     )
 

@@ -45,7 +45,7 @@ def get_recommendations(
     ladder; `similar` and `next` are the neighbours of `itemId`. `filter` is JSON in the language
     of the catalog's filters; its `trigger` is `itemId`, else the product touched last. `short`
     says that fewer than `n` were found. `explore` (0 to 0.5) leaves the last places to chance with
-    that probability; such items say how likely they were. `ranking` is JSON: variety, caps, boosts
+    that probability; `p` of each item says how likely it was to stand where it does. `ranking` is JSON: variety, caps, boosts
     and pins. `without` leaves out what is in the `cart`, the `trigger`, or both: `cart,trigger`.
     `repeats` offers again what the person had before; purchases are not left out then.
     """
@@ -232,7 +232,7 @@ def list_items(
             "rung": pick.rung,
             "source": pick.source,
             "reason": pick.reason,
-            **(pick.chance._asdict() if pick.chance else {}),
+            **serve.tell(pick.chance),
         }
         for rank, (pick, card) in enumerate(shown, start=1)
     ]

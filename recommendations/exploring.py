@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,11 @@ class Chance(NamedTuple):
     p: float  # how likely it was to be shown there
     arm: str  # the arm it was drawn from; "list": it stood there anyway
     arms: Mapping[str, float]  # arm → how likely the arm alone shows it there
+
+
+def tell(chance: Chance | None) -> dict[str, Any]:
+    """For logs: "p" of every product, "arm" and "arms" where the place was left to chance."""
+    return {"p": 1.0} if chance is None else chance._asdict()
 
 
 class Explorer:

@@ -14,7 +14,7 @@ from catalog.filters import Filter
 from engage.lib.errors import InvalidInput
 from recommendations import context, own_items, rankers, shelf
 from recommendations.context import Context
-from recommendations.exploring import Exploration, Explorer
+from recommendations.exploring import Exploration, Explorer, tell
 from recommendations.fatigue import Shown, tire
 from recommendations.interactions import PURCHASE
 from recommendations.noting import note
@@ -35,6 +35,7 @@ __all__ = [
     "Pick",
     "Who",
     "recommend",
+    "tell",
 ]
 DEFAULT_LADDER: Final = (
     "personal",

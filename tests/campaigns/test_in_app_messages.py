@@ -105,9 +105,9 @@ def test_what_was_left_to_chance_comes_back_with_the_token(now):
     make_profile(user_id="ana")
     [message] = ask(now)["messages"]
     sure, drawn = inapp.read_token(message["token"]).items
-    assert sure.more.keys() == {"slot", "rung", "source", "f"}
+    assert sure.more.keys() == {"slot", "rung", "source", "f", "p"}
     assert drawn.more.keys() == {"slot", "rung", "source", "f", "p", "arm", "arms"}
-    assert drawn.more["slot"] == slot.name
+    assert (sure.more["p"], drawn.more["slot"]) == (1, slot.name)
 
 
 def test_somebody_never_seen_gets_the_lower_rungs(now):

@@ -44,7 +44,7 @@ def ids(filling, name="picks"):
 
 
 def record(item, rank, *, price):
-    source = {"rung": "hand_picked", "source": "hand_picked"}
+    source = {"rung": "hand_picked", "source": "hand_picked", "p": 1}
     return {"slot": "picks", "item": item, "rank": rank, **source, "price": price}
 
 
@@ -249,7 +249,8 @@ def test_a_slot_that_explores_tells_the_ledger_how_likely_each_open_place_was(no
     for filling in filled:
         *sure, drawn = filling.items
         assert [one["item"] for one in sure] == ["p1", "p2", "p3"]
-        assert not any("p" in one or "arms" in one for one in sure)
+        assert [one["p"] for one in sure] == [1, 1, 1]
+        assert not any("arms" in one for one in sure)
         assert 0 < drawn["p"] <= 1
         assert drawn["arm"] in drawn["arms"]
         assert drawn["rung"] == ("hand_picked" if drawn["item"] == "p4" else "explored")

@@ -132,6 +132,7 @@ def test_what_was_left_to_chance_says_how_likely_it_was(client, shop):
     plain = ask(client, userId="ann", n=2).json()["items"]
     first, last = ask(client, userId="ann", n=2, explore=0.5).json()["items"]
     assert first == plain[0]
+    assert [one["p"] for one in plain] == [1, 1]
     assert 0 < last["p"] <= 1
     assert last["arm"] in ("list", *last["arms"])
     assert ("list" in last["arms"]) == (last["id"] == plain[1]["id"])
