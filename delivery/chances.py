@@ -1,9 +1,9 @@
 """What was left to chance in messages, and whether it was clicked.
 
-Every product says in `Message.items` how likely it was to stand there ("p", 1 where nothing was left
-to chance); those that were drawn also from which arm ("arm") and how likely each arm alone would have
-shown it ("arms"). Messages count that a provider accepted; test sends and the clicks of machines do
-not.
+Every product says in `Message.items` how likely it was to stand there ("p", 1 where nothing was
+left to chance); those of open places also from which arm they were drawn ("arm") and how likely
+each arm alone would have shown it ("arms"). Messages count that a provider accepted; test sends
+and the clicks of machines do not.
 """
 
 from collections.abc import Collection, Iterator, Mapping

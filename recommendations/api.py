@@ -45,9 +45,10 @@ def get_recommendations(
     ladder; `similar` and `next` are the neighbours of `itemId`. `filter` is JSON in the language
     of the catalog's filters; its `trigger` is `itemId`, else the product touched last. `short`
     says that fewer than `n` were found. `explore` (0 to 0.5) leaves the last places to chance with
-    that probability; `p` of each item says how likely it was to stand where it does. `ranking` is JSON: variety, caps, boosts
-    and pins. `without` leaves out what is in the `cart`, the `trigger`, or both: `cart,trigger`.
-    `repeats` offers again what the person had before; purchases are not left out then.
+    that probability; `p` of each item says how likely it was to stand where it does. `ranking` is
+    JSON: variety, caps, boosts and pins. `without` leaves out what is in the `cart`, the
+    `trigger`, or both: `cart,trigger`. `repeats` offers again what the person had before;
+    purchases are not left out then.
     """
     check(userId=userId, anonymousId=anonymousId, catalog=catalog, itemId=itemId)
     if not 1 <= n <= MOST:

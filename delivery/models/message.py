@@ -50,11 +50,10 @@ class Message(models.Model):
     lease_until = models.DateTimeField(null=True)
     attempt = models.SmallIntegerField(default=0)
     provider_id = models.CharField(max_length=255, blank=True)
-    # What the slots showed, written with the mark:
-    # [{"slot", "item", "rank", "rung", "source", "price", "f": what was known of it, in numbers,
-    # "p": how likely it was to stand there}], with "arm", "arms" where that was left to chance,
-    # and of each slot that found too few
-    # {"slot", "short": what it did then, "found", "needed"}
+    # What the slots showed, written with the mark. Of each product: slot, item, rank, rung,
+    # source, price, f (what was known of it, in numbers), p (how likely it was to stand there)
+    # and, where that was left to chance, arm and arms. Of each slot that found too few: slot,
+    # short (what it did then), found, needed.
     items = models.JSONField(default=list)
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)

@@ -72,6 +72,7 @@ def test_answer_has_the_promised_shape(client, shop):
                 "rung": "personal",
                 "source": "next",
                 "reason": "because you viewed A",
+                "p": 1,
             }
         ],
         "strategy": "personal",
