@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from math import inf
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,12 +13,12 @@ from campaigns.models import Slot, Variant
 from delivery import chances
 from engage.lib.errors import InvalidInput
 from recommendations import arms
-from recommendations.algorithms.off_policy import CLIP, Estimate, estimate
+from recommendations.algorithms.off_policy import Estimate, estimate
 from recommendations.arms import ARMS, LIST
 
 COUNTED_DAYS: Final = 28
 MOST_DAYS: Final = 365
-MOST: Final = 2_000_000  # products that are looked at, the newest: 64 bytes each
+MOST: Final = 2_000_000  # products that are looked at, the newest: 72 bytes each
 SOURCES: Final = (LIST, *ARMS)
 Weights = Mapping[str, float]  # arm → share, summing to 1
 
@@ -59,7 +60,7 @@ def compare(
     *,
     days: int = COUNTED_DAYS,
     mixtures: Mapping[str, Weights] | None = None,
-    clip: float = CLIP,
+    clip: float = inf,
     now: datetime,
 ) -> list[Line]:
     """Clicks per open place: as it ran, each arm alone, mixtures of them; nothing without logs.
@@ -74,7 +75,7 @@ def compare(
     if not clip > 0:
         raise InvalidInput(f"clip is {clip}, expected more than 0.")
     asked = {name: check(name, weights) for name, weights in (mixtures or {}).items()}
-    clicked, logged, by_source = read_log(catalog, since=now - timedelta(days=days))
+    clicked, logged, whose, by_source = read_log(catalog, since=now - timedelta(days=days))
     if not clicked.size:
         return []
     played = dict(zip(ARMS, arms.probabilities(catalog).tolist(), strict=True))
@@ -84,11 +85,12 @@ def compare(
         "arms as played now": played,
         **asked,
     }
-    lines = [Line("as it ran", estimate(clicked, logged, logged, clip=clip))]
+    lines = [Line("as it ran", estimate(clicked, logged, logged, whose, clip=clip))]
     for name, weights in policies.items():
         target = by_source @ np.array([weights.get(source, 0.0) for source in SOURCES])
         # Sums of fractions may end a hair above 1.
-        lines.append(Line(name, estimate(clicked, logged, np.minimum(target, 1), clip=clip)))
+        target = np.minimum(target, 1)
+        lines.append(Line(name, estimate(clicked, logged, target, whose, clip=clip)))
     return lines
 
 
@@ -106,8 +108,8 @@ def check(name: str, weights: Weights) -> Weights:
 
 def read_log(
     catalog: str, *, since: datetime
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Clicked, how likely it was, and how likely by each of `SOURCES`: of each open place."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Clicked, how likely it was, whose, and how likely by each of `SOURCES`: of each open place."""
     catalogs = read_catalogs()
     variants = {variant for (variant, _), own in catalogs.items() if own == catalog}
     campaign_ids = set(
@@ -116,6 +118,7 @@ def read_log(
     cells = array("d")
     for one in chances.read(campaign_ids, since=since, most=MOST):
         if catalogs.get(one.place) == catalog:
-            cells.extend((one.clicked, one.p, *(one.arms.get(name, 0.0) for name in SOURCES)))
-    table = np.frombuffer(cells, np.float64).reshape(-1, 2 + len(SOURCES))
-    return table[:, 0], table[:, 1], table[:, 2:]
+            by_source = (one.arms.get(name, 0.0) for name in SOURCES)
+            cells.extend((one.clicked, one.p, one.profile_id, *by_source))
+    table = np.frombuffer(cells, np.float64).reshape(-1, 3 + len(SOURCES))
+    return table[:, 0], table[:, 1], table[:, 2].astype(np.int64), table[:, 3:]

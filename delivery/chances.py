@@ -28,7 +28,8 @@ SELECT m.variant_id, shown ->> 'slot', shown ->> 'arm', count(*), count(*) FILTE
 {DRAWN} GROUP BY 1, 2, 3
 """
 ROWS: Final = f"""
-SELECT m.variant_id, shown ->> 'slot', (shown ->> 'p')::float8, (shown -> 'arms')::text, {CLICKED}
+SELECT m.profile_id, m.variant_id, shown ->> 'slot', (shown ->> 'p')::float8, (shown -> 'arms')::text,
+  {CLICKED}
 {DRAWN} ORDER BY m.created_at DESC, m.id DESC LIMIT %s
 """
 CHUNK: Final = 10_000
@@ -46,6 +47,7 @@ class Count(NamedTuple):
 class Drawn(NamedTuple):
     """One product at one place of one message."""
 
+    profile_id: int
     place: Place
     p: float
     arms: Mapping[str, float]
@@ -65,5 +67,5 @@ def read(campaign_ids: Collection[int], *, since: datetime, most: int) -> Iterat
     with connection.chunked_cursor() as cursor:
         cursor.execute(ROWS, [list(campaign_ids), since, most])
         while rows := cursor.fetchmany(CHUNK):
-            for variant_id, slot, p, arms, clicked in rows:
-                yield Drawn((variant_id, slot), p, decode(arms), clicked)
+            for profile_id, variant_id, slot, p, arms, clicked in rows:
+                yield Drawn(profile_id, (variant_id, slot), p, decode(arms), clicked)

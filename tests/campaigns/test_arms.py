@@ -45,7 +45,7 @@ def send(campaign, item, arm, *, p=0.1, own=None, clicked=False, machine=False, 
     drawn = {"item": item, "p": p, "arm": arm, "arms": own or {arm: 0.1}}
     plain = {"slot": "picks", "item": "sure", "rank": 1}
     message = make_message(
-        profile=make_profile(),
+        profile=fields.pop("profile", None) or make_profile(),
         campaign_id=campaign.pk,
         variant_id=variant.pk,
         **({"state": "accepted", "items": [plain, {"slot": "picks", "rank": 2} | drawn]} | fields),
@@ -151,6 +151,16 @@ def test_policies_are_judged_from_the_logs_alone(campaign):
     assert lines["content"].effective == 0
 
 
+def test_many_messages_of_one_person_are_one_observation(campaign):
+    one = make_profile()
+    for number in range(40):
+        send(campaign, "t", "trend", p=1.0, clicked=True, profile=one)
+        send(campaign, "t", "trend", p=1.0, clicked=number < 20)
+    [ran] = [found for name, found in arms.compare("default", now=NOON) if name == "as it ran"]
+    assert ran.snips.value == 0.75
+    assert ran.snips.high - ran.snips.low > 0.4  # of 80 independent ones it were 0.19
+
+
 def test_only_the_logs_of_the_catalog_and_the_days_are_looked_at(campaign):
     send(campaign, "a", "trend", clicked=True)
     send(campaign, "a", "trend", created_at=NOON - timedelta(days=10))
@@ -196,6 +206,7 @@ def test_command_prints_each_policy_beside_the_one_that_ran(campaign, monkeypatc
         send(campaign, "l", "list", p=0.5, own={"list": 1.0}, clicked=number < 4)
     lines = run("--mix", "trend=0.5,list=0.5").splitlines()
     assert lines[0] == "Clicks per open place in the last 28 days, 80 of them."
+    assert "19 of 20" in " ".join(lines[-5:])
     by_name = {line[:24].strip(): line[24:].split() for line in lines[2:]}
     assert by_name["as it ran"][0] == "17.50%"
     assert by_name["trend"][0] == "25.00%"

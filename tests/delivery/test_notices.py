@@ -93,7 +93,7 @@ def test_what_was_left_to_chance_stands_in_the_ledger(person):
     since = NOON - timedelta(days=1)
     assert chances.count([3], since=since) == [((5, "picks"), "cold", 1, 1)]
     [read] = chances.read([3], since=since, most=10)
-    assert read == ((5, "picks"), 0.25, {"cold": 0.1}, True)
+    assert read == (person.pk, (5, "picks"), 0.25, {"cold": 0.1}, True)
 
 
 def test_token_of_an_earlier_release_has_no_price(person):

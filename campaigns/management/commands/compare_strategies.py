@@ -1,4 +1,5 @@
 from argparse import ArgumentParser, ArgumentTypeError
+from math import inf
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -7,7 +8,13 @@ from campaigns import arms
 from engage.lib import clock
 from engage.lib.arguments import text
 from engage.lib.errors import EngageError
-from recommendations.algorithms.off_policy import CLIP, Interval
+from recommendations.algorithms.off_policy import Interval
+
+LEGEND = """
+IPS weighs each click by how much likelier the policy was to show the product; SNIPS divides by the
+sum of the weights and is steadier. In brackets, where the true rate is to be expected in 19 of 20
+cases. Effective: so many places of the policy itself would tell as much; below some hundreds the
+figures decide little. Clipped: places whose weight was cut, see --clip."""
 
 
 class Command(BaseCommand):
@@ -26,7 +33,12 @@ class Command(BaseCommand):
             metavar="ARM=SHARE,…",
             help="a mixture to judge, such as trend=0.5,cold=0.5; may be given several times",
         )
-        parser.add_argument("--clip", type=float, default=CLIP, help="the largest weight")
+        parser.add_argument(
+            "--clip",
+            type=float,
+            default=inf,
+            help="cut weights at so much: less noise, but biased (default: never)",
+        )
 
     def handle(
         self,
@@ -55,6 +67,7 @@ class Command(BaseCommand):
                 f"{name:<24}{spell(found.ips):<26}{spell(found.snips):<26}"
                 f"{found.effective:>11,.0f}{found.clipped:>9,}"
             )
+        write(LEGEND)
 
 
 def spell(one: Interval) -> str:
