@@ -109,7 +109,7 @@ def check(name: str, weights: Weights) -> Weights:
 def read_log(
     catalog: str, *, since: datetime
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Clicked, how likely it was, whose, and how likely by each of `SOURCES`: of each open place."""
+    """Of each open place: clicked, how likely it was, whose, how likely by each of `SOURCES`."""
     catalogs = read_catalogs()
     variants = {variant for (variant, _), own in catalogs.items() if own == catalog}
     campaign_ids = set(

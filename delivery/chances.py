@@ -24,12 +24,13 @@ WHERE m.campaign_id = ANY(%s) AND m.state = 'accepted' AND m.kind <> 'test'
   AND m.created_at >= %s AND shown ? 'arms'
 """
 COUNTS: Final = f"""
-SELECT m.variant_id, shown ->> 'slot', shown ->> 'arm', count(*), count(*) FILTER (WHERE {CLICKED})
+SELECT m.variant_id, shown ->> 'slot', shown ->> 'arm', count(*),
+  count(*) FILTER (WHERE {CLICKED})
 {DRAWN} GROUP BY 1, 2, 3
 """
 ROWS: Final = f"""
-SELECT m.profile_id, m.variant_id, shown ->> 'slot', (shown ->> 'p')::float8, (shown -> 'arms')::text,
-  {CLICKED}
+SELECT m.profile_id, m.variant_id, shown ->> 'slot', (shown ->> 'p')::float8,
+  (shown -> 'arms')::text, {CLICKED}
 {DRAWN} ORDER BY m.created_at DESC, m.id DESC LIMIT %s
 """
 CHUNK: Final = 10_000

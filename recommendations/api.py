@@ -1,9 +1,9 @@
 """Recommendations for other systems. Mounted with server-key auth by `engage/urls.py`."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 from django.http import HttpRequest
 from ninja import Router
 
@@ -204,8 +204,8 @@ def read_json(name: str, text: str) -> object:
     if len(text) > MAX_CHARACTERS:
         raise InvalidInput(f"{name} is longer than {MAX_CHARACTERS:,} characters.")
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as exc:
+        return msgspec.json.decode(text)  # strict: no NaN, no half of a surrogate pair
+    except (msgspec.DecodeError, RecursionError) as exc:
         raise InvalidInput(f"{name} is not JSON: {exc}") from exc
 
 

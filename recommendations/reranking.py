@@ -127,6 +127,8 @@ class Reranker:
     ) -> Int32s:
         """Columns of the candidates that each person gets, up to `n` with what they have."""
         found = np.full((len(people), n), NOTHING, np.int32)
+        if not len(self.here.products):
+            return found
         for start in range(0, len(people), AT_ONCE):
             some = slice(start, start + AT_ONCE)
             part = self.choose_some(

@@ -305,6 +305,9 @@ def test_ranking_is_asked_for_as_json(client):
     ("ranking", "sentence"),
     [
         ("{", "ranking is not JSON"),
+        ('{"variety": NaN}', "ranking is not JSON"),
+        ('{"caps": {"\\ud800": 2}}', "ranking is not JSON"),
+        ('{"pins": [{"place": 1, "item": "\\ud800"}]}', "ranking is not JSON"),
         ('{"variety": 2}', "variety: expected a number from 0 to 1"),
         ('{"caps": {"brand": 1}}', "caps: the catalog has no column of texts “brand”"),
         ('{"pins": [{"place": 1, "item": "z"}]}', "pins: the catalog has no product “z”"),
@@ -316,6 +319,13 @@ def test_ranking_that_cannot_be_meant_is_refused(client, shop, ranking, sentence
     answer = ask(client, ranking=ranking)
     assert answer.status_code == 400
     assert sentence in answer.json()["message"]
+
+
+def test_a_catalog_without_products_has_nothing_to_rank(client):
+    make_shop([])
+    for wish in ('{"variety": 0.5}', '{"caps": {"category": 2}}', '{"pins": []}'):
+        answer = ask(client, ranking=wish)
+        assert (answer.status_code, answer.json()["items"]) == (200, [])
 
 
 def test_cart_and_trigger_are_left_out_where_asked(client, shop):
