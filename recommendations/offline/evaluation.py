@@ -59,7 +59,8 @@ def evaluate(
         The model is not known for these data, or nobody is to be asked.
     """
     if not len(task.trial):
-        raise InvalidInput("The test file asks nobody that the training file knows.")
+        found = ", ".join(f"{name} {count:,}" for name, count in task.counts.items())
+        raise InvalidInput(f"The test file asks nobody that the training file knows ({found}).")
     if model != AUTO and model not in task.makers:
         known = ", ".join([AUTO, *task.makers])
         raise InvalidInput(f"There is no model {model!r} for these data; there are {known}.")

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,15 +35,18 @@ class Table:
         return self.columns[name]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
-        """A column as numbers. Raises `InvalidInput` with the line of the first that is none."""
+        """A column as numbers. Raises `InvalidInput` with the line of one that is not finite."""
         cells = self.columns[name]
         try:
-            return np.array(cells, np.float64)
+            found = np.array(cells, np.float64)
         except ValueError:
+            found = np.full(1, np.nan)
+        if not np.isfinite(found).all():
             place = next(n for n, cell in enumerate(cells) if not _is_number(cell))
             raise InvalidInput(
                 f"{self.path}, line {place + 2}: {name} is {cells[place]!r}, not a number."
-            ) from None
+            )
+        return found
 
 
 def read_table(path: Path) -> Table:
@@ -92,10 +96,9 @@ def _opened(path: Path) -> Iterator[IO[str]]:
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell)
+        return isfinite(float(cell))
     except ValueError:
         return False
-    return True
 
 
 def numbered(cells: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:

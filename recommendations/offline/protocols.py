@@ -43,8 +43,13 @@ def make_task(
     Raises
     ------
     InvalidInput
-        No protocol fits, the named one does not, or a cell cannot be read.
+        No protocol fits, the named one does not, the items have no names, or a cell cannot be
+        read.
     """
+    if items is not None and "item" not in items:
+        raise InvalidInput(
+            f"{items.path} has the columns {', '.join(items.columns)}, but no item."
+        )
     if name and name not in PROTOCOLS:
         raise InvalidInput(f"There is no protocol {name!r}; there are {', '.join(PROTOCOLS)}.")
     for known, protocol in PROTOCOLS.items():

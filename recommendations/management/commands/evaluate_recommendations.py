@@ -3,11 +3,13 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from engage.lib import progress
 from engage.lib.errors import EngageError
 from engage.lib.processes import peak_memory_mb
+from recommendations import threads
 from recommendations.offline import evaluation, protocols
 from recommendations.offline.files import read_table
 
@@ -55,7 +57,8 @@ class Command(BaseCommand):
                 repeats=repeats == "yes",
                 name=protocol,
             )
-            found = evaluation.evaluate(task, model=model, tell=progress.show)
+            with threads.bounded(settings.BUILD_THREADS):
+                found = evaluation.evaluate(task, model=model, tell=progress.show)
         except EngageError as exc:
             raise CommandError(exc.message) from exc
         finally:

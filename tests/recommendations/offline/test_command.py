@@ -4,8 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import threadpoolctl
 from django.core.management import call_command
 from django.core.management.base import CommandError
+
+from recommendations.offline import evaluation
 
 KEYS = {
     "model", "protocol", "users", "items", "metrics", "fit_seconds", "peak_memory_mb", "weights",
@@ -76,14 +79,34 @@ def test_nothing_is_learned_from_the_test(files, capsys):
     [
         ({"test": "none.csv"}, "none.csv cannot be read"),
         ({"train": "test.csv", "test": "empty.csv"}, "line 1: expected a header"),
-        ({"test": "strangers.csv"}, "asks nobody that the training file knows"),
+        ({"test": "strangers.csv"}, r"asks nobody .* \(questions of unknown users 1, "),
+        ({"items": "nameless.csv"}, "nameless.csv has the columns id, title, but no item"),
+        ({"train": "endless.csv"}, "endless.csv, line 3: pos is 'nan', not a number"),
     ],
 )
 def test_files_that_cannot_be_used_are_refused_with_a_sentence(files, capsys, arguments, sentence):
     (files / "empty.csv").write_text("")
     (files / "strangers.csv").write_text("user,item\nzoe,i1\n")
+    (files / "nameless.csv").write_text("id,title\ni1,Ring\n")
+    (files / "endless.csv").write_text("user,item,pos\nann,i1,0\nann,i2,nan\n")
+    items = arguments.pop("items", None)
+    more = ["--items", str(files / items)] if items else []
     with pytest.raises(CommandError, match=sentence):
-        run(files, capsys, **arguments)
+        run(files, capsys, *more, **arguments)
+
+
+def test_learning_takes_as_many_cores_as_a_build(files, capsys, settings, monkeypatch):
+    settings.BUILD_THREADS = 2
+    evaluate, seen = evaluation.evaluate, []
+
+    def watched(*args, **options):
+        seen.extend(one["num_threads"] for one in threadpoolctl.threadpool_info())
+        return evaluate(*args, **options)
+
+    monkeypatch.setattr(evaluation, "evaluate", watched)
+    with threadpoolctl.threadpool_limits(limits=1):
+        run(files, capsys, "--model", "popular")
+    assert set(seen) == {2}
 
 
 def test_an_unknown_model_is_named_with_the_known(files, capsys):
