@@ -65,7 +65,7 @@ def get_recommendations(
         item=itemId,
         contexts=[find_context(person, rule)],
         explore=serve.Exploration(explore, f"api {strategy}") if explore else None,
-        ranking=parse_ranking(ranking, products),
+        ranking=parse_ranking(ranking, products, n=n),
         without=parse_without(without),
         repeats=repeats,
         exclude_events={} if repeats else None,
@@ -176,14 +176,23 @@ def parse_filter(text: str, products: snapshot.Snapshot) -> Filter | None:
     if strangers:
         roots = ", ".join(context.ROOTS)
         raise InvalidInput(f"filter: {strangers[0][:80]!r} is not known; contexts are {roots}.")
+    for reference in sorted(rule.references):
+        root, _, column = reference.partition(".")
+        if root == "trigger" and column not in products.types:
+            raise InvalidInput(f"filter: a trigger has no column {column[:80]!r}.")
     return rule
 
 
-def parse_ranking(text: str, products: snapshot.Snapshot) -> Ranking | None:
+def parse_ranking(text: str, products: snapshot.Snapshot, *, n: int) -> Ranking | None:
     found = policy.parse(read_json("ranking", text)) if text else None
     if found is None:
         return None
     problems = policy.list_misfits(found, types=products.types, known=products.index)
+    problems += [
+        Problem("pins", f"place {place} is beyond the {n} that are asked for")
+        for place, _ in found.pins
+        if place > n
+    ]
     if found.fatigue is not None:
         problems.append(Problem("fatigue", "only messages know what was shown before"))
     if problems:

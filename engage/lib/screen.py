@@ -74,6 +74,11 @@ def stamp(moment: datetime | None) -> str:
     return NOTHING if moment is None else f"{moment:%Y-%m-%d %H:%M}"
 
 
+def printable(text: str) -> str:
+    """On one line of a terminal: nothing in it breaks the line or moves the cursor."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 def pill(text: str, tone: str = "grey") -> SafeString:
     """A coloured word; tones: grey, blue, green, amber, red."""
     return format_html('<span class="pill pill-{}">{}</span>', tone, text)

@@ -23,6 +23,7 @@ from tests.recommendations.shops import (
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_keys")]
 IDS = ["a", "b", "c", "d"]
+HEAVIER = '{"column": "price", "op": ">", "value": {"context": "trigger.weight"}}'
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +207,7 @@ def test_a_page_that_cannot_be_made_gets_a_sentence(client, shop, parameters, st
         ({"strategy": "magic"}, 400, "'magic' is not known; expected one of personal"),
         ({"filter": "{"}, 400, "filter is not JSON"),
         ({"filter": '{"column":"size","op":"=","value":1}'}, 400, "no column 'size'"),
+        ({"filter": HEAVIER}, 400, "a trigger has no column 'weight'"),
         ({"filter": "[1]"}, 400, "filter"),
         ({"filter": "0"}, 400, "filter: expected an object"),
         ({"filter": "[]"}, 400, "filter: expected an object"),
@@ -311,6 +313,7 @@ def test_ranking_is_asked_for_as_json(client):
         ('{"variety": 2}', "variety: expected a number from 0 to 1"),
         ('{"caps": {"brand": 1}}', "caps: the catalog has no column of texts “brand”"),
         ('{"pins": [{"place": 1, "item": "z"}]}', "pins: the catalog has no product “z”"),
+        ('{"pins": [{"place": 11, "item": "a"}]}', "pins: place 11 is beyond the 10 that are"),
         ('{"fatigue": {"block_after": 3}}', "fatigue: only messages know what was shown"),
         ("[" * 10_001, "ranking is longer than 10,000 characters"),
     ],

@@ -136,6 +136,8 @@ def test_find_audience_prints_sizes_and_names():
     assert lines[12].split()[::2] == ["100%", "2"]
     assert len(lines) == 16
     assert lines[15].split()[1:] == ["ann", "a"]
+    store_history([("\x1b[2Jeve\n", "a", VIEW, 0.5)])  # an id that would clear the screen
+    assert run("find_audience", "b").splitlines()[-1].split()[1:] == ["[2Jeve", "a"]
     assert run("find_audience", "c") == "0 people want c; 0 more bought it.\n"
     with pytest.raises(CommandError, match="'zzz' is not a product"):
         run("find_audience", "zzz")

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from engage.lib import clock
+from engage.lib import clock, screen
 from engage.lib.arguments import text
 from engage.lib.errors import EngageError
 from recommendations import audience
@@ -35,4 +35,5 @@ class Command(BaseCommand):
         if found.top:
             write(f"\n{'score':>10}  {'person':<30}because of")
             for wanter in found.top:
-                write(f"{wanter.score:>10.4f}  {wanter.name:<30}{wanter.because}")
+                name, because = map(screen.printable, (wanter.name, wanter.because))
+                write(f"{wanter.score:>10.4f}  {name:<30}{because}")

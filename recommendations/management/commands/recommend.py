@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from catalog import snapshot
-from engage.lib import clock
+from engage.lib import clock, screen
 from engage.lib.arguments import text
 from engage.lib.errors import EngageError
 from engage.profiles import activity, identity
@@ -54,7 +54,7 @@ class Command(BaseCommand):
         try:
             if item and item not in snapshot.current(catalog).index:
                 raise CommandError(f"--item: catalog {catalog!r} has no product {item!r}.")
-            wished = parse_ranking(ranking, snapshot.current(catalog))
+            wished = parse_ranking(ranking, snapshot.current(catalog), n=n)
             asked: dict[str, Any] = {"catalog": catalog, "n": n, "strategy": strategy}
             asked |= {"item": item, "contexts": [find_context(who, None)], "now": clock.now()}
             found = serve.recommend([who], ranking=wished, **asked)
@@ -80,8 +80,8 @@ class Command(BaseCommand):
 
 
 def cut(cell: str) -> str:
-    """Short enough for a column, and without what would break the line."""
-    plain = "".join(letter if letter.isprintable() else " " for letter in cell)
+    """Short enough for a column."""
+    plain = screen.printable(cell)
     return plain if len(plain) <= WIDEST else plain[: WIDEST - 1] + "…"
 
 
