@@ -193,10 +193,10 @@ class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
     def clean(self) -> dict[str, Any] | None:
-        """Each mistake of the ranking beside its field, which opens the part of the form."""
+        """Each mistake beside its field, which opens the part of the form."""
         cleaned = super().clean()
         if not self.errors:
-            add_problems(self, slot_checks.check_ranking(construct_instance(self, Slot())))
+            add_problems(self, slot_checks.check_fields(construct_instance(self, Slot())))
         return cleaned
 
 

@@ -16,37 +16,38 @@ from recommendations.errors import InvalidRanking
 
 
 def check(slot: Slot) -> Iterator[Problem]:
-    """What is wrong with a slot, as sentences; nothing is looked up."""
-    place = f"slot {slot.name}"
-    yield from _check_filter(slot.filter or {}, place)
+    """What is wrong with a slot in itself; nothing is looked up."""
+    for problem in check_fields(slot):
+        yield Problem(f"slot {slot.name}, {problem.path}", problem.message)
+
+
+def check_fields(slot: Slot) -> Iterator[Problem]:
+    """The same for its form: each path begins with a field of the slot."""
+    yield from _check_filter(slot.filter)
     if not _list_of(slot.ladder, RUNGS):
-        yield Problem(f"{place}, ladder", f"expected a list of: {', '.join(RUNGS)}")
+        yield Problem("ladder", f"expected a list of: {', '.join(RUNGS)}")
     if not isinstance(slot.exclude_events, Mapping) or not all(
         isinstance(days, int) and not isinstance(days, bool) and 1 <= days <= 3_650
         for days in slot.exclude_events.values()
     ):
-        yield Problem(f"{place}, exclude_events", 'expected {"Order Completed": 365}, in days')
-    for problem in check_ranking(slot):
-        yield Problem(f"{place}, {problem.path}", problem.message)
+        yield Problem("exclude_events", 'expected {"Order Completed": 365}, in days')
+    yield from _check_ranking(slot)
     if slot.minimum > slot.maximum:
-        yield Problem(f"{place}, minimum", "is above the maximum")
+        yield Problem("minimum", "is above the maximum")
 
 
-def _check_filter(data: object, place: str) -> Iterator[Problem]:
+def _check_filter(data: object) -> Iterator[Problem]:
     try:
         rule = filters.parse(data)
     except InvalidFilter as exc:
-        yield from (
-            Problem(f"{place}, {problem.path}", problem.message) for problem in exc.problems
-        )
+        yield from (Problem(problem.path, problem.message) for problem in exc.problems)
         return
     for path in list_strangers(rule):
         about = f"there is no context “{path}”: it begins with {', '.join(ROOTS)}"
-        yield Problem(f"{place}, filter", about)
+        yield Problem("filter", about)
 
 
-def check_ranking(slot: Slot) -> Iterator[Problem]:
-    """What cannot be meant; each path begins with a field of the slot."""
+def _check_ranking(slot: Slot) -> Iterator[Problem]:
     if not isinstance(slot.explore, int) or not 0 <= slot.explore <= 50:
         yield Problem("explore", "expected a whole number from 0 to 50, in percent")
     if not isinstance(slot.variety, int) or not 0 <= slot.variety <= 100:

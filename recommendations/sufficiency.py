@@ -54,7 +54,7 @@ STRATEGIES: Final = (
         "Best sellers",
         (EVENTS,),
         "With 200 events a product that has a tenth of them is told from one that has a twentieth "
-        "(two standard errors); with 50 it is not.",
+        "(nearly two standard errors); with 50 it is not.",
     ),
     Strategy(
         "Trending",
@@ -80,8 +80,8 @@ STRATEGIES: Final = (
             Need("impressions", LEAST_IMPRESSIONS, "products seen in messages"),
             Need("clicks", LEAST_CLICKS, "clicks on them"),
         ),
-        "Ten clicks for each thing it weighs, of which there are about twenty (Peduzzi et al. "
-        "1996); at a click rate of 2 % that is 10,000 impressions.",
+        "Ten clicks for each thing it weighs are the least (Peduzzi et al. 1996), and there are "
+        "thirteen; at a click rate of 2 %, 200 come with 10,000 impressions.",
     ),
 )
 

@@ -163,6 +163,8 @@ class CountsField(forms.CharField):
             name, _, count = line.rpartition(":")
             if not name.strip() or not count.strip().isdecimal() or len(count.strip()) > 5:
                 raise ValidationError(f"Line {number}: expected {self.expected}.")
+            if name.strip() in found:
+                raise ValidationError(f"“{name.strip()}” stands there twice.")
             found[name.strip()] = int(count)
         return found
 

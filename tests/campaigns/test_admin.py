@@ -26,6 +26,7 @@ from tests.factories import (
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_keys")]
+STRANGE = '{"column": "price", "op": "<", "value": {"context": "shop.price"}}'
 
 
 @pytest.fixture
@@ -173,8 +174,12 @@ def test_template_is_saved_with_its_slot(marketer: Client) -> None:
         ({"slots-0-ladder": "magic"}, "“magic” is not one of"),
         ({"slots-0-filter": "{"}, "This is not JSON"),
         ({"slots-0-filter": '{"column": 7}'}, "filter"),
+        ({"slots-0-filter": "[]"}, "Expected an object such as"),
+        ({"slots-0-filter": "0"}, "Expected an object such as"),
+        ({"slots-0-filter": STRANGE}, "There is no context “shop.price”"),
+        ({"slots-0-caps": "brand: 2\nbrand: 3"}, "“brand” stands there twice."),
         ({"slots-0-exclude_events": "Order Completed"}, "Line 1: expected an event and days"),
-        ({"slots-0-minimum": "5"}, "maximum"),
+        ({"slots-0-minimum": "5"}, "Is above the maximum."),
         ({"slots-0-variety": "101"}, "Expected a whole number from 0 to 100, in percent."),
         ({"slots-0-caps": "category"}, "Line 1: expected a name and a number"),
         ({"slots-0-caps": "category: 0"}, "Category: expected a whole number from 1 to 100"),

@@ -1,11 +1,13 @@
 """Slots, filled by the real recommender over a small catalog without a model: the lower rungs."""
 
+import random
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from campaigns import slot_checks, slots
+from campaigns.models import Slot
 from catalog.models import Catalog
 from engage.lib.clock import to_millis
 from engage.profiles.activity import Touch
@@ -22,6 +24,7 @@ from tests.factories import (
     make_slot,
     make_template,
 )
+from tests.recommendations.shops import BUY, VIEW, make_shop, publish, random_log, touch
 from tests.recommendations.shops import change as change_product
 
 pytestmark = pytest.mark.django_db
@@ -279,3 +282,68 @@ def test_a_share_to_explore_has_bounds(explore):
     [problem] = slot_checks.check(slot)
     assert problem.path == "slot picks, explore"
     assert "from 0 to 50" in problem.message
+
+
+WISHES = (
+    {"ladder": ["personal", "best_sellers"], "explore": 50, "variety": 40},
+    {"ladder": [], "pins": [{"place": 2, "item": "i03"}], "caps": {"category": 1}},
+    {"ladder": ["trending"], "explore": 50, "filter": {"context": "trigger.category"}},
+    {"ladder": [], "filter": {"context": "trigger.price", "times": 1.2}},
+)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_slots_wish_for_no_product_and_no_two_variants_stand_twice(now, seed):
+    """Variants, sold out products, purchases, filters, chance and slots that come out short."""
+    Catalog.objects.all().delete()
+    draw = random.Random(seed)
+    ids = [f"i{number:02}" for number in range(30)]
+    group = {item: f"g{place // 3}" if place < 18 else item for place, item in enumerate(ids)}
+    stock = {item for item in ids if draw.random() < 0.85}
+    make_shop(
+        ids,
+        group_id=[group[item] for item in ids],
+        category=[draw.choice("xyz") for _ in ids],
+        in_stock=[item in stock for item in ids],
+    )
+    publish(random_log(items=30, seed=seed), ids)
+    template = make_template()
+    wished = []
+    for number, wish in enumerate(WISHES):
+        rule = wish.get("filter")
+        column = rule and rule["context"].partition(".")[2]
+        op = "<=" if column == "price" else "="
+        fields = wish | {"filter": {"column": column, "op": op, "value": rule} if rule else {}}
+        short = Slot.Short.DROP_MESSAGE if number == seed else Slot.Short.DROP_BLOCK
+        wished.append(
+            make_slot(
+                template=template,
+                name=f"s{number}",
+                minimum=3,
+                maximum=4,
+                on_short=short,
+                **fields,
+            )
+        )
+    people = [
+        Who(
+            make_profile().pk,
+            [
+                touch(draw.choice(ids), draw.choice([VIEW, BUY]), now=now)
+                for _ in range(number % 9)
+            ],
+        )
+        for number in range(20)
+    ]
+    came_short = 0
+    for filling in slots.fill(wished, who=people, now=now):
+        shown = [record["item"] for record in filling.items]
+        assert len({group[item] for item in shown}) == len(shown)
+        assert stock.issuperset(shown)
+        short = {record["slot"]: record["found"] for record in filling.short}
+        assert all(found < 3 for found in short.values())
+        for name, cards in filling.cards.items():
+            assert len(cards) in ({0} if name in short else {3, 4})
+        assert bool(filling.drop) == (f"s{seed}" in short)
+        came_short += len(short)
+    assert 0 < came_short < 60

@@ -1,6 +1,13 @@
 import pytest
 
-from recommendations.sufficiency import STRATEGIES, advise, list_steps
+from recommendations.features import FEATURES
+from recommendations.sufficiency import (
+    LEAST_CLICKS,
+    LEAST_IMPRESSIONS,
+    STRATEGIES,
+    advise,
+    list_steps,
+)
 
 GROWN = {
     "described_percent": 90,
@@ -77,3 +84,8 @@ def test_advice_names_the_best_that_is_ready_and_the_next(facts, sentence):
 
 def test_every_threshold_has_a_reason():
     assert all(len(strategy.reason) > 20 for strategy in STRATEGIES)
+
+
+def test_a_ranker_has_ten_clicks_for_each_thing_it_weighs():
+    assert 10 * len(FEATURES) <= LEAST_CLICKS == 0.02 * LEAST_IMPRESSIONS
+    assert len(FEATURES) == 13  # as the reason says

@@ -74,6 +74,10 @@ def test_event_days_refuse_by_line(line: str) -> None:
     assert refusal(EventDaysField(), f"A: 1\n{line}").startswith("Line 2: expected an event")
 
 
+def test_event_days_say_what_was_given_twice() -> None:
+    assert refusal(EventDaysField(), "A: 1\nB: 1\n A : 2") == "“A” stands there twice."
+
+
 def test_hours_become_a_length_of_time() -> None:
     assert HoursField().clean("1.5") == timedelta(minutes=90)
     assert HoursField().prepare_value(timedelta(hours=24)) == "24"
