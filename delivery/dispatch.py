@@ -12,7 +12,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DatabaseError, OperationalError, connection, transaction
 
-from delivery import marking, outbox, policy, suppression
+from delivery import marking, outbox, policy, rates, suppression
 from delivery.channels.base import Channel
 from delivery.channels.registry import find_problem, get_channel
 from delivery.drafts import Accepted, Draft, Outcome, Refused, TryLater, Unknown
@@ -65,8 +65,12 @@ def dispatch(
     if report.problem:  # nothing is claimed that could not be sent
         return report
     clock = Clock(now)
+    granted = rates.grant(channel, limit=limit, now=now)
     with transaction.atomic(durable=True):
-        messages = outbox.claim(channel=channel, limit=limit, now=now, run_id=run_id)
+        messages = outbox.claim(
+            channel=channel, limit=limit, now=now, run_id=run_id, most=granted.most
+        )
+    rates.give_back(granted, used=Counter(message.run_id for message in messages))
     report.claimed = len(messages)
     if messages:
         chunk = Chunk(get_channel(channel), channel, messages, clock, report)
@@ -221,7 +225,13 @@ class Chunk:
         now = self.clock.now()
         attempts = [marked.attempt(message) for message, _ in allowed]
         results = [
-            marking.judge(outcome, attempt=attempt, expires_at=message.expires_at, now=now)
+            marking.judge(
+                outcome,
+                attempt=attempt,
+                expires_at=message.expires_at,
+                now=now,
+                channel=self.channel,
+            )
             for (message, _), outcome, attempt in zip(allowed, outcomes, attempts, strict=True)
         ]
         write = partial(

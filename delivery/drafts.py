@@ -39,6 +39,7 @@ class Draft:
     address: str
     content: Content
     items: Sequence[Mapping[str, object]] = ()  # what the slots showed, for the ledger
+    worth: float = 0.0  # what is expected of them, for a choice between messages
 
 
 @dataclass(frozen=True, slots=True)

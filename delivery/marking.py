@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from delivery import policy, suppression
+from delivery import control_rows, policy, suppression
 from delivery.drafts import Accepted, Draft, Outcome, Refused, TryLater, Unknown
 from delivery.models import Message, SendAttempt
 from delivery.policy import Decision
@@ -21,26 +21,36 @@ State = Message.State
 # committed before it began is seen; so is a lost lease, because the row's lock is taken first.
 MARK: Final = f"""
 WITH judged AS (
-  SELECT m.profile_id, m.id, asked.items, {policy.VERDICT} AS verdict
+  SELECT m.profile_id, m.id, asked.items, asked.worth, asked.until, asked.said,
+    {policy.VERDICT} AS verdict
   FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[], %(addresses)s::text[],
-              %(digests)s::uuid[], %(items)s::text[])
-         AS asked (profile_id, id, address, digest, items)
+              %(digests)s::uuid[], %(items)s::text[], %(worths)s::float8[],
+              %(said)s::text[], %(until)s::timestamptz[])
+         AS asked (profile_id, id, address, digest, items, worth, said, until)
   JOIN delivery_message m ON m.profile_id = asked.profile_id AND m.id = asked.id
   {policy.VERDICT_TABLES}
   WHERE m.state = 'leased' AND m.lease_token = %(token)s
     AND m.lease_until > clock_timestamp() + make_interval(secs => %(call_seconds)s)
   FOR UPDATE OF m
+), decided AS (
+  -- What the controls said counts where nothing else forbids.
+  SELECT *, CASE verdict WHEN 'allow' THEN coalesce(said, 'allow') ELSE verdict END AS final
+  FROM judged
 )
 UPDATE delivery_message m SET
-  state = CASE judged.verdict WHEN 'allow' THEN 'attempting' WHEN 'paused' THEN 'planned'
-    WHEN 'expired' THEN 'expired' WHEN 'cancelled' THEN 'cancelled' ELSE 'suppressed' END,
-  reason = CASE WHEN judged.verdict IN ('allow', 'paused') THEN '' ELSE judged.verdict END,
-  attempt = m.attempt + (judged.verdict = 'allow')::int,
-  items = CASE judged.verdict WHEN 'allow' THEN judged.items::jsonb ELSE m.items END,
-  lease_token = CASE judged.verdict WHEN 'paused' THEN NULL ELSE m.lease_token END,
-  finished_at = CASE WHEN judged.verdict IN ('allow', 'paused') THEN NULL ELSE %(now)s END
-FROM judged WHERE m.profile_id = judged.profile_id AND m.id = judged.id
-RETURNING m.id, judged.verdict, m.attempt
+  state = CASE final WHEN 'allow' THEN 'attempting' WHEN 'paused' THEN 'planned'
+    WHEN 'later' THEN 'planned' WHEN 'expired' THEN 'expired' WHEN 'cancelled' THEN 'cancelled'
+    ELSE 'suppressed' END,
+  reason = CASE WHEN final IN ('allow', 'paused', 'later') THEN '' ELSE final END,
+  attempt = m.attempt + (final = 'allow')::int,
+  marked_at = CASE final WHEN 'allow' THEN %(now)s ELSE m.marked_at END,
+  items = CASE WHEN final = 'allow' OR final = said THEN decided.items::jsonb ELSE m.items END,
+  worth = decided.worth,
+  not_before = CASE final WHEN 'later' THEN decided.until ELSE m.not_before END,
+  lease_token = CASE WHEN final IN ('paused', 'later') THEN NULL ELSE m.lease_token END,
+  finished_at = CASE WHEN final IN ('allow', 'paused', 'later') THEN NULL ELSE %(now)s END
+FROM decided WHERE m.profile_id = decided.profile_id AND m.id = decided.id
+RETURNING m.id, final, m.attempt
 """  # noqa: S608
 
 
@@ -76,7 +86,7 @@ def mark(
 
     `call_seconds`: what must be left of the lease, more than the call may take.
     """
-    parameters: dict[str, Any] = {
+    asked: dict[str, Any] = {
         "profiles": [m.profile_id for m in messages],
         "ids": [m.id for m in messages],
         "addresses": [d.address for d in drafts],
@@ -84,16 +94,40 @@ def mark(
             suppression.digest(d.address, channel=m.channel)
             for m, d in zip(messages, drafts, strict=True)
         ],
-        "items": [json.dumps(list(d.items)) for d in drafts],
-        "token": token,
-        "call_seconds": call_seconds,
         "need_opt_in": list(policy.NEED_OPT_IN),
         "now": now,
+    }
+    said = control_rows.judge(messages, drafts, parameters=asked, now=now)
+    words = [_word(said.get(m.id)) for m in messages]
+    parameters = asked | {
+        "items": [_items(d, said.get(m.id)) for m, d in zip(messages, drafts, strict=True)],
+        "worths": [d.worth for d in drafts],
+        "said": [word for word, _ in words],
+        "until": [until for _, until in words],
+        "token": token,
+        "call_seconds": call_seconds,
     }
     with connection.cursor() as cursor:
         cursor.execute(MARK, parameters)
         rows = cursor.fetchall()
-    return Marked({row[0]: policy.decide(row[1], attempt=row[2]) for row in rows})
+    return Marked(
+        {row[0]: policy.decide(row[1], attempt=row[2], said=said.get(row[0])) for row in rows}
+    )
+
+
+def _word(decision: Decision | None) -> tuple[str | None, datetime | None]:
+    match decision:
+        case policy.Drop(reason):
+            return reason, None
+        case policy.Defer(until):
+            return policy.LATER, until
+    return None, None
+
+
+def _items(draft: Draft, decision: Decision | None) -> str:
+    """What the message shows; of one that the controls drop, why."""
+    shown = decision.items if isinstance(decision, policy.Drop) else draft.items
+    return json.dumps(list(shown))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +142,19 @@ class Result:
     items: Sequence[Mapping[str, object]] = ()  # of a message that shows nothing: why
 
 
-def judge(outcome: Outcome, *, attempt: int, expires_at: datetime, now: datetime) -> Result:
-    """An unknown stays unknown: for marketing a miss is better than a second message."""
+def judge(
+    outcome: Outcome, *, attempt: int, expires_at: datetime, now: datetime, channel: str = ""
+) -> Result:
+    """An unknown stays unknown, unless the channel's policy has it called again."""
     match outcome:
         case Accepted(provider_id):
             return Result(State.ACCEPTED, "accepted", provider_id=provider_id[:255])
         case Refused(reason):
             return Result(State.FAILED, "refused", reason[:100])
         case Unknown(reason):
+            again = policy.retry(attempt, now=now, expires_at=expires_at)
+            if channel in policy.RETRY_UNKNOWN and isinstance(again, policy.Defer):
+                return Result(State.PLANNED, "unknown", reason[:100], not_before=again.until)
             return Result(State.UNKNOWN, "unknown", reason[:100])
         case TryLater(reason, retry_after_seconds):
             decision = policy.retry(

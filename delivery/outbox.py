@@ -3,6 +3,7 @@
     planned ──claim──▶ leased ──mark──▶ attempting ──record──▶ accepted | failed
      │ ▲                  │                 │ └──record──▶ planned (the provider said: later)
      │ └─release, reap ───┘                 └──reap──▶ unknown ──late record──▶ accepted | failed
+     │                                              (or planned again, where the channel allows)
      └─reap──▶ expired
 
 `marking.py` has the mark and the record. Every move is one statement that names the state it
@@ -10,16 +11,17 @@ leaves and, past the claim, the token of the lease. A lease is measured by the d
 a wrong clock elsewhere cannot break one; `now` decides what is due and what has expired.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import connection, transaction
 
-from delivery.models import ChannelPause, Message, RunHold, SendAttempt
+from delivery import policy
+from delivery.models import ChannelPause, Halt, Message, RunHold, SendAttempt
 from engage.lib.ids import uuid7
 
 State = Message.State
@@ -55,6 +57,8 @@ PLAN_COLUMNS: Final = (
     ("channel", "text"),
     ("address_id", "text"),
     ("topic", "text"),
+    ("priority", "smallint"),
+    ("quiet", "text"),
     ("not_before", "timestamptz"),
     ("expires_at", "timestamptz"),
     ("created_at", "timestamptz"),
@@ -84,7 +88,8 @@ def plan(messages: Sequence[Message]) -> int:
 def write_accepted(messages: Sequence[Message]) -> None:
     """Rows of messages that went another way: the app showed them itself. Safe to run twice."""
     for message in messages:
-        message.state, message.finished_at = State.ACCEPTED, message.created_at
+        message.state = State.ACCEPTED
+        message.marked_at = message.finished_at = message.created_at
     Message.objects.bulk_create(messages, ignore_conflicts=True)
 
 
@@ -151,13 +156,21 @@ OF_ONE_RUN: Final = "run_id = %(run_id)s"
 OF_NO_RUN: Final = "run_id IS NULL"
 
 
-def claim(*, channel: str, limit: int, now: datetime, run_id: int | None = None) -> list[Message]:
+def claim(
+    *,
+    channel: str,
+    limit: int,
+    now: datetime,
+    run_id: int | None = None,
+    most: Mapping[int | None, int] | None = None,
+) -> list[Message]:
     """Lease due messages to the caller, all under one new token; the expired are closed instead.
 
     Two claimers never get the same row. Nothing is claimed while the channel pauses. An empty
-    claim does not mean that nothing is due: what it closes has a bound, too.
+    claim does not mean that nothing is due: what it closes has a bound, too. `most` has how many
+    of each run may go where rates hold them back; of a run that it does not name, none.
     """
-    if ChannelPause.objects.filter(channel=channel, until__gt=now).exists():
+    if is_held(channel, now=now):
         return []
     token = uuid4()
     claimed: list[Message] = []
@@ -165,15 +178,24 @@ def claim(*, channel: str, limit: int, now: datetime, run_id: int | None = None)
     for due_run, _ in list_due_runs(channel, now=now):
         if run_id is not None and due_run != run_id:
             continue
-        while len(claimed) < limit and touched < limit + SWEEP:
-            rows = _claim_run(
-                due_run, channel=channel, limit=limit - len(claimed), token=token, now=now
-            )
+        room = limit - len(claimed)
+        if most is not None:
+            room = min(room, most.get(due_run, 0))
+        while room > 0 and touched < limit + SWEEP:
+            rows = _claim_run(due_run, channel=channel, limit=room, token=token, now=now)
             if not rows:
                 break
             touched += len(rows)
-            claimed += (row for row in rows if row.state == State.LEASED)
+            leased = [row for row in rows if row.state == State.LEASED]
+            claimed += leased
+            room -= len(leased)
     return claimed
+
+
+def is_held(channel: str, *, now: datetime) -> bool:
+    """Nothing of the channel goes out now: its provider asked for a pause, or all stands still."""
+    paused = ChannelPause.objects.filter(channel=channel, until__gt=now)
+    return Halt.objects.exists() or paused.exists()
 
 
 def _claim_run(
@@ -288,16 +310,24 @@ WITH dead AS (
 UPDATE delivery_message m SET state = 'planned', lease_token = NULL, lease_until = NULL
 FROM dead WHERE m.profile_id = dead.profile_id AND m.id = dead.id
 """
-# The token stays: a late answer to the same call may still resolve the row.
+# The token stays: a late answer to the same call may still resolve the row. Where the channel's
+# policy allows, the message is planned again instead; a late answer is fenced then.
 GIVE_UP: Final = """
 WITH dead AS (
-  SELECT profile_id, id FROM delivery_message
+  SELECT profile_id, id, lease_token,
+    channel = ANY(%(retried)s) AND attempt < %(attempts)s AND expires_at > %(again)s AS again
+  FROM delivery_message
   WHERE state = 'attempting' AND lease_until < clock_timestamp()
   LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
-UPDATE delivery_message m SET state = 'unknown', reason = 'no_answer', finished_at = %(now)s
+UPDATE delivery_message m SET
+  state = CASE WHEN again THEN 'planned' ELSE 'unknown' END,
+  reason = CASE WHEN again THEN '' ELSE 'no_answer' END,
+  not_before = CASE WHEN again THEN %(again)s ELSE m.not_before END,
+  lease_token = CASE WHEN again THEN NULL ELSE m.lease_token END,
+  finished_at = CASE WHEN again THEN NULL ELSE %(now)s END
 FROM dead WHERE m.profile_id = dead.profile_id AND m.id = dead.id
-RETURNING m.profile_id, m.id, m.attempt, m.lease_token
+RETURNING m.profile_id, m.id, m.attempt, dead.lease_token
 """
 
 
@@ -338,7 +368,16 @@ def _sweep(statement: str, parameters: dict[str, Any]) -> Iterator[int]:
 def _give_up(now: datetime) -> Iterator[int]:
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(GIVE_UP, {"now": now, "limit": SWEEP})
+            cursor.execute(
+                GIVE_UP,
+                {
+                    "now": now,
+                    "limit": SWEEP,
+                    "retried": list(policy.RETRY_UNKNOWN),
+                    "attempts": policy.MAX_ATTEMPTS,
+                    "again": now + timedelta(seconds=policy.FIRST_PAUSE_SECONDS),
+                },
+            )
             rows = cursor.fetchall()
             SendAttempt.objects.bulk_create(
                 SendAttempt(

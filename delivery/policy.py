@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 NEED_OPT_IN: Final = ("email", "sms")  # silence is no consent to these
+# After a call whose outcome nobody knows: a receiver of webhooks knows the id of what it has and
+# takes it once, so it is called again. Everybody else would show, mail or bill it twice.
+RETRY_UNKNOWN: Final = ("webhook",)
 MAX_ATTEMPTS: Final = 8  # about three hours of growing pauses
 FIRST_PAUSE_SECONDS: Final = 30.0
 LONGEST_PAUSE_SECONDS: Final = 3_600.0
@@ -14,11 +17,17 @@ LONGEST_PAUSE_SECONDS: Final = 3_600.0
 EXPIRED: Final = "expired"
 CANCELLED: Final = "cancelled"
 PAUSED: Final = "paused"
+LATER: Final = "later"  # the controls say when; never a final reason
 ERASED: Final = "erased"  # the profile is gone
 MERGED: Final = "merged"  # the profile became part of another, whose address this is not
 NO_ADDRESS: Final = "no_address"
 NO_CONSENT: Final = "no_consent"
 ADDRESS_SUPPRESSED: Final = "address_suppressed"
+CAPPED: Final = "capped"  # the record says by which rule and what went out before
+QUIET_HOURS: Final = "quiet_hours"
+PAUSED_BY_PERSON: Final = "paused_by_person"
+OUTRANKED: Final = "outranked"  # waits: a cap has room, and something better wants it
+HALTED: Final = "halted"  # all sending stands still
 UNAVAILABLE: Final = "unavailable"  # the provider could not be reached until the end
 
 
@@ -56,6 +65,7 @@ VERDICT: Final = """
 CASE
   WHEN m.expires_at <= %(now)s THEN 'expired'
   WHEN hold.state IS NOT NULL THEN hold.state
+  WHEN halt.id IS NOT NULL THEN 'paused'
   WHEN p.id IS NULL THEN 'erased'
   WHEN p.merged_into IS NOT NULL THEN 'merged'
   WHEN asked.address = '' THEN 'no_address'
@@ -79,6 +89,7 @@ END
 """
 VERDICT_TABLES: Final = """
 LEFT JOIN delivery_runhold hold ON hold.run_id = m.run_id
+LEFT JOIN delivery_halt halt ON true
 LEFT JOIN profiles_profile p ON p.id = m.profile_id
 LEFT JOIN profiles_consent c
   ON c.profile_id = m.profile_id AND c.channel = m.channel AND c.topic = ''
@@ -88,12 +99,16 @@ LEFT JOIN profiles_consent t
 """
 
 
-def decide(verdict: str, *, attempt: int) -> Decision:
-    """The value for a verdict of the statement above."""
+def decide(verdict: str, *, attempt: int, said: Decision | None = None) -> Decision:
+    """The value for a verdict of the mark. `said`: what the controls said of the message."""
     if verdict == "allow":
         return Allow(attempt)
     if verdict == PAUSED:
         return Defer(None, PAUSED)
+    if isinstance(said, Defer) and verdict == LATER:
+        return said
+    if isinstance(said, Drop) and verdict == said.reason:
+        return said
     return Drop(verdict)
 
 

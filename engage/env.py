@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
+from zoneinfo import ZoneInfo
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
@@ -30,6 +31,15 @@ def text(name: str, default: str = "") -> str:
         except UnicodeDecodeError as exc:
             raise SettingError(f"{name}_FILE", f"cannot be read: {path} is no text") from exc
     return os.environ.get(name) or default  # an empty variable is like none
+
+
+def time_zone(name: str, default: str) -> str:
+    value = text(name, default)
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, LookupError) as exc:
+        raise SettingError(name, f"{value!r} is no time zone, such as Europe/Berlin") from exc
+    return value
 
 
 def choice(name: str, default: str, *, options: tuple[str, ...]) -> str:

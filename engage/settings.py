@@ -13,6 +13,7 @@ DATA_DIR = env.folder("ENGAGE_DATA_DIR", BASE_DIR / "var")  # everything an inst
 SOCKET_DIR = socket_dir(DATA_DIR)  # of the embedded servers
 HOST = env.text("ENGAGE_HOST", "127.0.0.1")  # the web server listens there
 PORT = env.integer("ENGAGE_PORT", 8000, minimum=1, maximum=65535)
+PEOPLE_TIME_ZONE = env.time_zone("ENGAGE_TIME_ZONE", "UTC")  # of people who named none
 PUBLIC_URL = env.url(  # in links
     "ENGAGE_PUBLIC_URL", f"http://localhost:{PORT}", schemes=("http", "https")
 )

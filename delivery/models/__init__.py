@@ -1,14 +1,30 @@
+from delivery.models.control import (
+    Cap,
+    Halt,
+    Installation,
+    Preference,
+    QuietHours,
+    SendRate,
+)
 from delivery.models.hold import ChannelPause, RunHold
 from delivery.models.interaction import Interaction, Link
 from delivery.models.message import Message, SendAttempt
+from delivery.models.receipt import Receipt
 from delivery.models.suppression import Suppression
 
 __all__ = [
+    "Cap",
     "ChannelPause",
+    "Halt",
+    "Installation",
     "Interaction",
     "Link",
     "Message",
+    "Preference",
+    "QuietHours",
+    "Receipt",
     "RunHold",
     "SendAttempt",
+    "SendRate",
     "Suppression",
 ]

@@ -20,6 +20,13 @@ class Message(models.Model):
         CANCELLED = "cancelled"
         UNKNOWN = "unknown"  # called, and the answer never came
 
+    class Quiet(models.TextChoices):
+        """What becomes of it in quiet hours."""
+
+        HOLD = "hold", "wait until they are over"
+        DROP = "drop", "do not send it"
+        IGNORE = "ignore", "send it all the same"
+
     OPEN = (State.PLANNED, State.LEASED, State.ATTEMPTING)
     FINAL = (
         State.ACCEPTED,
@@ -40,6 +47,13 @@ class Message(models.Model):
     run_id = models.BigIntegerField(null=True)
     variant_id = models.BigIntegerField()
     channel = models.CharField(max_length=20)
+    # Higher first where a cap lets only some go.
+    priority = models.SmallIntegerField(default=50, db_default=50)
+    quiet = models.CharField(
+        max_length=6, choices=Quiet.choices, default=Quiet.HOLD, db_default="hold"
+    )
+    # What its slots show is worth so much, as far as it can be foreseen; null: not looked at yet.
+    worth = models.FloatField(null=True)
     address_id = models.CharField(max_length=255, blank=True)  # push: device id; email: ""
     topic = models.CharField(max_length=100, blank=True)  # of the consent it needs; "": channel's
     state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNED)
@@ -49,6 +63,7 @@ class Message(models.Model):
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     attempt = models.SmallIntegerField(default=0)
+    marked_at = models.DateTimeField(null=True)  # when the last call was allowed
     provider_id = models.CharField(max_length=255, blank=True)
     # What the slots showed, written with the mark. Of each product: slot, item, rank, rung,
     # source, price, f (what was known of it, in numbers), p (how likely it was to stand there)

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
@@ -10,7 +11,7 @@ from django.db import connection, transaction
 from delivery import outbox, suppression
 from delivery.channels import registry
 from delivery.dispatch import dispatch
-from delivery.models import Message, RunHold, SendAttempt
+from delivery.models import Cap, Message, RunHold, SendAttempt
 from delivery.policy import Allow
 from engage.lib.ids import uuid7
 from engage.profiles.models import Consent
@@ -163,3 +164,29 @@ def unsaved(profile_id: int, key) -> Message:
         profile_id=profile_id, id=uuid7(), key=key, campaign_id=1, variant_id=1,
         channel="email", not_before=NOON, expires_at=NOON, created_at=NOON,
     )  # fmt: skip
+
+
+def test_workers_at_once_never_let_more_through_than_the_cap():
+    Cap.objects.create(name="two a day", most=2)
+    people = [make_profile(email=f"p{n}@shop.example", opted_in=("email",)) for n in range(10)]
+    for run_id in range(1, 9):
+        for person in people:
+            make_message(profile=person, run_id=run_id, campaign_id=run_id)
+    addresses = {person.pk: person.attributes["email"] for person in people}
+
+    def work(number: int) -> None:
+        use_channel(RecordingChannel())
+        for minute in range(10):  # those that wait for a better one ask again
+            now = NOON + timedelta(minutes=minute)
+            while dispatch(
+                channel="email", compose=compose_for(addresses), limit=7, now=now
+            ).claimed:
+                pass
+
+    at_once(work)
+    states = Message.objects.values_list("profile_id", "state")
+    assert Counter(states) == {
+        (person.pk, state): count
+        for person in people
+        for state, count in (("accepted", 2), ("suppressed", 6))
+    }

@@ -3,7 +3,7 @@ from uuid import uuid4
 
 import pytest
 
-from delivery import marking, outbox
+from delivery import marking, outbox, policy
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.models import Message, RunHold, SendAttempt
 from delivery.policy import Allow, Defer, Drop
@@ -317,3 +317,32 @@ def test_health_says_how_long_the_oldest_due_message_waits():
     assert outbox.health(NOON + timedelta(seconds=30)) == {"oldest_seconds": 30.0, "depth": 2}
     Message.objects.all().delete()
     assert outbox.health(NOON) == {"oldest_seconds": 0.0, "depth": 0}
+
+
+def test_a_webhook_whose_call_nobody_answered_is_called_again_with_the_same_key():
+    make_message(profile=make_profile(), channel="webhook")
+    [message] = claim(channel="webhook")
+    mark([message], address="https://shop.example/hook")
+    end_leases()
+    assert outbox.reap(NOON).unknown == 1
+    [again] = claim(channel="webhook", now=NOON + timedelta(seconds=30))
+    assert (again.id, again.key, again.attempt) == (message.id, message.key, 1)
+    assert SendAttempt.objects.get(message_id=message.id).outcome == "unknown"
+    assert record(message, Accepted("late")) == 1  # fenced: another call is on its way
+
+
+def test_a_webhook_that_is_never_answered_ends_as_unknown():
+    make_message(profile=make_profile(), channel="webhook", attempt=policy.MAX_ATTEMPTS - 1)
+    [message] = claim(channel="webhook")
+    mark([message], address="https://shop.example/hook")
+    end_leases()
+    outbox.reap(NOON)
+    assert Message.objects.get().state == "unknown"
+
+
+@pytest.mark.parametrize(("channel", "state"), [("webhook", "planned"), ("push", "unknown")])
+def test_an_answer_that_says_nothing_is_retried_only_where_the_channel_allows(channel, state):
+    result = marking.judge(
+        Unknown("reset"), attempt=1, expires_at=NOON + timedelta(hours=9), now=NOON, channel=channel
+    )
+    assert (result.state, result.outcome) == (state, "unknown")

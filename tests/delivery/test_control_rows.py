@@ -1,0 +1,187 @@
+"""The controls at the mark: caps, quiet hours, wishes and priority as the tables have them."""
+
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+
+from delivery import control_rows, marking, outbox
+from delivery.drafts import Accepted, Refused, TryLater
+from delivery.models import Cap, ChannelPause, Halt, Message, Preference, QuietHours, RunHold
+from delivery.policy import Allow, Defer, Drop
+from engage.profiles.models import Merge
+from tests.delivery.sending import claim, make_draft, mark, record
+from tests.factories import NOON, make_message, make_profile
+
+pytestmark = pytest.mark.django_db
+EMAIL = "ann@shop.example"
+
+
+def make_person(**fields):
+    return make_profile(email=EMAIL, opted_in=("email",), **fields)
+
+
+def planned(person, *, run: int | None = 1, now=NOON, **fields) -> Message:
+    return make_message(profile=person, run_id=run, campaign_id=run or 1, now=now, **fields)
+
+
+def send(person, *, run: int | None = 1, outcome=None, now=NOON, **fields):
+    """One message of the person through the mark; the decision."""
+    planned(person, run=run, now=now, **fields)
+    [message] = claim(now=now)
+    [decision] = mark([message], now=now)
+    if isinstance(decision, Allow):
+        record(message, outcome or Accepted("id"), now=now)
+    return decision
+
+
+def row(message) -> Message:
+    return Message.objects.get(id=message.id)
+
+
+@pytest.fixture
+def one_a_day():
+    return Cap.objects.create(name="one a day", most=1)
+
+
+def test_a_cap_lets_one_go_and_keeps_the_next_with_the_reason(one_a_day):
+    person = make_person()
+    assert send(person, run=1) == Allow(1)
+    note = {"cap": "one a day", "most": 1, "earlier": ["run 1"]}
+    assert send(person, run=2) == Drop("capped", [note])
+    kept = Message.objects.get(run_id=2)
+    assert (kept.state, kept.reason, kept.items) == ("suppressed", "capped", [note])
+    assert send(person, run=3, now=NOON + timedelta(hours=25)) == Allow(1)
+
+
+def test_what_was_refused_or_put_off_does_not_count_what_is_not_known_does(one_a_day):
+    refused, later, unknown = make_person(), make_person(), make_person()
+    send(refused, run=1, outcome=Refused("no"))
+    assert send(refused, run=2) == Allow(1)
+    send(later, run=1, outcome=TryLater("busy"))
+    assert send(later, run=2) == Allow(1)
+    planned(unknown, run=1)
+    mark(claim())  # and the worker dies
+    assert isinstance(send(unknown, run=2), Drop)
+
+
+def test_tests_are_neither_counted_nor_capped(one_a_day):
+    person = make_person()
+    assert send(person, run=None, kind="test") == Allow(1)
+    assert send(person, run=1) == Allow(1)
+    assert send(person, run=None, kind="test") == Allow(1)
+
+
+def test_two_runs_in_one_batch_share_the_room(one_a_day):
+    person = make_person()
+    planned(person, run=1, priority=10)
+    planned(person, run=2, priority=90)
+    messages = sorted(claim(), key=lambda message: message.run_id)
+    low, high = mark(messages)
+    assert (low.reason, high) == ("capped", Allow(1))
+
+
+def test_what_something_else_forbids_takes_no_room(one_a_day):
+    person = make_person()
+    planned(person, run=1, priority=90)
+    planned(person, run=2)
+    outbox.hold_run(1, state=RunHold.State.CANCELLED)
+    assert [row(m).state for m in Message.objects.order_by("run_id")] == ["planned", "planned"]
+    [free] = claim()
+    assert mark([free]) == [Allow(1)]
+
+
+def test_a_better_one_that_is_due_is_waited_for_and_then_wins(one_a_day):
+    person = make_person()
+    planned(person, run=1, priority=10)
+    [low] = claim()
+    planned(person, run=2, priority=90)
+    until = NOON + timedelta(seconds=10)
+    assert mark([low]) == [Defer(until, "outranked")]
+    assert (row(low).state, row(low).not_before) == ("planned", until)
+    [high] = claim()
+    assert mark([high]) == [Allow(1)]
+    record(high, Accepted("id"))
+    [low] = claim(now=until)
+    assert mark([low], now=until)[0].reason == "capped"
+
+
+def test_of_equal_priority_the_worth_of_what_the_slots_show_decides(one_a_day):
+    person = make_person()
+    some, more = planned(person, run=1), planned(person, run=2)
+    worths = {some.id: 0.2, more.id: 0.7}
+    for seconds in (0, 10, 20):
+        now = NOON + timedelta(seconds=seconds)
+        for message in claim(now=now):
+            draft = make_draft(message, worth=worths[message.id])
+            marking.mark([message], [draft], token=message.lease_token, call_seconds=20, now=now)
+    assert (row(some).reason, row(more).state) == ("capped", "attempting")
+
+
+def test_a_rival_that_is_held_is_not_waited_for(one_a_day):
+    person = make_person()
+    planned(person, run=1, priority=90)
+    planned(person, run=2, priority=90, channel="push")
+    planned(person, run=3)
+    outbox.hold_run(1, state=RunHold.State.PAUSED)
+    ChannelPause.objects.create(channel="push", until=NOON + timedelta(hours=1), reason="away")
+    [message] = claim()
+    assert mark([message]) == [Allow(1)]
+
+
+def test_quiet_hours_are_waited_for_in_the_persons_zone():
+    QuietHours.objects.create(begin=time(22), end=time(8))
+    here, there = make_person(), make_person(timezone="Asia/Tokyo")  # 22:30 in Tokyo
+    now = datetime(2026, 11, 2, 13, 30, tzinfo=UTC)
+    assert send(here, now=now) == Allow(1)
+    until = datetime(2026, 11, 2, 23, 0, tzinfo=UTC)
+    assert send(there, now=now) == Defer(until, "quiet_hours")
+    assert Message.objects.get(profile_id=there.pk).not_before == until
+
+
+def test_a_persons_own_wishes_hold_without_any_rule_of_the_shop():
+    person = make_person()
+    wishes = Preference.objects.create(profile_id=person.pk, most_a_week=1, stated_at=NOON)
+    assert send(person, run=1) == Allow(1)
+    assert send(person, run=2).reason == "capped"
+    wishes.most_a_week, wishes.paused_until = None, NOON + timedelta(hours=2)
+    wishes.save()
+    assert send(person, run=3) == Defer(wishes.paused_until, "paused_by_person")
+
+
+def test_what_went_to_a_name_that_was_merged_into_this_one_counts(one_a_day):
+    old, new = make_person(), make_person()
+    assert send(old, run=1) == Allow(1)
+    Merge.objects.create(winner_id=new.pk, loser_id=old.pk, reason="same user")
+    assert send(new, run=2).reason == "capped"
+
+
+def test_a_cap_that_is_switched_off_holds_nobody(one_a_day):
+    person = make_person()
+    send(person, run=1)
+    one_a_day.enabled = False
+    one_a_day.save()
+    assert send(person, run=2) == Allow(1)
+
+
+def test_in_a_halt_nothing_is_claimed_and_what_was_claimed_goes_back():
+    person = make_person()
+    planned(person)
+    [message] = claim()
+    Halt.objects.create(reason="somebody pulled the cord", since=NOON)
+    assert mark([message]) == [Defer(None, "paused")]
+    assert (row(message).state, claim()) == ("planned", [])
+
+
+def test_without_rules_and_wishes_nothing_is_looked_up(django_assert_num_queries):
+    person = make_person()
+    planned(person)
+    [message] = claim()
+    with django_assert_num_queries(4):  # the caps, the quiet hours, the people, the mark
+        mark([message])
+
+
+def test_what_went_out_is_read_with_its_run_and_moment():
+    person = make_person()
+    send(person, run=7)
+    [found] = control_rows.read_sent([person.pk], now=NOON)[person.pk]
+    assert found == control_rows.Sent("run 7", "email", "", NOON)
