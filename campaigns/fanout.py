@@ -5,10 +5,11 @@ from datetime import datetime
 
 from django.db import transaction
 
-from campaigns import audience
+from campaigns import audience, rails, timing
 from campaigns.experiments import choose_variant, is_held_out
 from campaigns.models import Campaign, ControlMember, Run, Variant
-from delivery import outbox
+from campaigns.timing import Times
+from delivery import outbox, rates
 from delivery.models import Message
 from engage.lib.clock import to_millis
 from engage.lib.ids import digest16, uuid7
@@ -35,11 +36,16 @@ def plan_chunk(run_id: int, *, now: datetime, limit: int) -> bool:
     part = audience.next_range(after=run.cursor, end=run.upto, profiles=limit)
     rule = audience.current_rule(run.campaign) if run.rule is None else run.rule
     people = audience.members(rule, part, now=run.frozen_at)
+    if run.cursor == 0 and run.campaign.per_minute:
+        rates.set_rate(rates.run_scope(run.pk), per_minute=run.campaign.per_minute)
     _plan(run, people, now=now)
     run.cursor = part.upto
     if part.last:
         run.state, run.planned_at = Run.State.SENDING, now
     run.save()
+    if rails.is_oversize(run):
+        rails.stop(run, f"{rails.OVERSIZE}: {run.audience:,} so far", now=now)
+        return False
     return not part.last
 
 
@@ -62,14 +68,21 @@ def _plan(run: Run, people: Sequence[int], *, now: datetime) -> None:
 
 def _messages(run: Run, people: Sequence[int], *, now: datetime) -> Iterator[Message]:
     """One message per address. Somebody without one gets a row too: the door says why not."""
-    campaign = run.campaign
+    campaign, times = run.campaign, timing.plan(run, people, now=now)
     variants = list(campaign.variants.order_by("pk"))
     tokens = devices.push_tokens(people) if campaign.channel == "push" else {}
-    for person in people:
+    for place, person in enumerate(people, start=run.planned):
         variant = choose_variant(variants, person=person)
+        planned = times.times(person, place=place)
         for device_id in [device for device, *_ in tokens.get(person, [])] or [""]:
             yield new_message(
-                campaign, variant, profile_id=person, run=run, address_id=device_id, now=now
+                campaign,
+                variant,
+                profile_id=person,
+                run=run,
+                address_id=device_id,
+                times=planned,
+                now=now,
             )
 
 
@@ -83,11 +96,11 @@ def new_message(
     address_id: str = "",
     kind: str = "campaign",
     once: str = "",
+    times: Times | None = None,
 ) -> Message:
-    """A planned message. `once` makes a key of its own where there is no run."""
+    """A planned message, due at once unless `times` says when. `once` makes a key without a run."""
     origin = f"run {run.pk}" if run else f"{kind} {campaign.pk} {once}"
-    # A run that a human started late still gives its messages their full time.
-    start = max(run.scheduled_for, run.frozen_at or now) if run else now
+    times = times or Times(now, now + campaign.expires_after)
     return Message(
         profile_id=profile_id,
         id=uuid7(to_millis(now)),
@@ -99,7 +112,9 @@ def new_message(
         channel=campaign.channel,
         address_id=address_id,
         topic=campaign.topic,
-        not_before=now,
-        expires_at=start + campaign.expires_after,
+        priority=campaign.priority,
+        quiet=campaign.quiet,
+        not_before=max(times.not_before, now),
+        expires_at=times.expires_at,
         created_at=now,
     )

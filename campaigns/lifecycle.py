@@ -31,7 +31,7 @@ def launch(campaign: Campaign, *, now: datetime) -> Run | None:
         raise NotReady(problems)
     row.state, row.launched_at = State.ACTIVE, now
     if row.schedule == Campaign.Schedule.AT:
-        row.next_due = row.starts_at
+        row.next_due = schedule.first_due(row)
     elif row.schedule == Campaign.Schedule.RECURRING:
         row.next_due = schedule.find_next(row, after=now)
     row.save(update_fields=["state", "launched_at", "next_due", "updated_at"])
@@ -43,13 +43,16 @@ def launch(campaign: Campaign, *, now: datetime) -> Run | None:
 
 
 @transaction.atomic
-def pause(campaign: Campaign, *, now: datetime) -> None:
-    """Nothing is sent after this commits, but what a sender had already marked."""
+def pause(campaign: Campaign, *, now: datetime, reason: str = "") -> None:
+    """Nothing is sent after this commits, but what a sender had already marked.
+
+    `reason`: why it stops by itself, for a human to see.
+    """
     row = _locked(campaign)
     _require(row, State.ACTIVE, to="paused")
     _move(row, State.PAUSED)
     for run in runs.lock_open(row):
-        runs.pause(run)
+        runs.pause(run, reason=reason)
     _refresh(campaign)
 
 
@@ -59,7 +62,7 @@ def resume(campaign: Campaign, *, now: datetime) -> None:
     _require(row, State.PAUSED, to="resumed")
     _move(row, State.ACTIVE)
     for run in runs.lock_open(row):
-        runs.resume(run)
+        runs.resume(run, now=now)
     _refresh(campaign)
 
 
@@ -97,6 +100,8 @@ def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
         yield Problem("schedule", "in-app campaigns, and only they, show when the app opens")
     yield from schedule.check(campaign)
     yield from _check_moment(campaign, now)
+    if campaign.in_local_time and campaign.schedule not in schedule.TIMED:
+        yield Problem("in_local_time", "needs a time of the day: send it once, or again and again")
     if campaign.channel == "email" and find_sender_address(campaign.sender) is None:
         said = "is not an address" if campaign.sender.strip() else "is missing"
         yield Problem("sender", f"{said}; such as Shop <news@shop.example>")
@@ -122,7 +127,8 @@ def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
 
 def _check_moment(campaign: Campaign, now: datetime) -> Iterator[Problem]:
     once = campaign.schedule == Campaign.Schedule.AT
-    if once and campaign.starts_at and campaign.starts_at < now - campaign.max_lateness:
+    due = schedule.first_due(campaign) if once else None
+    if due is not None and due < now - runs.allowed_lateness(campaign):
         yield Problem("starts_at", "is past")
     if campaign.ends_at and campaign.ends_at <= now:
         yield Problem("ends_at", "is past")

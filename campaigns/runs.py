@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Count, Min
@@ -25,11 +25,18 @@ def start(campaign: Campaign, *, due: datetime, now: datetime) -> Run | None:
 
     A run later than the campaign allows is missed: it waits for a human, who may still start it.
     """
-    state = State.MISSED if now - due > campaign.max_lateness else State.PLANNING
+    late = now - due > allowed_lateness(campaign)
+    state = State.MISSED if late else State.PLANNING
     run, made = Run.objects.get_or_create(
         campaign=campaign, scheduled_for=due, defaults={"state": state}
     )
     return run if made else None
+
+
+def allowed_lateness(campaign: Campaign) -> timedelta:
+    """In local time a run goes on until the day has begun everywhere; each person has their own."""
+    extra = schedule.ZONES_APART if campaign.in_local_time else timedelta(0)
+    return campaign.max_lateness + extra
 
 
 def start_due(now: datetime) -> list[int]:
@@ -152,13 +159,18 @@ def cancel_all(campaign: Campaign, *, now: datetime) -> None:
         _move(run, State.CANCELLED)
 
 
-def pause(run: Run) -> None:
+def pause(run: Run, *, reason: str = "") -> None:
     outbox.hold_run(run.pk, state=RunHold.State.PAUSED)
+    run.stopped_because = reason[:200]
+    run.save(update_fields=["stopped_because"])
     _move(run, State.PAUSED)
 
 
-def resume(run: Run) -> None:
+def resume(run: Run, *, now: datetime) -> None:
+    """Whoever resumes has seen what stopped it."""
     outbox.free_run(run.pk)
+    run.stopped_because, run.watched_from, run.oversize_allowed = "", now, True
+    run.save(update_fields=["stopped_because", "watched_from", "oversize_allowed"])
     _move(run, State.PLANNING if run.planned_at is None else State.SENDING)
 
 

@@ -16,6 +16,9 @@ from campaigns.models import Campaign
 
 MOST_OFTEN = "may come at most once an hour"
 FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
+TIMED = (Campaign.Schedule.AT, Campaign.Schedule.RECURRING)
+FIRST_ZONE = ZoneInfo("Pacific/Kiritimati")  # where every day begins, all year
+ZONES_APART = timedelta(hours=26)  # from there to where it begins last
 HORIZON = timedelta(days=3_653)  # a rule that does not come in ten years never comes
 
 
@@ -25,12 +28,13 @@ def find_due(campaign: Campaign, *, now: datetime) -> datetime | None:
     Only the latest: after a standstill of days nobody wants the runs of every day.
     """
     if campaign.schedule == Campaign.Schedule.AT:
-        return campaign.starts_at if campaign.starts_at and campaign.starts_at <= now else None
+        first = first_due(campaign)
+        return first if first and first <= now else None
     if campaign.schedule != Campaign.Schedule.RECURRING or campaign.starts_at is None:
         return None
-    zone = _zone(campaign.time_zone)
+    zone = clock_of(campaign)
     local = now.astimezone(zone).replace(tzinfo=None)
-    found = _rule(campaign, zone).before(local, inc=True)
+    found = _rule(campaign, _zone(campaign.time_zone)).before(local, inc=True)
     due = _instant(found, zone) if found else None
     if due is None or due > now or (campaign.launched_at and due < campaign.launched_at):
         return None
@@ -40,18 +44,32 @@ def find_due(campaign: Campaign, *, now: datetime) -> datetime | None:
 def find_next(campaign: Campaign, *, after: datetime) -> datetime | None:
     """The first due time after a moment; None when there will be no other."""
     if campaign.schedule == Campaign.Schedule.AT:
-        return campaign.starts_at if campaign.starts_at and campaign.starts_at > after else None
+        first = first_due(campaign)
+        return first if first and first > after else None
     if campaign.schedule != Campaign.Schedule.RECURRING or campaign.starts_at is None:
         return None
-    zone = _zone(campaign.time_zone)
+    zone = clock_of(campaign)
     local = after.astimezone(zone).replace(tzinfo=None)
-    for found in _rule(campaign, zone).xafter(local, count=3, inc=True):
+    for found in _rule(campaign, _zone(campaign.time_zone)).xafter(local, count=3, inc=True):
         due = _instant(found, zone)
         if campaign.ends_at and due > campaign.ends_at:
             return None
         if due > after:
             return due
     return None
+
+
+def first_due(campaign: Campaign) -> datetime | None:
+    """When a campaign that is sent once is due: its start, or where that wall clock comes first."""
+    if campaign.starts_at is None or not campaign.in_local_time:
+        return campaign.starts_at
+    wall = campaign.starts_at.astimezone(_zone(campaign.time_zone)).replace(tzinfo=None)
+    return _instant(wall, clock_of(campaign))
+
+
+def clock_of(campaign: Campaign) -> tzinfo:
+    """The clock that makes a run due. In local time it is that of the first who see the day."""
+    return FIRST_ZONE if campaign.in_local_time else _zone(campaign.time_zone)
 
 
 def check(campaign: Campaign) -> Iterator[Problem]:

@@ -3,7 +3,8 @@
 from celery import shared_task
 from django.conf import settings
 
-from campaigns import arms, bell, fanout, ranker, runs, sending
+from campaigns import arms, bell, fanout, rails, ranker, runs, sending
+from delivery import installation
 from engage.lib import clock
 
 # Seconds. When the mark of the bell has faded the clock rings again; the first ring is forgotten
@@ -15,6 +16,7 @@ UNHEARD = bell.FADES_SECONDS
 def tick() -> None:
     """Start what is due, ring for what is open, close what is done. Safe to run twice."""
     now = clock.now()
+    installation.ensure(now)
     runs.start_due(now)
     for run_id in runs.list_planning():
         if bell.ring("plan", run_id):
@@ -40,11 +42,19 @@ def plan_run(run_id: int) -> None:
 def send_chunk(channel: str) -> None:
     """Send one chunk, and ring again while there is more. Safe to run twice: rows are leased."""
     bell.hold("send", channel)
-    report = sending.send_chunk(channel, now=clock.now())
+    now = clock.now()
+    installation.ensure(now)
+    report = sending.send_chunk(channel, now=now)
     if report.claimed >= settings.SEND_BATCH:
         send_chunk.delay(channel)
     else:
         bell.hang_up("send", channel)
+
+
+@shared_task(time_limit=60, soft_time_limit=50)  # type: ignore[untyped-decorator]
+def watch_runs() -> None:
+    """Stop what goes wrong. Safe to run twice."""
+    rails.watch(clock.now())
 
 
 @shared_task(time_limit=800, soft_time_limit=780)  # type: ignore[untyped-decorator]

@@ -9,6 +9,7 @@ one that counts: what it holds as planned may have gone out long ago.
 import json
 import logging
 import os
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -20,6 +21,7 @@ from django.db import transaction
 from delivery.models import Halt, Installation
 
 logger = logging.getLogger(__name__)
+EVERY_SECONDS: Final = 30.0
 EPOCH: Final = timedelta(minutes=1)
 ALIVE: Final = timedelta(minutes=10)  # a database that moved since then has another host at work
 OLDER: Final = "the database is older than what this installation has sent: restored from a backup"
@@ -27,9 +29,21 @@ OTHER: Final = "the database belongs to another installation: a copy of it"
 MOVED: Final = "the database was last used elsewhere and has no record here: a copy of it"
 
 
+checked_at = float("-inf")  # monotonic
+
+
 class Record(NamedTuple):
     name: UUID
     epoch: int
+
+
+def ensure(now: datetime) -> None:
+    """`check`, twice a minute in each process."""
+    global checked_at
+    moment = time.monotonic()
+    if moment - checked_at > EVERY_SECONDS:
+        check(now)
+        checked_at = moment
 
 
 def check(now: datetime) -> str:

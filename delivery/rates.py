@@ -68,6 +68,11 @@ def run_scope(run_id: int) -> str:
     return f"run {run_id}"
 
 
+def set_rate(scope: str, *, per_minute: int) -> None:
+    """In the caller's transaction."""
+    SendRate.objects.update_or_create(scope=scope, defaults={"per_minute": per_minute})
+
+
 def take(rates: Mapping[str, int], *, wanted: int) -> int:
     """So many tokens of every scope, at most `wanted`. `rates`: scope → messages a minute."""
     if not rates or wanted <= 0:

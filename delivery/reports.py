@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
@@ -38,6 +39,9 @@ FROM delivery_message m, jsonb_array_elements(m.items) AS one
 WHERE m.run_id = %s AND one ? 'short'
 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1
 """
+EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
+# The words for a mailbox that is not there, as channels give them.
+BOUNCES: Final = ("smtp 550 5.1.1", "smtp 553 5.1.3", "smtp 550 5.1.6", "smtp 551 5.1.6")
 LISTED = 500  # messages of a person, the newest
 
 
@@ -62,6 +66,51 @@ def top_products(run_id: int, limit: int = 10) -> list[dict[str, Any]]:
             {"item": item, "shown": shown, "clicked": clicked}
             for item, shown, clicked in cursor.fetchall()
         ]
+
+
+class Bad(NamedTuple):
+    """What went wrong with the messages of a run."""
+
+    failed: int
+    bounced: int  # nobody lives there, as the provider said at once or later
+    complained: int
+
+
+BAD: Final = """
+SELECT count(*), count(*) FILTER (WHERE reason = ANY(%(gone)s)),
+  (SELECT count(DISTINCT message_id) FROM delivery_receipt
+   WHERE run_id = %(run)s AND kind = 'bounced' AND ts >= %(since)s),
+  (SELECT count(DISTINCT message_id) FROM delivery_receipt
+   WHERE run_id = %(run)s AND kind = 'complained' AND ts >= %(since)s)
+FROM delivery_message
+WHERE run_id = %(run)s AND state = 'failed' AND finished_at >= %(since)s
+"""
+ANSWERED: Final = """
+SELECT count(*) FROM (
+  SELECT 1 FROM delivery_message
+  WHERE run_id = %(run)s AND state = ANY(%(states)s) AND finished_at >= %(since)s
+  LIMIT %(most)s) AS answered
+"""
+
+
+def count_bad(run_id: int, *, since: datetime | None = None) -> Bad:
+    """From a moment on; None: from its beginning."""
+    with connection.cursor() as cursor:
+        cursor.execute(BAD, {"run": run_id, "since": since or EVER, "gone": list(BOUNCES)})
+        failed, refused, bounced, complained = cursor.fetchone()
+    return Bad(failed, refused + bounced, complained)
+
+
+def count_answered(
+    run_id: int, *, states: Sequence[str], since: datetime | None = None, most: int
+) -> int:
+    """How many messages of the run are in the states since then; looked at `most` at most."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            ANSWERED,
+            {"run": run_id, "states": list(states), "since": since or EVER, "most": most},
+        )
+        return int(cursor.fetchone()[0])
 
 
 def count_shown() -> tuple[int, int]:

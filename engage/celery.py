@@ -97,6 +97,7 @@ class Config:
         "start due runs, ring for plan and send": every(1, "campaigns.tasks.tick"),
         "take in-app reactions": every(1, "delivery.tasks.consume_notices"),
         "take back expired leases": every(10, "delivery.tasks.reap"),
+        "stop runs that go wrong": every(10, "campaigns.tasks.watch_runs"),
         "count what was left to chance": hourly(20, "campaigns.tasks.count_arms"),
         "fold what happened into the live models": every(15, "recommendations.tasks.fold_all"),
         "build every catalog's model": nightly(

@@ -23,6 +23,11 @@ class Campaign(models.Model):
         FINISHED = "finished"
         CANCELLED = "cancelled"
 
+    class Quiet(models.TextChoices):
+        HOLD = "hold", "Wait until they are over"
+        DROP = "drop", "Do not send it"
+        IGNORE = "ignore", "Send it all the same"
+
     name = models.CharField(max_length=100, unique=True)
     channel = models.CharField(max_length=10, choices=Channel.choices)
     segment = models.ForeignKey(Segment, models.PROTECT, null=True, blank=True)  # null: everybody
@@ -43,12 +48,24 @@ class Campaign(models.Model):
         default=timedelta(hours=1)
     )  # a later run waits for a human
     expires_after = models.DurationField(default=timedelta(hours=24))  # a message is no use then
+    in_local_time = models.BooleanField(default=False)  # the wall clock is each person's own
+    spread = models.DurationField(default=timedelta(0))  # the messages go over so long
+    per_minute = models.PositiveIntegerField(  # messages at most; null: as fast as it goes
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    cut_off = models.TimeField(null=True, blank=True)  # no message later than this by the clock
+    quiet = models.CharField(max_length=6, choices=Quiet.choices, default=Quiet.HOLD)
+    # The first hundredth goes alone, and the rest after this unless the run was stopped.
+    first_part_wait = models.DurationField(default=timedelta(0))
+    most_people = models.PositiveIntegerField(null=True, blank=True)  # more: something is wrong
     control_percent = models.DecimalField(
         max_digits=5, decimal_places=2, default=0,
         validators=[MinValueValidator(0), MaxValueValidator(100)],
     )  # fmt: skip
     sender = models.CharField(max_length=255, blank=True)  # email: Name <address>
-    priority = models.PositiveSmallIntegerField(default=50)  # in-app: higher first
+    priority = models.PositiveSmallIntegerField(
+        default=50, validators=[MaxValueValidator(100)]
+    )  # higher first: in the app, and where a cap lets only some go
     per_day = models.PositiveSmallIntegerField(default=1)  # in-app: impressions a day
     lifetime = models.PositiveSmallIntegerField(default=3)  # in-app: impressions in all
     created_at = models.DateTimeField(auto_now_add=True)

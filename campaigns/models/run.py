@@ -30,6 +30,9 @@ class Run(models.Model):
     audience = models.IntegerField(default=0)  # profiles the segment gave so far
     planned = models.IntegerField(default=0)  # messages
     held_out = models.IntegerField(default=0)  # control group
+    stopped_because = models.CharField(max_length=200, blank=True)  # it paused itself; see rails
+    watched_from = models.DateTimeField(null=True)  # what happened before is forgiven
+    oversize_allowed = models.BooleanField(default=False)  # a human saw how many they are
     started_at = models.DateTimeField(auto_now_add=True)
     planned_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)

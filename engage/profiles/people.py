@@ -91,6 +91,16 @@ def list_attributes(profile_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
         return {row[0]: msgspec.json.decode(row[1]) for row in cursor.fetchall()}
 
 
+def list_zones(profile_ids: Sequence[int]) -> dict[int, str | None]:
+    """The time zone that each profile named, if any."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, attributes ->> 'timezone' FROM profiles_profile WHERE id = ANY(%s)",
+            [list(profile_ids)],
+        )
+        return dict(cursor.fetchall())
+
+
 def spell_time(moment: datetime) -> str:
     """2026-11-02T12:00:00.000Z"""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -342,7 +342,6 @@ def test_a_webhook_that_is_never_answered_ends_as_unknown():
 
 @pytest.mark.parametrize(("channel", "state"), [("webhook", "planned"), ("push", "unknown")])
 def test_an_answer_that_says_nothing_is_retried_only_where_the_channel_allows(channel, state):
-    result = marking.judge(
-        Unknown("reset"), attempt=1, expires_at=NOON + timedelta(hours=9), now=NOON, channel=channel
-    )
+    end = NOON + timedelta(hours=9)
+    result = marking.judge(Unknown("reset"), attempt=1, expires_at=end, now=NOON, channel=channel)
     assert (result.state, result.outcome) == (state, "unknown")

@@ -1,0 +1,88 @@
+"""What became of each person of a run: exactly one decision, with its reason.
+
+Somebody with several devices has several messages and one decision, that of the message that came
+furthest.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from django.db import connection
+
+HELD_OUT: Final = "held_out"
+# The furthest first: of two devices, one that got it counts.
+ORDER: Final = (
+    "accepted", "attempting", "leased", "planned", "unknown", "failed", "expired", "cancelled",
+    "suppressed",
+)  # fmt: skip
+DECISIONS: Final = """
+WITH decision AS (
+  SELECT profile_id, 'held_out' AS decision, '' AS reason, NULL::uuid AS message_id,
+    NULL::timestamptz AS at, NULL::timestamptz AS until, '[]'::jsonb AS items
+  FROM campaigns_controlmember WHERE run_id = %(run)s AND profile_id > %(after)s
+  UNION ALL
+  (SELECT DISTINCT ON (profile_id) profile_id, state, reason, id, finished_at,
+     CASE WHEN state = 'planned' THEN not_before END, items
+   FROM delivery_message WHERE run_id = %(run)s AND profile_id > %(after)s
+   ORDER BY profile_id, array_position(%(order)s::text[], state::text), id)
+)
+"""
+LIST: Final = f"""{DECISIONS}
+SELECT profile_id, decision, reason, message_id, at, until, items::text FROM decision
+WHERE (%(decision)s = '' OR decision = %(decision)s) AND (%(reason)s = '' OR reason = %(reason)s)
+  AND (%(person)s::bigint IS NULL OR profile_id = %(person)s)
+ORDER BY profile_id LIMIT %(limit)s
+"""  # noqa: S608
+COUNT: Final = f"""{DECISIONS}
+SELECT decision, reason, count(*) FROM decision GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
+"""  # noqa: S608
+
+
+class Decision(NamedTuple):
+    profile_id: int
+    decision: str  # "held_out", or the state of the message
+    reason: str
+    message_id: Any
+    at: datetime | None
+    until: datetime | None  # when it is due, while it waits
+    items: str  # JSON: what was shown, or by which rule it was capped
+
+
+class Count(NamedTuple):
+    decision: str
+    reason: str
+    people: int
+
+
+def list_decisions(
+    run_id: int,
+    *,
+    decision: str = "",
+    reason: str = "",
+    person: int | None = None,
+    after: int = 0,
+    limit: int = 100,
+) -> Sequence[Decision]:
+    """By profile id, from behind `after`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            LIST,
+            {
+                "run": run_id,
+                "decision": decision,
+                "reason": reason,
+                "person": person,
+                "after": after,
+                "limit": limit,
+                "order": list(ORDER),
+            },
+        )
+        return [Decision(*row) for row in cursor.fetchall()]
+
+
+def count_decisions(run_id: int) -> Sequence[Count]:
+    """People by decision and reason, the largest first. Their sum is the run's audience so far."""
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT, {"run": run_id, "after": 0, "order": list(ORDER)})
+        return [Count(*row) for row in cursor.fetchall()]
