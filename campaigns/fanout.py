@@ -98,7 +98,7 @@ def new_message(
     once: str = "",
     times: Times | None = None,
 ) -> Message:
-    """A planned message, due at once unless `times` says when. `once` makes a key without a run."""
+    """A planned message, due at once unless `times` says when. `once` stands in for a run."""
     origin = f"run {run.pk}" if run else f"{kind} {campaign.pk} {once}"
     times = times or Times(now, now + campaign.expires_after)
     return Message(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 from zoneinfo import available_timezones
@@ -273,6 +274,20 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="Hours. What was not sent by then is dropped.",
     )
 
+    spread = HoursField(
+        label="Spread over",
+        initial="0",
+        min_value=Decimal(0),
+        help_text="Hours over which the messages go, each person at their own moment of them.",
+    )
+    first_part_wait = HoursField(
+        label="Try a hundredth first for",
+        initial="0",
+        min_value=Decimal(0),
+        help_text="Hours. One person in a hundred gets it first; the rest follows unless the run "
+        "stopped itself because of errors, bounces or complaints.",
+    )
+
     class Meta:
         model = Campaign
         fields = (
@@ -288,6 +303,13 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
             "time_zone",
             "max_lateness",
             "expires_after",
+            "in_local_time",
+            "cut_off",
+            "quiet",
+            "spread",
+            "per_minute",
+            "first_part_wait",
+            "most_people",
             "control_percent",
             "priority",
             "per_day",
@@ -302,12 +324,23 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
             "recurrence": "Such as FREQ=DAILY;BYHOUR=9;BYMINUTE=0 (every day at 9:00) or "
             "FREQ=WEEKLY;BYDAY=MO,TH;BYHOUR=18;BYMINUTE=30",
             "control_percent": "Percent of the people who get nothing, for comparing.",
-            "priority": "Higher comes first when several messages are due.",
+            "priority": "0 to 100. Higher comes first when several messages are due, and goes "
+            "where a frequency cap lets only some go.",
+            "in_local_time": "The start is a time of each person's own clock: nine o'clock is "
+            "nine o'clock for everybody.",
+            "cut_off": "No message later than this by the person's clock. Empty: any time.",
+            "per_minute": "Messages a minute at most. Empty: as fast as the channel goes.",
+            "most_people": "With more people in the segment the run stops and asks. Empty: any.",
             "per_day": "Times one person may see it in a day.",
             "lifetime": "Times one person may see it at all.",
         }
         labels = {
             "recurrence": "Comes again",
+            "in_local_time": "In each person's own time",
+            "cut_off": "Not after",
+            "quiet": "In quiet hours",
+            "per_minute": "At most a minute",
+            "most_people": "People expected at most",
             "per_day": "At most a day",
             "lifetime": "At most in all",
             "control_percent": "Control group",

@@ -1,7 +1,7 @@
 """What stops a run by itself: too many errors, bounces or complaints, too many people.
 
-A run that was stopped keeps its place and waits for a human, who sees why. Resumed, it is judged by
-what happens from then on.
+A run that was stopped keeps its place and waits for a human, who sees why. Resumed, it is judged
+by what happens from then on.
 """
 
 import logging
@@ -19,14 +19,14 @@ logger = logging.getLogger(__name__)
 
 
 class Rail(NamedTuple):
-    """At most `share` of the messages in the states, once there are `least` and `count` bad ones."""
+    """At most `share` of what is in the states, once there are `least` and `some` bad ones."""
 
     name: str
     bad: str
     states: Sequence[str]
     share: float
     least: int
-    count: int
+    some: int
 
 
 # Large receivers look closer at a sender from twice these shares on.
@@ -54,7 +54,7 @@ def find_problem(run: Run) -> str:
     found = reports.count_bad(run.pk, since=run.watched_from)
     for rail in RAILS:
         bad = getattr(found, rail.bad)
-        if bad < rail.count:
+        if bad < rail.some:
             continue
         # With so many more the share is kept: a run of millions is not counted through.
         enough = max(rail.least, ceil(bad / rail.share))

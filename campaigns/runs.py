@@ -34,7 +34,7 @@ def start(campaign: Campaign, *, due: datetime, now: datetime) -> Run | None:
 
 
 def allowed_lateness(campaign: Campaign) -> timedelta:
-    """In local time a run goes on until the day has begun everywhere; each person has their own."""
+    """In local time a run goes on until the day has begun everywhere."""
     extra = schedule.ZONES_APART if campaign.in_local_time else timedelta(0)
     return campaign.max_lateness + extra
 

@@ -60,7 +60,7 @@ def find_next(campaign: Campaign, *, after: datetime) -> datetime | None:
 
 
 def first_due(campaign: Campaign) -> datetime | None:
-    """When a campaign that is sent once is due: its start, or where that wall clock comes first."""
+    """When a campaign that is sent once is due: at its start, or where that hour comes first."""
     if campaign.starts_at is None or not campaign.in_local_time:
         return campaign.starts_at
     wall = campaign.starts_at.astimezone(_zone(campaign.time_zone)).replace(tzinfo=None)

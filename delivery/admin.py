@@ -6,10 +6,10 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from delivery import suppression
-from delivery.forms import SuppressionForm
-from delivery.models import Suppression
+from delivery.forms import CapForm, QuietHoursForm, SendRateForm, SuppressionForm
+from delivery.models import Cap, QuietHours, SendRate, Suppression
 from engage.lib import screen
-from engage.lib.admin import CappedPaginator, Page, display
+from engage.lib.admin import CappedPaginator, Page, display, shown_if
 
 TONES = {"unsubscribed": "amber", "complained": "red", "bounced": "red", "gone": "grey"}
 
@@ -52,3 +52,50 @@ class SuppressionAdmin(Page):
     @display("Why", ordering="reason")
     def why(self, row: Suppression) -> SafeString:
         return screen.pill(row.get_reason_display(), TONES.get(row.reason, "grey"))
+
+
+@admin.register(Cap)
+class CapAdmin(Page):
+    """Frequency caps. They hold from the moment they are saved."""
+
+    form = CapForm
+    list_display = ("name", "rule", "channel_name", "topic", "enabled")
+    fields = (("name", "enabled"), ("most", "period", "hours"), ("channel", "topic"))
+    conditional_fields = {"hours": shown_if("period", "hours")}
+    ordering = ("name",)
+
+    @display("Rule")
+    def rule(self, cap: Cap) -> str:
+        rolling = cap.period == Cap.Period.HOURS
+        period = f"the last {cap.hours} hours" if rolling else cap.get_period_display()
+        return f"at most {cap.most} in {period}"
+
+    @display("Channel", ordering="channel")
+    def channel_name(self, cap: Cap) -> str:
+        return cap.channel or "all together"
+
+
+@admin.register(QuietHours)
+class QuietHoursAdmin(Page):
+    """Hours of each person's own clock in which nothing goes out."""
+
+    form = QuietHoursForm
+    list_display = ("channel_name", "begin", "end")
+    fields = ("channel", ("begin", "end"))
+
+    @display("Channel", ordering="channel")
+    def channel_name(self, quiet: QuietHours) -> str:
+        return quiet.channel or "all channels"
+
+
+@admin.register(SendRate)
+class SendRateAdmin(Page):
+    """How fast the providers may be called. The rate of a run is its campaign's."""
+
+    form = SendRateForm
+    list_display = ("scope", "per_minute")
+    fields = ("scope", "per_minute")
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[SendRate]":
+        rates: QuerySet[SendRate] = super().get_queryset(request)
+        return rates.exclude(scope__startswith="run ")

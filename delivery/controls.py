@@ -128,9 +128,7 @@ def settle(wish: Wish, person: Person, *, now: datetime) -> None:
     person.sent.append(Sent(wish.unit, wish.channel, wish.topic, now))
 
 
-def next_open(
-    at: datetime, *, channel: str, zone: tzinfo, quiet: Sequence[Quiet]
-) -> datetime:
+def next_open(at: datetime, *, channel: str, zone: tzinfo, quiet: Sequence[Quiet]) -> datetime:
     """The first moment from `at` on in which none of the quiet hours holds."""
     own = [one for one in quiet if one.channel in {"", channel}]
     for _ in range(2 * len(own) + 1):  # two that follow each other: the end of one is in the next

@@ -7,9 +7,15 @@ from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from delivery import suppression
-from delivery.models import Suppression
+from delivery.models import Cap, QuietHours, SendRate, Suppression
 
 CHANNELS = [("email", "E-mail"), ("push", "Push")]
+SENT_BY = [
+    ("email", "E-mail"), ("push", "Push"), ("web_push", "Web push"), ("sms", "SMS"),
+    ("webhook", "Webhook"),
+]  # fmt: skip
+COUNTED = [("", "All together"), *SENT_BY, ("in_app", "In-app")]
+QUIET = [("", "All channels"), *SENT_BY]
 
 
 class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -45,3 +51,45 @@ class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
         self.instance.digest = suppression.digest(address, channel=channel)
         self.instance.reason = Suppression.Reason.MANUAL
         return cleaned
+
+
+class CapForm(forms.ModelForm):  # type: ignore[type-arg]
+    channel = forms.ChoiceField(choices=COUNTED, required=False, widget=UnfoldAdminSelectWidget)
+
+    class Meta:
+        model = Cap
+        fields = ("name", "most", "period", "hours", "channel", "topic", "enabled")
+        labels = {"most": "At most", "period": "In", "hours": "Hours"}
+        help_texts = {
+            "most": "Messages to one person. Two devices of one run are one message.",
+            "hours": "30 days (720 hours) at most.",
+            "topic": "Only messages of campaigns with this topic. Empty: of any.",
+        }
+
+
+class QuietHoursForm(forms.ModelForm):  # type: ignore[type-arg]
+    channel = forms.ChoiceField(choices=QUIET, required=False, widget=UnfoldAdminSelectWidget)
+
+    class Meta:
+        model = QuietHours
+        fields = ("channel", "begin", "end")
+        help_texts = {
+            "begin": "By the clock of the person, in the time zone of their profile.",
+            "end": "An earlier hour than the begin is one of the next morning.",
+        }
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("begin") is not None and cleaned.get("begin") == cleaned.get("end"):
+            raise ValidationError({"end": "The hours end when they begin: there are none."})
+        return cleaned
+
+
+class SendRateForm(forms.ModelForm):  # type: ignore[type-arg]
+    scope = forms.ChoiceField(label="Channel", choices=SENT_BY, widget=UnfoldAdminSelectWidget)
+
+    class Meta:
+        model = SendRate
+        fields = ("scope", "per_minute")
+        labels = {"per_minute": "Messages a minute"}
+        help_texts = {"per_minute": "What the provider allows, over all campaigns."}

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from campaigns.models import Campaign, Run
-from delivery.models import Interaction, Message
+from delivery.models import Halt, Interaction, Message
 from engage import health, work
 from engage.lib import clock, screen
 from engage.lib.tables import count_rows
@@ -125,6 +125,12 @@ def sends() -> Sign:
     running = states.get("planning", 0) + states.get("sending", 0)
     waiting = states.get("missed", 0)
     url = reverse("admin:campaigns_run_changelist")
+    halt = Halt.objects.first()
+    if halt is not None:
+        return Sign("Sends", "red", "stand still", f"{halt}; see manage.py resume_sending", url)
+    stopped = Run.objects.filter(state=Run.State.PAUSED).exclude(stopped_because="").count()
+    if stopped:
+        return Sign("Sends", "amber", f"{stopped} stopped themselves", "look at their pages", url)
     detail = f"{states.get('paused', 0)} paused"
     if waiting:
         return Sign("Sends", "amber", f"{waiting} missed", "launch again or cancel them", url)

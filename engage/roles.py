@@ -33,6 +33,9 @@ RIGHTS = {
     "engage.messagerow": ("view",),
     "engage.interactionrow": ("view",),
     "delivery.suppression": ("view", "add"),
+    "delivery.cap": ("view", "add", "change", "delete"),
+    "delivery.quiethours": ("view", "add", "change", "delete"),
+    "delivery.sendrate": ("view",),
 }
 
 

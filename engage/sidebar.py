@@ -36,6 +36,9 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
         ("Messages", "mail", "engage_messagerow"),
         ("Interactions", "ads_click", "engage_interactionrow"),
         ("Suppressions", "block", "delivery_suppression"),
+        ("Frequency caps", "speed", "delivery_cap"),
+        ("Quiet hours", "bedtime", "delivery_quiethours"),
+        ("Send rates", "timer", "delivery_sendrate"),
     ],
     "Setup": [
         ("Sources", "sensors", "collector_source"),

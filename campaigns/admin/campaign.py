@@ -15,6 +15,7 @@ from campaigns import lifecycle, test_send
 from campaigns.admin import review
 from campaigns.forms import CampaignForm, TestForm, VariantFormSet
 from campaigns.models import Campaign, Run, Variant
+from campaigns.models.template import Channel
 from engage.lib import clock, screen
 from engage.lib.admin import Page, Question, button, display, shown_if
 from engage.lib.errors import EngageError
@@ -27,6 +28,7 @@ LEGAL = {
     State.FINISHED: ("copy",),
     State.CANCELLED: ("copy",),
 }
+SENT = tuple(channel for channel in Channel.values if channel != Channel.IN_APP)
 # Fields that mean something only beside some values of another one.
 SHOWN = {
     "sender": ("channel", ("email",)),
@@ -35,8 +37,14 @@ SHOWN = {
     "recurrence": ("schedule", ("recurring",)),
     "time_zone": ("schedule", ("recurring",)),
     "max_lateness": ("schedule", ("at", "recurring")),
-    "expires_after": ("channel", ("email", "push")),
-    "priority": ("channel", ("in_app",)),
+    "expires_after": ("channel", SENT),
+    "in_local_time": ("schedule", ("at", "recurring")),
+    "cut_off": ("channel", SENT),
+    "quiet": ("channel", SENT),
+    "spread": ("channel", SENT),
+    "per_minute": ("channel", SENT),
+    "first_part_wait": ("channel", SENT),
+    "most_people": ("channel", SENT),
     "per_day": ("channel", ("in_app",)),
     "lifetime": ("channel", ("in_app",)),
 }
@@ -87,9 +95,20 @@ class CampaignAdmin(Page):
                     "schedule",
                     ("starts_at", "ends_at"),
                     ("recurrence", "time_zone"),
+                    "in_local_time",
                     ("max_lateness", "expires_after"),
+                    ("cut_off", "quiet"),
                     "priority",
                     ("per_day", "lifetime"),
+                )
+            },
+        ),
+        (
+            "How fast",
+            {
+                "fields": (
+                    ("spread", "per_minute"),
+                    ("first_part_wait", "most_people"),
                 )
             },
         ),

@@ -34,7 +34,7 @@ class RunAdmin(Page):
     ordering = ("-scheduled_for",)
     date_hierarchy = "scheduled_for"
     actions = None
-    actions_detail = ("start", "pause", "resume", "cancel", "download")
+    actions_detail = ("start", "pause", "resume", "cancel", "decisions", "download")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -90,7 +90,7 @@ class RunAdmin(Page):
         legal = LEGAL.get(State(row.state), ())
         if row.state == State.MISSED and row.campaign.state != Campaign.State.ACTIVE:
             legal = ()
-        return (*legal, "download")
+        return (*legal, "decisions", "download")
 
     @button("Send it now…", icon="send", tone="primary")
     def start(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -127,6 +127,21 @@ class RunAdmin(Page):
         run = self.row(request, object_id)
         return redirect(reverse(f"admin:campaigns_campaign_{name}", args=[run.campaign_id]))
 
+    @button("People", icon="groups", permissions=("view",))
+    def decisions(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Who got it and who did not, by person and by reason."""
+        run = self.row(request, object_id)
+        asked = request.GET
+        page = run_page.describe_people(
+            run,
+            decision=asked.get("decision", "")[:20],
+            reason=asked.get("reason", "")[:100],
+            person=whole_number(asked.get("person", "")),
+            after=whole_number(asked.get("after", "")) or 0,
+        )
+        context = {"title": f"People of {run}", "page": page}
+        return self.show_row(request, run, "admin/campaigns/run_people.html", context)
+
     @button("CSV", icon="download", permissions=("view",))
     def download(self, request: HttpRequest, object_id: str) -> HttpResponse:
         run = self.row(request, object_id)
@@ -136,6 +151,10 @@ class RunAdmin(Page):
         for line in run_page.list_csv(run):
             writer.writerow([harmless(cell) for cell in line])
         return answer
+
+
+def whole_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
 
 def harmless(cell: object) -> str:

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from campaigns import stats
+from campaigns import decisions, stats
 from campaigns.models import Run, Slot
 from delivery.models import Message
 from engage.lib import screen
@@ -19,6 +20,19 @@ TONES = {
     "cancelled": "grey",
     "unknown": "amber",
     "open": "blue",
+}
+PEOPLE_SHOWN = 100
+DECISIONS = {
+    "held_out": "Held out for comparing",
+    "accepted": "Sent",
+    "attempting": "Being sent",
+    "leased": "Being prepared",
+    "planned": "Waiting",
+    "unknown": "Sent, and no answer came",
+    "failed": "Refused by the provider",
+    "suppressed": "Not sent",
+    "expired": "Came too late",
+    "cancelled": "Cancelled",
 }
 NAMES = {
     "accepted": "Accepted by the provider",
@@ -72,8 +86,66 @@ def describe(run: Run, *, csv_url: str) -> dict[str, Any]:
         "products": [product_line(one) for one in page["products"]],
         "short": [short_line(one) for one in page["short"]],
         "csv_url": csv_url,
+        "people_url": reverse("admin:campaigns_run_decisions", args=[run.pk]),
         "messages_url": f"{reverse('admin:engage_messagerow_changelist')}?run_id__exact={run.pk}",
     }
+
+
+def describe_people(
+    run: Run, *, decision: str, reason: str, person: int | None, after: int
+) -> dict[str, Any]:
+    """Who got it and who did not, each with the reason."""
+    found = decisions.list_decisions(
+        run.pk,
+        decision=decision,
+        reason=reason,
+        person=person,
+        after=after,
+        limit=PEOPLE_SHOWN,
+    )
+    counts = decisions.count_decisions(run.pk)
+    chosen = {"decision": decision, "reason": reason}
+    return {
+        "campaign": run.campaign.name,
+        "chosen": {**chosen, "person": person or ""},
+        "counts": [
+            {
+                "name": DECISIONS.get(one.decision, one.decision),
+                "reason": one.reason,
+                "people": screen.number(one.people),
+                "url": f"?{urlencode({'decision': one.decision, 'reason': one.reason})}",
+            }
+            for one in counts
+        ],
+        "sum": screen.number(sum(one.people for one in counts)),
+        "audience": screen.number(run.audience),
+        "lines": [person_line(one) for one in found],
+        "next": f"?{urlencode(chosen | {'after': found[-1].profile_id})}"
+        if len(found) == PEOPLE_SHOWN
+        else "",
+    }
+
+
+def person_line(one: decisions.Decision) -> dict[str, Any]:
+    when = f"due {screen.stamp(one.until)} UTC" if one.until else ""
+    return {
+        "person": one.profile_id,
+        "url": reverse("admin:profiles_profile_change", args=[one.profile_id]),
+        "decision": DECISIONS.get(one.decision, one.decision),
+        "tone": TONES.get(one.decision, "grey"),
+        "reason": one.reason,
+        "detail": tell_why(one) or when,
+        "when": screen.stamp(one.at) if one.at else "",
+    }
+
+
+def tell_why(one: decisions.Decision) -> str:
+    """Of somebody who was capped: the rule, and what went out before."""
+    notes = [note for note in json.loads(one.items) if "cap" in note]
+    return "; ".join(
+        f"{note['cap']}: at most {note['most']}, before it {', '.join(note['earlier'])}"
+        for note in notes
+    )
 
 
 def count_planned(run: Run) -> int:
@@ -90,6 +162,11 @@ def tell(run: Run, *, planned: int, still_open: int) -> str:
     """How far it is, in one sentence."""
     people = f"{screen.number(run.audience)} people in the segment"
     held = f"{screen.number(run.held_out)} held out for comparing"
+    if run.stopped_because:
+        return (
+            f"It stopped itself: {run.stopped_because}. {screen.number(still_open)} messages "
+            "wait; resume the campaign to go on, or cancel it."
+        )
     if run.state == Run.State.MISSED:
         return "It could not start in time. Send it although it is late, or leave it."
     if run.state == Run.State.PLANNING:

@@ -28,9 +28,7 @@ class Cap(models.Model):
         ordering = ("name",)
         constraints = [
             models.CheckConstraint(name="cap_most", condition=Q(most__gte=1)),
-            models.CheckConstraint(
-                name="cap_hours", condition=Q(hours__gte=1, hours__lte=720)
-            ),
+            models.CheckConstraint(name="cap_hours", condition=Q(hours__gte=1, hours__lte=720)),
         ]
 
     def __str__(self) -> str:

@@ -267,6 +267,9 @@ def campaign_form(template: Template, **changes: object) -> dict[str, object]:
         "time_zone": "UTC",
         "max_lateness": "1",
         "expires_after": "24",
+        "quiet": "hold",
+        "spread": "0",
+        "first_part_wait": "0",
         "control_percent": "10",
         "priority": "50",
         "per_day": "1",
@@ -471,3 +474,30 @@ def test_spreadsheet_takes_no_name_for_a_formula(marketer: Client) -> None:
     lines = text_of(marketer.get(url_of("run_download", run.pk))).splitlines()
     assert lines[0] == "section,name,figure,value"
     assert "run,'=1+1,planned,0" in lines
+
+
+# --- who got it and who did not -----------------------------------------------------------------
+
+
+def test_the_people_of_a_run_are_found_by_reason_and_by_person(admin_client, now):
+    run = make_run(campaign=make_campaign(name="Spring"), at=now)
+    capped, sent = make_profile(), make_profile()
+    note = {"cap": "two a day", "most": 2, "earlier": ["run 1", "run 2"]}
+    make_message(profile=capped, run_id=run.pk, state="suppressed", reason="capped", items=[note])
+    make_message(profile=sent, run_id=run.pk, state="accepted")
+    url = reverse("admin:campaigns_run_decisions", args=[run.pk])
+    page = text_of(admin_client.get(url))
+    assert "Sent" in page
+    assert "two a day: at most 2, before it run 1, run 2" in page
+    page = text_of(admin_client.get(url, {"decision": "suppressed", "reason": "capped"}))
+    lines = page[page.index("people-lines") :]
+    assert f">{capped.pk}</a>" in lines
+    assert f">{sent.pk}</a>" not in lines
+    assert "Sent" in text_of(admin_client.get(url, {"person": sent.pk}))
+    assert admin_client.get(url, {"person": "x'--", "after": "-1"}).status_code == 200
+
+
+def test_a_run_that_stopped_itself_says_why(admin_client, now):
+    run = make_run(at=now, state="paused", stopped_because="bounces: 20 of 200 (10.00%)")
+    page = text_of(admin_client.get(reverse("admin:campaigns_run_change", args=[run.pk])))
+    assert "It stopped itself: bounces: 20 of 200 (10.00%)." in page

@@ -1,11 +1,11 @@
 """One row of everything, for walking over all pages of the admin."""
 
 import uuid
-from datetime import timedelta
+from datetime import time, timedelta
 
 from catalog.models import Upload
 from delivery import suppression
-from delivery.models import Interaction
+from delivery.models import Cap, Interaction, QuietHours, SendRate
 from engage.collector.models import Quarantined, SdkKey
 from engage.lib.ids import uuid7
 from engage.profiles import partitions
@@ -52,6 +52,9 @@ def make_everything() -> Profile:
     Erasure.objects.create(profile_id=998, finished_at=NOON)
     make_products()
     make_sent(profile)
+    Cap.objects.create(name="two a day", most=2)
+    QuietHours.objects.create(begin=time(22), end=time(8))
+    SendRate.objects.create(scope="email", per_minute=6_000)
     suppression.suppress("gone@mail.example", channel="email", reason="bounced", source="smtp")
     return profile
 
