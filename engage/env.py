@@ -1,6 +1,7 @@
 """Typed readers of environment variables. A wrong value stops the start with a sentence."""
 
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
+HOST = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:(?P<port>\d{1,5}))?")
 ON_A_SOCKET = {"unix", "redis+socket"}  # their addresses are paths
 
 
@@ -108,6 +110,18 @@ def origins(name: str) -> list[str]:
     for origin in found:
         if not origin.startswith(("http://", "https://")):
             raise SettingError(name, f"has {origin!r}, expected http://… or https://…")
+    return found
+
+
+def hosts(name: str) -> list[tuple[str, int]]:
+    """A comma-separated list of host or host:port; the port is 0 when there is none."""
+    found: list[tuple[str, int]] = []
+    for entry in names(name, ""):
+        read = HOST.fullmatch(entry.lower())
+        port = int(read["port"] or 0) if read else 0
+        if read is None or port > 65_535 or read["port"] == "0":
+            raise SettingError(name, f"has {entry!r}, expected host or host:port")
+        found.append((read["host"].strip("[]"), port))
     return found
 
 

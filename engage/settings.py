@@ -97,6 +97,8 @@ SMTP_URL = env.text(
 FCM_CREDENTIALS_FILE = env.text("ENGAGE_FCM_CREDENTIALS_FILE")  # service account JSON; empty: none
 FCM_URL = env.url("ENGAGE_FCM_URL", "https://fcm.googleapis.com", schemes=("https",))
 CA_FILE = env.text("ENGAGE_CA_FILE")  # extra certificates that outgoing TLS trusts
+# Where URLs that others gave may lead although it is not public: (host, port), 0 for the usual.
+PRIVATE_HOSTS = env.hosts("ENGAGE_PRIVATE_HOSTS")
 CHANNELS = {
     "email": "delivery.channels.smtp.SmtpChannel",
     "push": "delivery.channels.fcm.FcmChannel",

@@ -5,14 +5,17 @@ TLS only, HTTP/2 where the server speaks it, no redirects, no proxies, bounded t
 
 import io
 import re
+import socket
 import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pycurl
 from django.conf import settings
@@ -42,6 +45,9 @@ class Request:
     body: bytes
     headers: Sequence[str] = ()  # "Name: value"
     method: str = "POST"
+    addresses: Sequence[str] = ()  # the only ones to connect to, whatever the resolver says
+    plain: bool = False  # http will do
+    compressed: bool = False  # the answer may be; its bound holds for both sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,7 @@ class Door:
             curl = self.idle.pop() if self.idle else pycurl.Curl()
             under_way[curl] = Transfer(index, most_bytes)
             _prepare(curl, request, under_way[curl], timeout_seconds=timeout_seconds)
+            _pin(curl, request)
             self.multi.add_handle(curl)
         while under_way and time.monotonic() < deadline + GRACE_SECONDS:
             self._drive(deadline)
@@ -148,10 +155,10 @@ def _prepare(curl: Any, request: Request, transfer: Transfer, *, timeout_seconds
     for text in (request.url, *request.headers):
         if CONTROL.search(text):
             raise ValueError("a URL or header must not contain control characters")
-    if not request.url.startswith("https://"):
+    if not request.url.startswith(("https://", "http://") if request.plain else "https://"):
         raise ValueError("only https leaves the house")
     curl.setopt(pycurl.URL, request.url)
-    curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTPS)
+    curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTPS | (pycurl.PROTO_HTTP if request.plain else 0))
     curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
     curl.setopt(pycurl.PIPEWAIT, 1)  # rather wait for the one HTTP/2 connection than open more
     curl.setopt(pycurl.FOLLOWLOCATION, 0)
@@ -175,6 +182,31 @@ def _prepare(curl: Any, request: Request, transfer: Transfer, *, timeout_seconds
         curl.setopt(pycurl.CUSTOMREQUEST, request.method)
     curl.setopt(pycurl.HEADERFUNCTION, transfer.take_header)
     curl.setopt(pycurl.WRITEFUNCTION, transfer.take_body)
+    if request.compressed:
+        curl.setopt(pycurl.ACCEPT_ENCODING, "gzip, deflate")
+        curl.setopt(pycurl.MAXFILESIZE, transfer.most_bytes)  # what comes over the wire
+
+
+def _pin(curl: Any, request: Request) -> None:
+    """Connect to the given addresses; name, certificate and Host stay those of the URL."""
+    if not request.addresses:
+        return
+    parts = urlsplit(request.url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    known = {ip_address(address) for address in request.addresses}
+    listed = ",".join(f"[{one}]" if one.version == 6 else str(one) for one in known)
+    if ":" not in (parts.hostname or ""):  # an IPv6 is its own address
+        # "+": forgotten after a minute like any other name, or this list would only ever grow.
+        curl.setopt(pycurl.RESOLVE, [f"+{parts.hostname}:{port}:{listed}"])
+
+    def open_socket(purpose: int, place: Any) -> Any:
+        """The second wall: no connection to anywhere else, should libcurl ask a resolver."""
+        family, kind, protocol, address = place
+        if ip_address(address[0]) not in known:
+            return pycurl.SOCKET_BAD
+        return socket.socket(family, kind, protocol)
+
+    curl.setopt(pycurl.OPENSOCKETFUNCTION, open_socket)
 
 
 def _answer(curl: Any, transfer: Transfer, error: tuple[int, str] | None) -> Response | NoAnswer:
@@ -182,7 +214,7 @@ def _answer(curl: Any, transfer: Transfer, error: tuple[int, str] | None) -> Res
         status = int(curl.getinfo(pycurl.RESPONSE_CODE))
         return Response(status, transfer.headers, bytes(transfer.body))
     code, _ = error
-    if code == pycurl.E_WRITE_ERROR:
+    if code in {pycurl.E_WRITE_ERROR, pycurl.E_FILESIZE_EXCEEDED}:
         return NoAnswer("answer_too_large", sent=True)
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return NoAnswer("timeout", sent=not _never_began(curl))

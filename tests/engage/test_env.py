@@ -208,3 +208,26 @@ def test_short_secret_key_is_refused(given, tmp_path):
 )
 def test_redis_on_a_socket_is_spelled_as_celery_wants_it(redis_url, address):
     assert env.celery_address(redis_url) == address
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("", []),
+        ("localhost", [("localhost", 0)]),
+        ("Box.internal:9000, [::1]:80", [("box.internal", 9000), ("::1", 80)]),
+    ],
+)  # fmt: skip
+def test_hosts_are_read_with_their_ports(monkeypatch, said, read):
+    monkeypatch.setenv("ENGAGE_X", said)
+    assert env.hosts("ENGAGE_X") == read
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["http://box", "box/path", "box:x", "box:0", "box:99999", "ann@box", ":80", "[::1", "a b"],
+)
+def test_what_is_no_host_stops_the_start(monkeypatch, said):
+    monkeypatch.setenv("ENGAGE_X", said)
+    with pytest.raises(SystemExit, match=r"ENGAGE_X: has .*, expected host or host:port"):
+        env.hosts("ENGAGE_X")

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from cryptography.x509.oid import NameOID
 HOSTS = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
 
 
-def make_certificates(folder: Path) -> tuple[Path, Path]:
+def make_certificates(folder: Path, *, names: Sequence[str] = ()) -> tuple[Path, Path]:
     """Paths of the authority's certificate and of the server's key with its certificate."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = _certificate(
@@ -21,7 +22,11 @@ def make_certificates(folder: Path) -> tuple[Path, Path]:
     )
     server_key = ec.generate_private_key(ec.SECP256R1())
     server = _certificate(
-        "localhost", key=server_key, issuer=authority.subject, issuer_key=authority_key
+        "localhost",
+        key=server_key,
+        issuer=authority.subject,
+        issuer_key=authority_key,
+        names=names,
     )
     ca_file, server_file = folder / "ca.pem", folder / "server.pem"
     ca_file.write_bytes(_pem(authority))
@@ -49,7 +54,7 @@ def make_service_account(path: Path, *, token_uri: str, project: str = "demo-sho
     return key.public_key()
 
 
-def _certificate(name, *, key, issuer, issuer_key) -> x509.Certificate:
+def _certificate(name, *, key, issuer, issuer_key, names=()) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     builder = (
@@ -68,7 +73,8 @@ def _certificate(name, *, key, issuer, issuer_key) -> x509.Certificate:
         )
     )
     if issuer is not None:
-        builder = builder.add_extension(x509.SubjectAlternativeName(HOSTS), critical=False)
+        known = x509.SubjectAlternativeName([*HOSTS, *map(x509.DNSName, names)])
+        builder = builder.add_extension(known, critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 
 
