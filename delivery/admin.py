@@ -2,14 +2,21 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
-from delivery import suppression
-from delivery.forms import CapForm, QuietHoursForm, SendRateForm, SuppressionForm
-from delivery.models import Cap, QuietHours, SendRate, Suppression
-from engage.lib import screen
-from engage.lib.admin import CappedPaginator, Page, display, shown_if
+from delivery import endpoints, suppression
+from delivery.forms import (
+    SUPPRESSED_ON,
+    CapForm,
+    EndpointForm,
+    QuietHoursForm,
+    SendRateForm,
+    SuppressionForm,
+)
+from delivery.models import Cap, QuietHours, SendRate, Suppression, WebhookEndpoint
+from engage.lib import clock, screen
+from engage.lib.admin import CappedPaginator, Page, Question, button, display, shown_if
 
 TONES = {"unsubscribed": "amber", "complained": "red", "bounced": "red", "gone": "grey"}
 
@@ -36,7 +43,7 @@ class SuppressionAdmin(Page):
     ) -> "tuple[QuerySet[Suppression], bool]":
         if not search_term:
             return queryset, False
-        digests = [suppression.digest(search_term, channel=one) for one in ("email", "push")]
+        digests = [suppression.digest(search_term, channel=one) for one, _ in SUPPRESSED_ON]
         return queryset.filter(digest__in=digests), False
 
     def save_model(self, request: HttpRequest, obj: Suppression, form: Any, change: bool) -> None:
@@ -99,3 +106,99 @@ class SendRateAdmin(Page):
     def get_queryset(self, request: HttpRequest) -> "QuerySet[SendRate]":
         rates: QuerySet[SendRate] = super().get_queryset(request)
         return rates.exclude(scope__startswith="run ")
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(Page):
+    form = EndpointForm
+    list_display = ("name", "url", "state", "version", "rotated_at")
+    search_fields = ("name", "url")
+    ordering = ("name",)
+    actions = None
+    actions_detail = ("secret", "rotate", "disable", "enable")
+    readonly_fields = ("state", "version", "rotated_at")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ("name", "url", "state", ("version", "rotated_at")) if obj else ("name", "url")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Campaigns name their endpoint; it can be disabled."""
+        return False
+
+    def has_secret_permission(self, request: HttpRequest, object_id: object = None) -> bool:
+        return bool(request.user.has_perm("delivery.view_secret"))
+
+    @display("State")
+    def state(self, endpoint: WebhookEndpoint) -> SafeString:
+        if endpoint.disabled_at is None:
+            return screen.pill("enabled", "green")
+        return screen.pill(f"disabled: {endpoint.reason}", "red")
+
+    def legal_buttons(self, row: WebhookEndpoint) -> tuple[str, ...]:
+        return ("secret", "rotate", "enable" if row.disabled_at else "disable")
+
+    @button("Secret", icon="key", permissions=("secret",))
+    def secret(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The admin forbids storing its answers."""
+        endpoint = self.row(request, object_id)
+        first, *others = endpoints.list_secrets(endpoint, now=clock.now())
+        return self.show(
+            request,
+            "admin/delivery/secret.html",
+            {
+                "title": f"The secret of {endpoint}",
+                "endpoint": endpoint,
+                "secret": first,
+                "others": len(others),
+                "back": self.url("change", endpoint.pk),
+            },
+        )
+
+    @button("Rotate the secret…", icon="autorenew")
+    def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        endpoint = self.row(request, object_id)
+
+        def deed() -> str:
+            endpoints.rotate(endpoint, now=clock.now())
+            return f"“{endpoint}” has a new secret. For 24 hours the old one signs, too."
+
+        question = Question(
+            title=f"A new secret for {endpoint}",
+            button="Rotate the secret",
+            sentences=[
+                "Messages carry two signatures for 24 hours, so that the receiver can change at "
+                "any time in them. Rotate again sooner, and the secret before is worth nothing."
+            ],
+        )
+        return self.ask(request, question, deed=deed, back=self.url("change", endpoint.pk))
+
+    @button("Disable…", icon="block", tone="danger")
+    def disable(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        endpoint = self.row(request, object_id)
+
+        def deed() -> str:
+            endpoints.disable(endpoint, reason="by hand", now=clock.now())
+            return f"“{endpoint}” is disabled: nothing is sent there."
+
+        question = Question(
+            title=f"Disable {endpoint}",
+            button="Disable the endpoint",
+            sentences=["Messages to it are suppressed, also of campaigns that run now."],
+            danger=True,
+        )
+        return self.ask(request, question, deed=deed, back=self.url("change", endpoint.pk))
+
+    @button("Enable…", icon="check_circle", tone="primary")
+    def enable(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        endpoint = self.row(request, object_id)
+
+        def deed() -> str:
+            endpoints.enable(endpoint)
+            return f"“{endpoint}” is enabled again."
+
+        question = Question(
+            title=f"Enable {endpoint}",
+            button="Enable the endpoint",
+            sentences=["New messages go to it. Those suppressed meanwhile are not sent."],
+        )
+        return self.ask(request, question, deed=deed, back=self.url("change", endpoint.pk))

@@ -12,7 +12,7 @@ from delivery.errors import ChannelNotConfigured
 
 def check_channels(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """A channel that is not set up is fine; one that is set up wrongly is not."""
-    from delivery.channels import fcm, smtp  # only commands that check need these libraries
+    from delivery.channels import fcm, sms, smtp  # only commands that check need these libraries
 
     problems: list[CheckMessage] = []
     if settings.CA_FILE and not Path(settings.CA_FILE).is_file():
@@ -29,6 +29,11 @@ def check_channels(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
         problems.append(Error(exc.message, id="delivery.E003"))
     if not settings.FCM_URL.startswith("https://"):
         problems.append(Error("ENGAGE_FCM_URL: must begin with https://", id="delivery.E004"))
+    try:
+        if settings.SMS_ACCOUNT or settings.SMS_TOKEN or settings.SMS_FROM:
+            sms.read_account()
+    except ChannelNotConfigured as exc:
+        problems.append(Error(exc.message, id="delivery.E006"))
     if settings.SEND_LEASE_SECONDS <= 2 * settings.PROVIDER_TIMEOUT_SECONDS:
         problems.append(
             Error(

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DatabaseError, OperationalError, connection, transaction
 
-from delivery import marking, outbox, policy, rates, suppression
+from delivery import endpoints, marking, outbox, policy, rates, suppression
 from delivery.channels.base import Channel
 from delivery.channels.registry import find_problem, get_channel
 from delivery.drafts import Accepted, Draft, Outcome, Refused, TryLater, Unknown
@@ -297,8 +297,10 @@ def _write_down(record: Callable[[], int], gone: Sequence[tuple[Message, str]]) 
 
 def retire(message: Message, address: str) -> None:
     """The provider says that the address is no more."""
-    if message.channel == "push":
+    if message.channel in policy.TO_DEVICES:
         devices.mark_gone(message.profile_id, message.address_id, address)
+    elif message.channel == "webhook":
+        endpoints.disable_url(address, reason="the receiver answered 410 Gone")
     else:
         suppression.suppress(
             address,

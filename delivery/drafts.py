@@ -27,7 +27,22 @@ class PushContent:
     ttl_seconds: int | None = None  # how long the provider keeps it for a device that is away
 
 
-Content = EmailContent | PushContent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmsContent:
+    text: str
+    status_url: str = ""  # where the provider tells what became of it; empty: nowhere
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookContent:
+    """`body` is JSON. Each secret ("whsec_…") signs it, so a receiver may know any of them."""
+
+    body: bytes
+    secrets: Sequence[str] = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Content = EmailContent | PushContent | SmsContent | WebhookContent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

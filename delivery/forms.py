@@ -7,13 +7,15 @@ from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from delivery import suppression
-from delivery.models import Cap, QuietHours, SendRate, Suppression
+from delivery.models import Cap, QuietHours, SendRate, Suppression, WebhookEndpoint
+from delivery.phones import find_number
+from engage.lib.outbound import UrlNotAllowed, read_url
 
-CHANNELS = [("email", "E-mail"), ("push", "Push")]
 SENT_BY = [
     ("email", "E-mail"), ("push", "Push"), ("web_push", "Web push"), ("sms", "SMS"),
     ("webhook", "Webhook"),
 ]  # fmt: skip
+SUPPRESSED_ON = SENT_BY[:-1]  # an endpoint is disabled instead
 COUNTED = [("", "All together"), *SENT_BY, ("in_app", "In-app")]
 QUIET = [("", "All channels"), *SENT_BY]
 
@@ -21,11 +23,12 @@ QUIET = [("", "All channels"), *SENT_BY]
 class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
     """An address comes in and only its digest is kept."""
 
-    channel = forms.ChoiceField(choices=CHANNELS, widget=UnfoldAdminSelectWidget)
+    channel = forms.ChoiceField(choices=SUPPRESSED_ON, widget=UnfoldAdminSelectWidget)
     address = forms.CharField(
         max_length=2000,
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
-        help_text="E-mail address, or the token of a device. Only a digest of it is kept.",
+        help_text="E-mail address, phone number, or the token of a device. Only a digest of it is "
+        "kept.",
     )
     source = forms.CharField(
         label="Note",
@@ -46,6 +49,8 @@ class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
             return cleaned
         if channel == "email" and ("@" not in address.strip("@") or " " in address.strip()):
             raise ValidationError({"address": "This is not an e-mail address."})
+        if channel == "sms" and not find_number(address):
+            raise ValidationError({"address": "Write the number with its country, as +49170…"})
         if suppression.is_blocked(address, channel=channel):
             raise ValidationError({"address": "This address is on the list already."})
         self.instance.digest = suppression.digest(address, channel=channel)
@@ -93,3 +98,23 @@ class SendRateForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("scope", "per_minute")
         labels = {"per_minute": "Messages a minute"}
         help_texts = {"per_minute": "What the provider allows, over all campaigns."}
+
+
+class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = WebhookEndpoint
+        fields = ("name", "url")
+        labels = {"url": "URL"}
+        widgets = {"url": UnfoldAdminTextInputWidget()}
+        help_texts = {
+            "url": "https, on the public internet. Every message of a campaign with this endpoint "
+            "is posted there, signed by Standard Webhooks."
+        }
+
+    def clean_url(self) -> str:
+        url: str = self.cleaned_data["url"].strip()
+        try:
+            read_url(url)
+        except UrlNotAllowed as exc:
+            raise ValidationError(f"Nothing can be sent there: {exc}.") from exc
+        return url

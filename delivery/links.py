@@ -21,7 +21,7 @@ from delivery.models import Link, Message
 from engage.lib.ids import digest16
 from engage.lib.signing import sign, unsign
 
-CLICK, OPEN, UNSUBSCRIBE = "click", "open", "unsubscribe"
+CLICK, OPEN, UNSUBSCRIBE, SMS_STATUS = "click", "open", "unsubscribe", "sms status"
 WHO: Final = struct.Struct(">Q16s")  # profile, message
 WHERE: Final = struct.Struct(">16sH")  # the link's digest, position (0: none)
 LONGEST_URL = 2_048
@@ -84,6 +84,13 @@ def open_url(message: Message) -> str:
 def unsubscribe_url(message: Message) -> str:
     payload = _who(message) + f"{message.channel}\x00{message.topic}".encode()
     return f"{settings.PUBLIC_URL}/u/{sign(payload, purpose=UNSUBSCRIBE)}"
+
+
+def status_url(message: Message) -> str:
+    """Where an SMS provider tells what became of the message; empty while none could reach us."""
+    if not settings.PUBLIC_URL.startswith("https://"):
+        return ""
+    return f"{settings.PUBLIC_URL}/hooks/sms/status/{sign(_who(message), purpose=SMS_STATUS)}"
 
 
 def tracked_html(html: str, message: Message, items: Iterable[ShownItem] = ()) -> str:

@@ -9,6 +9,7 @@ NEED_OPT_IN: Final = ("email", "sms")  # silence is no consent to these
 # After a call whose outcome nobody knows: a receiver of webhooks knows the id of what it has and
 # takes it once, so it is called again. Everybody else would show, mail or bill it twice.
 RETRY_UNKNOWN: Final = ("webhook",)
+TO_DEVICES: Final = ("push", "web_push")  # one message per device; VERDICT names them too
 MAX_ATTEMPTS: Final = 8  # about three hours of growing pauses
 FIRST_PAUSE_SECONDS: Final = 30.0
 LONGEST_PAUSE_SECONDS: Final = 3_600.0
@@ -69,7 +70,7 @@ CASE
   WHEN p.id IS NULL THEN 'erased'
   WHEN p.merged_into IS NOT NULL THEN 'merged'
   WHEN asked.address = '' THEN 'no_address'
-  WHEN m.channel = 'push' AND NOT EXISTS (
+  WHEN m.channel IN ('push', 'web_push') AND NOT EXISTS (
     SELECT 1 FROM profiles_device d
     WHERE d.profile_id = m.profile_id AND d.device_id = m.address_id
       AND d.token = asked.address AND d.gone_at IS NULL AND NOT EXISTS (

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import connection
 
 from delivery.models import Suppression
+from delivery.phones import find_number
 from engage.lib.ids import digest16
 
 ADD: Final = """
@@ -24,6 +25,8 @@ RETURNING xmax = 0
 def normalise(address: str, *, channel: str) -> str:
     """The form in which two spellings of one address are equal."""
     plain = unicodedata.normalize("NFC", address).strip()
+    if channel == "sms":
+        return find_number(plain) or plain
     if channel != "email":
         return plain
     local, at, domain = plain.lower().rpartition("@")

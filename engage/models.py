@@ -10,7 +10,14 @@ from delivery.models import Interaction, Message
 from engage.profiles.models import Consent
 
 # Filters offer these; without choices each list would ask the whole table for its values.
-CHANNELS = [("email", "e-mail"), ("push", "push"), ("in_app", "in-app")]
+CHANNELS = [
+    ("email", "e-mail"),
+    ("push", "push"),
+    ("web_push", "web push"),
+    ("sms", "SMS"),
+    ("webhook", "webhook"),
+    ("in_app", "in-app"),
+]
 EVENT_KINDS = [(kind, kind) for kind in ("track", "identify", "page", "screen", "group", "alias")]
 MESSAGE_KINDS = [("campaign", "campaign"), ("test", "test"), ("in_app", "in-app")]
 PLATFORMS = [("ios", "iOS"), ("android", "Android"), ("web", "web")]

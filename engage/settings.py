@@ -99,9 +99,15 @@ FCM_URL = env.url("ENGAGE_FCM_URL", "https://fcm.googleapis.com", schemes=("http
 CA_FILE = env.text("ENGAGE_CA_FILE")  # extra certificates that outgoing TLS trusts
 # Where URLs that others gave may lead although it is not public: (host, port), 0 for the usual.
 PRIVATE_HOSTS = env.hosts("ENGAGE_PRIVATE_HOSTS")
+SMS_URL = env.url("ENGAGE_SMS_URL", "https://api.twilio.com", schemes=("https",))
+SMS_ACCOUNT = env.text("ENGAGE_SMS_ACCOUNT")  # empty: no SMS
+SMS_TOKEN = env.text("ENGAGE_SMS_TOKEN")
+SMS_FROM = env.text("ENGAGE_SMS_FROM")  # +number, sender name or messaging service (MG…)
 CHANNELS = {
     "email": "delivery.channels.smtp.SmtpChannel",
     "push": "delivery.channels.fcm.FcmChannel",
+    "sms": "delivery.channels.sms.SmsChannel",
+    "webhook": "delivery.channels.webhook.WebhookChannel",
 }
 
 # --- Django ---------------------------------------------------------------------------------

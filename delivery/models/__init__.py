@@ -6,6 +6,7 @@ from delivery.models.control import (
     QuietHours,
     SendRate,
 )
+from delivery.models.endpoint import WebhookEndpoint
 from delivery.models.hold import ChannelPause, RunHold
 from delivery.models.interaction import Interaction, Link
 from delivery.models.message import Message, SendAttempt
@@ -27,4 +28,5 @@ __all__ = [
     "SendAttempt",
     "SendRate",
     "Suppression",
+    "WebhookEndpoint",
 ]

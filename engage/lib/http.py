@@ -87,12 +87,17 @@ class Transfer:
 
 
 class Door:
-    """Connections to providers, kept open between batches. Not for use by several threads."""
+    """Connections to providers, kept open between batches. Not for use by several threads.
 
-    def __init__(self, *, connections_per_host: int = 4) -> None:
+    `patient`: rather wait for the one HTTP/2 connection than open more. A server that does not say
+    which HTTP it speaks then makes all wait for its first answer: not for hosts we do not know.
+    """
+
+    def __init__(self, *, connections_per_host: int = 4, patient: bool = True) -> None:
         self.multi = pycurl.CurlMulti()
         self.multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         self.multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, connections_per_host)
+        self.patient = patient
         self.idle: list[Any] = []
 
     def fetch(
@@ -106,6 +111,7 @@ class Door:
             curl = self.idle.pop() if self.idle else pycurl.Curl()
             under_way[curl] = Transfer(index, most_bytes)
             _prepare(curl, request, under_way[curl], timeout_seconds=timeout_seconds)
+            curl.setopt(pycurl.PIPEWAIT, int(self.patient))
             _pin(curl, request)
             self.multi.add_handle(curl)
         while under_way and time.monotonic() < deadline + GRACE_SECONDS:
@@ -160,7 +166,6 @@ def _prepare(curl: Any, request: Request, transfer: Transfer, *, timeout_seconds
     curl.setopt(pycurl.URL, request.url)
     curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTPS | (pycurl.PROTO_HTTP if request.plain else 0))
     curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
-    curl.setopt(pycurl.PIPEWAIT, 1)  # rather wait for the one HTTP/2 connection than open more
     curl.setopt(pycurl.FOLLOWLOCATION, 0)
     curl.setopt(pycurl.PROXY, "")
     curl.setopt(pycurl.NOSIGNAL, 1)

@@ -138,7 +138,7 @@ class OutboundDoor:
     """Like `Door`, for URLs that are not ours. Not for use by several threads."""
 
     def __init__(self, *, connections_per_host: int = 4, resolve: Resolve = resolve) -> None:
-        self.door = Door(connections_per_host=connections_per_host)
+        self.door = Door(connections_per_host=connections_per_host, patient=False)
         self.resolve = resolve
 
     def fetch(

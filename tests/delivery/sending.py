@@ -5,10 +5,18 @@ from uuid import UUID
 
 from delivery import marking, outbox
 from delivery.channels import registry
-from delivery.drafts import Accepted, Draft, EmailContent, PushContent
+from delivery.drafts import (
+    Accepted,
+    Draft,
+    EmailContent,
+    PushContent,
+    SmsContent,
+    WebhookContent,
+)
 from delivery.models import Message
 from tests.factories import NOON
 
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # the example of the standard
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -53,6 +61,14 @@ def email_content(**fields: object) -> EmailContent:
 
 def push_content(**fields: object) -> PushContent:
     return PushContent(**({"title": "Hello", "body": "Look at this"} | fields))
+
+
+def sms_content(**fields: object) -> SmsContent:
+    return SmsContent(**({"text": "Hello"} | fields))
+
+
+def webhook_content(**fields: object) -> WebhookContent:
+    return WebhookContent(**({"body": b'{"hello": "world"}', "secrets": [SECRET]} | fields))
 
 
 def make_draft(message: Message, *, address: str = "ann@shop.example", **fields: object) -> Draft:

@@ -15,6 +15,7 @@ def test_channels_that_are_not_set_up_are_fine(settings):
         ("FCM_CREDENTIALS_FILE", "/nowhere.json", "ENGAGE_FCM_CREDENTIALS_FILE cannot be used"),
         ("CA_FILE", "/nowhere.pem", "ENGAGE_CA_FILE: there is no such file"),
         ("FCM_URL", "http://fcm.example", "ENGAGE_FCM_URL: must begin with https://"),
+        ("SMS_TOKEN", "sesame", "ENGAGE_SMS_ACCOUNT is not set"),
         ("PROVIDER_TIMEOUT_SECONDS", 30, "ENGAGE_SEND_LEASE_SECONDS: must be more than twice"),
     ],
 )

@@ -48,6 +48,7 @@ class HttpServer:
         self.port = port
         self.connections = 0
         self.server_name = ""
+        self.tasks: set[asyncio.Task] = set()
 
     async def start(self) -> None:
         context = None
@@ -60,6 +61,9 @@ class HttpServer:
 
     async def stop(self) -> None:
         self.server.close()
+        for task in list(self.tasks):
+            task.cancel()
+        await asyncio.gather(*list(self.tasks), return_exceptions=True)
 
     def running(self):
         return in_thread(self.start, self.stop)
@@ -69,6 +73,8 @@ class HttpServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        task = asyncio.current_task()
+        self.tasks.add(task)
         try:
             while asked := await self._read(reader):
                 await self._give(writer, self.handle(asked))
@@ -76,6 +82,7 @@ class HttpServer:
             pass
         finally:
             writer.transport.abort()
+            self.tasks.discard(task)
 
     async def _read(self, reader: asyncio.StreamReader) -> Asked | None:
         first = await reader.readline()

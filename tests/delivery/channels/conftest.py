@@ -1,9 +1,14 @@
 import pytest
 
 from delivery.channels.fcm import FcmChannel
+from delivery.channels.sms import SmsChannel
 from delivery.channels.smtp import SmtpChannel
+from delivery.channels.webhook import WebhookChannel
+from tests.delivery.sending import SECRET
+from tests.providers import sms as sms_provider
 from tests.providers.fcm import Fcm
 from tests.providers.smtp import SmtpSink
+from tests.providers.webhook import Receiver
 
 
 @pytest.fixture
@@ -38,3 +43,39 @@ def push(fcm):
     channel = FcmChannel()
     yield channel
     channel.door.close()
+
+
+@pytest.fixture
+def texter(tmp_path, settings):
+    """An SMS provider, and settings that point at it."""
+    texter = sms_provider.SmsProvider(tmp_path / "sms.jsonl", folder=tmp_path)
+    with texter.running():
+        settings.SMS_URL = texter.url
+        settings.SMS_ACCOUNT, settings.SMS_TOKEN = sms_provider.ACCOUNT, sms_provider.TOKEN
+        settings.SMS_FROM = sms_provider.SENDER
+        settings.CA_FILE = str(texter.ca_file)
+        yield texter
+
+
+@pytest.fixture
+def sms(texter):
+    channel = SmsChannel()
+    yield channel
+    channel.close()
+
+
+@pytest.fixture
+def receiver(tmp_path, settings):
+    """A receiver of webhooks on this machine, and the setting that allows it."""
+    receiver = Receiver(tmp_path / "webhooks.jsonl", folder=tmp_path, secrets=[SECRET])
+    with receiver.running():
+        settings.PRIVATE_HOSTS = [("localhost", receiver.port)]
+        settings.CA_FILE = str(receiver.ca_file)
+        yield receiver
+
+
+@pytest.fixture
+def hook(receiver):
+    channel = WebhookChannel()
+    yield channel
+    channel.close()

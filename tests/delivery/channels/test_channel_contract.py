@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from delivery.channels.fcm import FcmChannel
+from delivery.channels.sms import SmsChannel
 from delivery.channels.smtp import SmtpChannel
+from delivery.channels.webhook import WebhookChannel
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.errors import ChannelUnavailable
-from tests.delivery.channels.drafts import mail_draft, push_draft
+from tests.delivery.channels.drafts import mail_draft, push_draft, sms_draft, webhook_draft
 from tests.providers import ledger
 
 
@@ -24,18 +26,63 @@ class Setting:
     draft: Any
     gone: str
     later: str
+    move: Any  # points the settings at another port; a channel, and a draft to one who is there
+    everybody: bool = True  # one provider for all: when it is away, it is away for everybody
 
     def accepted(self) -> list[str]:
         return [line["key"] for line in ledger.read(self.provider.ledger.path)]
 
 
-@pytest.fixture(params=["email", "push"])
-def one(request):
-    if request.param == "email":
-        mail, sink = request.getfixturevalue("mail"), request.getfixturevalue("sink")
-        return Setting(mail, sink, mail_draft, "rcpt:550 5.1.1 unknown", "rcpt:451 4.7.1 later")
-    push, fcm = request.getfixturevalue("push"), request.getfixturevalue("fcm")
-    return Setting(push, fcm, push_draft, "unregistered", "unavailable")
+@pytest.fixture(params=["email", "push", "sms", "webhook"])
+def one(request, settings):
+    return SETTINGS[request.param](request.getfixturevalue, settings)
+
+
+def email(get, settings):
+    def move(port):
+        settings.SMTP_URL = f"smtp://127.0.0.1:{port}"
+        return SmtpChannel(), mail_draft()
+
+    return Setting(
+        get("mail"),
+        get("sink"),
+        mail_draft,
+        "rcpt:550 5.1.1 unknown",
+        "rcpt:451 4.7.1 later",
+        move,
+    )
+
+
+def push(get, settings):
+    def move(port):
+        settings.FCM_URL = f"https://localhost:{port}"
+        return FcmChannel(), push_draft()
+
+    return Setting(get("push"), get("fcm"), push_draft, "unregistered", "unavailable", move)
+
+
+def sms(get, settings):
+    def move(port):
+        settings.SMS_URL = f"https://localhost:{port}"
+        return SmsChannel(), sms_draft()
+
+    return Setting(get("sms"), get("texter"), sms_draft, "21610", "unavailable", move)
+
+
+def webhook(get, settings):
+    receiver = get("receiver")
+
+    def draft(name):
+        return webhook_draft(f"{receiver.url}/{name}" if name else "")
+
+    def move(port):
+        settings.PRIVATE_HOSTS = [("localhost", port)]
+        return WebhookChannel(), webhook_draft(f"https://localhost:{port}/")
+
+    return Setting(get("hook"), receiver, draft, "410", "503", move, everybody=False)
+
+
+SETTINGS = {"email": email, "push": push, "sms": sms, "webhook": webhook}
 
 
 def test_every_draft_is_accepted_in_order_and_once(one):
@@ -94,18 +141,16 @@ def test_a_slow_provider_gives_the_worker_back_at_the_deadline(one, settings):
     assert isinstance(outcome, Unknown)
 
 
-def test_an_unreachable_provider_is_unavailable(one, settings):
+def test_an_unreachable_provider_is_unavailable(one):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    settings.SMTP_URL = f"smtp://127.0.0.1:{port}"
-    settings.FCM_URL = f"https://localhost:{port}"
-    channel = SmtpChannel() if isinstance(one.channel, SmtpChannel) else FcmChannel()
+    channel, draft = one.move(port)
     try:
-        outcomes = channel.send([one.draft("ann@shop.example")])
+        outcomes = channel.send([draft])
     except ChannelUnavailable:
         outcomes = [TryLater("unavailable", everybody=True)]
-    assert [(type(o), o.everybody) for o in outcomes] == [(TryLater, True)]
+    assert [(type(o), o.everybody) for o in outcomes] == [(TryLater, one.everybody)]
     assert one.accepted() == []
 
 

@@ -5,7 +5,7 @@ from datetime import time, timedelta
 
 from catalog.models import Upload
 from delivery import suppression
-from delivery.models import Cap, Interaction, QuietHours, SendRate
+from delivery.models import Cap, Interaction, QuietHours, SendRate, WebhookEndpoint
 from engage.collector.models import Quarantined, SdkKey
 from engage.lib.ids import uuid7
 from engage.profiles import partitions
@@ -55,6 +55,7 @@ def make_everything() -> Profile:
     Cap.objects.create(name="two a day", most=2)
     QuietHours.objects.create(begin=time(22), end=time(8))
     SendRate.objects.create(scope="email", per_minute=6_000)
+    WebhookEndpoint.objects.create(name=HOSTILE, url="https://hooks.shop.example/")
     suppression.suppress("gone@mail.example", channel="email", reason="bounced", source="smtp")
     return profile
 
