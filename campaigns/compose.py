@@ -4,16 +4,25 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from campaigns.models import Variant
+from campaigns.models import Campaign, Variant
 from campaigns.personalise import NO_CONTENT, Addressee, Person, Personal, load_people, personalise
-from delivery import links
-from delivery.drafts import Draft, EmailContent, PushContent
+from delivery import endpoints, links
+from delivery.drafts import (
+    Content,
+    Draft,
+    EmailContent,
+    PushContent,
+    SmsContent,
+    WebhookContent,
+)
 from delivery.models import Message
-from delivery.policy import Drop
+from delivery.phones import find_number
+from delivery.policy import TO_DEVICES, Drop
 from engage.lib import clock
 from engage.profiles import devices
 
 Composed = Draft | Drop
+ENDPOINT_DISABLED = "endpoint_disabled"
 
 
 def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list[Composed]:
@@ -24,13 +33,21 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
     composed: dict[int, Composed] = {}
     for variant_id, places in _by_variant(messages).items():
         variant = (
-            Variant.objects.select_related("campaign", "template").filter(pk=variant_id).first()
+            Variant.objects.select_related("campaign__endpoint", "template")
+            .filter(pk=variant_id)
+            .first()
         )
         # Taken out of the campaign, or its template made one of another channel, since it was
         # planned.
         if variant is None or variant.template.channel != variant.campaign.channel:
             composed |= dict.fromkeys(places, Drop(NO_CONTENT))
             continue
+        endpoint = variant.campaign.endpoint
+        if variant.template.channel == "webhook":
+            if endpoint is None or endpoint.disabled_at is not None:
+                composed |= dict.fromkeys(places, Drop(ENDPOINT_DISABLED))
+                continue
+            addresses |= dict.fromkeys(places, endpoint.url)
         ready = []
         for place in places:
             if addresses[place] and messages[place].profile_id in people:
@@ -48,7 +65,7 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
                 messages[place],
                 one,
                 address=addresses[place],
-                sender=variant.campaign.sender,
+                campaign=variant.campaign,
                 now=now,
             )
     return [composed[place] for place in range(len(messages))]
@@ -61,25 +78,28 @@ def _by_variant(messages: Sequence[Message]) -> dict[int, list[int]]:
     return places
 
 
-def _addresses(messages: Sequence[Message], people: Mapping[int, Person]) -> list[str]:
-    """The present address of each message; empty when it has none."""
-    pushed = [message.profile_id for message in messages if message.channel == "push"]
+def _addresses(messages: Sequence[Message], people: Mapping[int, Person]) -> dict[int, str]:
+    """The present address of each message by its place; empty when it has none."""
     tokens = {
-        (profile_id, device_id): token
-        for profile_id, found in devices.push_tokens(pushed).items()
+        (channel, profile_id, device_id): token
+        for channel in TO_DEVICES
+        if (asked := [one.profile_id for one in messages if one.channel == channel])
+        for profile_id, found in devices.push_tokens(asked, web=channel == "web_push").items()
         for device_id, token, _ in found
     }
-    return [
-        tokens.get((message.profile_id, message.address_id), "")
-        if message.channel == "push"
-        else _email(people.get(message.profile_id))
-        for message in messages
-    ]
+    return {
+        place: tokens.get((message.channel, message.profile_id, message.address_id), "")
+        if message.channel in TO_DEVICES
+        else _own_address(message.channel, people.get(message.profile_id))
+        for place, message in enumerate(messages)
+    }
 
 
-def _email(person: Person | None) -> str:
-    address = person.attributes.get("email") if person else None
-    return address.strip() if isinstance(address, str) else ""
+def _own_address(channel: str, person: Person | None) -> str:
+    found = person.attributes.get("phone" if channel == "sms" else "email") if person else None
+    if not isinstance(found, str):
+        return ""
+    return find_number(found) if channel == "sms" else found.strip()
 
 
 def _addressee(message: Message, people: Mapping[int, Person]) -> Addressee:
@@ -94,29 +114,39 @@ def _addressee(message: Message, people: Mapping[int, Person]) -> Addressee:
 
 def _unaddressed(message: Message) -> Draft:
     """Nothing to render; the door says why: erased, merged, or simply no address."""
-    content: EmailContent | PushContent = PushContent(title="", body="")
+    content: Content = PushContent(title="", body="")
     if message.channel == "email":
         content = EmailContent(subject="", html="", text="", sender="")
     return Draft(message_id=message.id, key=message.key, address="", content=content)
 
 
 def _draft(
-    message: Message, personal: Personal, *, address: str, sender: str, now: datetime
+    message: Message, personal: Personal, *, address: str, campaign: Campaign, now: datetime
 ) -> Composed:
     if personal.drop:
         return Drop(personal.drop, tuple(personal.short))
-    content: EmailContent | PushContent
-    if message.channel == "email":
-        content = _email_content(message, personal, sender=sender)
-    else:
-        content = _push_content(message, personal, now=now)
     return Draft(
         message_id=message.id,
         key=message.key,
         address=address,
-        content=content,
+        content=_content(message, personal, campaign=campaign, now=now),
         items=[*personal.items, *personal.short],
     )
+
+
+def _content(
+    message: Message, personal: Personal, *, campaign: Campaign, now: datetime
+) -> Content:
+    match message.channel:
+        case "email":
+            return _email_content(message, personal, sender=campaign.sender)
+        case "sms":
+            return SmsContent(text=personal.content.body, status_url=links.status_url(message))
+        case "webhook":
+            assert campaign.endpoint is not None  # noqa: S101 - `compose` looked
+            secrets = endpoints.list_secrets(campaign.endpoint, now=now)
+            return WebhookContent(body=personal.content.body.encode(), secrets=secrets)
+    return _push_content(message, personal, now=now)
 
 
 def _email_content(message: Message, personal: Personal, *, sender: str) -> EmailContent:

@@ -11,6 +11,7 @@ from campaigns.models import Campaign, ControlMember, Run, Variant
 from campaigns.timing import Times
 from delivery import outbox, rates
 from delivery.models import Message
+from delivery.policy import TO_DEVICES
 from engage.lib.clock import to_millis
 from engage.lib.ids import digest16, uuid7
 from engage.profiles import devices
@@ -70,7 +71,9 @@ def _messages(run: Run, people: Sequence[int], *, now: datetime) -> Iterator[Mes
     """One message per address. Somebody without one gets a row too: the door says why not."""
     campaign, times = run.campaign, timing.plan(run, people, now=now)
     variants = list(campaign.variants.order_by("pk"))
-    tokens = devices.push_tokens(people) if campaign.channel == "push" else {}
+    tokens: devices.Tokens = {}
+    if campaign.channel in TO_DEVICES:
+        tokens = devices.push_tokens(people, web=campaign.channel == "web_push")
     for place, person in enumerate(people, start=run.planned):
         variant = choose_variant(variants, person=person)
         planned = times.times(person, place=place)

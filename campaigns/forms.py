@@ -296,6 +296,7 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
             "segment",
             "topic",
             "sender",
+            "endpoint",
             "schedule",
             "starts_at",
             "ends_at",
@@ -319,6 +320,7 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
             "segment": "Empty: everybody who may be reached on this channel.",
             "topic": "Only people who did not opt out of this topic. Empty: any.",
             "sender": "Such as Shop &lt;news@shop.example&gt;",
+            "endpoint": "Where the messages go.",
             "starts_at": "UTC",
             "ends_at": "UTC. Empty: no end.",
             "recurrence": "Such as FREQ=DAILY;BYHOUR=9;BYMINUTE=0 (every day at 9:00) or "

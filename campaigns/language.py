@@ -8,10 +8,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, wraps
-from typing import Any
+from json import dumps
+from typing import Any, TextIO
 
-from liquid import BoundTemplate, Environment
+from liquid import BoundTemplate, Environment, RenderContext, Undefined
+from liquid.builtin.output import Output, OutputNode
+from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
 from liquid.exceptions import LiquidError, OutputStreamLimitError
+from liquid.stringify import to_liquid_string
 
 from campaigns.errors import TemplateFailed
 
@@ -59,19 +63,22 @@ class Parsed:
 
 
 @lru_cache(maxsize=2048)
-def parse(source: str, *, html: bool = False) -> Parsed:
-    """Raises `TemplateFailed` when the source is not Liquid; cached by source."""
+def parse(source: str, *, html: bool = False, json: bool = False) -> Parsed:
+    """Raises `TemplateFailed` when the source is not Liquid; cached by source.
+
+    With `html` or `json` every value is escaped as that language wants it.
+    """
     if "{{" not in source and "{%" not in source:
         return Parsed(source, None)
-    found = find_error(source)
+    found = find_error(source, json=json)
     if found is not None:
         raise TemplateFailed(f"line {found.line}: {found.message}")
-    return Parsed(source, _environment(html).from_string(source))
+    return Parsed(source, _environment(html, json).from_string(source))
 
 
-def find_error(source: str) -> Finding | None:
+def find_error(source: str, *, json: bool = False) -> Finding | None:
     """What is wrong with the Liquid of a source, and in which line."""
-    environment = _environment(False)
+    environment = _environment(False, json)
     try:
         used = environment.from_string(source).analyze().filters
     except LiquidError as exc:
@@ -101,16 +108,54 @@ def list_names(source: str) -> Iterator[tuple[tuple[str, ...], int]]:
             yield segments, source.count("\n", 0, variable.span.index) + 1
 
 
-@lru_cache(maxsize=2)
-def _environment(html: bool) -> Environment:
+@lru_cache(maxsize=3)
+def _environment(html: bool, json: bool) -> Environment:
     environment = Limits(autoescape=html)
     # `safe` would print what people sent as HTML; the others would read other templates.
     del environment.filters["safe"]
     for tag in ("include", "render"):
         del environment.tags[tag]
+    environment.filters["json"] = to_json
+    if json:
+        environment.add_tag(JsonOutput)
+        environment.add_tag(JsonEcho)
+        for tag in ("capture", "cycle"):  # they write values by themselves, not escaped
+            del environment.tags[tag]
     for name, function in list(environment.filters.items()):
         environment.filters[name] = _bounded(name, function)
     return environment
+
+
+class JsonText(str):
+    """Is JSON already."""
+
+
+def to_json(value: Any) -> JsonText:
+    """The filter `json`: any value as JSON, with its quotes; what is missing is null."""
+    plain = None if isinstance(value, Undefined) else value
+    return JsonText(dumps(plain, default=str, allow_nan=False))
+
+
+class JsonNode(OutputNode):
+    """A value as it may stand between the quotes of a JSON string."""
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        value = self.expression.evaluate(context)
+        if not isinstance(value, JsonText):
+            value = dumps(to_liquid_string(value, False))[1:-1]
+        return buffer.write(value)
+
+
+class JsonOutput(Output):
+    node_class = JsonNode
+
+
+class JsonEchoNode(EchoNode):
+    render_to_output = JsonNode.render_to_output
+
+
+class JsonEcho(EchoTag):
+    node_class = JsonEchoNode
 
 
 def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:

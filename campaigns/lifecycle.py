@@ -105,6 +105,8 @@ def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
     if campaign.channel == "email" and find_sender_address(campaign.sender) is None:
         said = "is not an address" if campaign.sender.strip() else "is missing"
         yield Problem("sender", f"{said}; such as Shop <news@shop.example>")
+    if campaign.channel == "webhook":
+        yield from _check_endpoint(campaign)
     if campaign.segment is not None:
         try:
             rules.parse(campaign.segment.rule)
@@ -123,6 +125,13 @@ def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
         problems = templates.lint(variant.template).problems
         for problem in [*problems, *slot_checks.check_catalogs(variant.template)]:
             yield Problem(f"template {variant.template}: {problem.path}", problem.message)
+
+
+def _check_endpoint(campaign: Campaign) -> Iterator[Problem]:
+    if campaign.endpoint is None:
+        yield Problem("endpoint", "is missing: say where the messages go")
+    elif campaign.endpoint.disabled_at is not None:
+        yield Problem("endpoint", f"“{campaign.endpoint}” is disabled: {campaign.endpoint.reason}")
 
 
 def _check_moment(campaign: Campaign, now: datetime) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from campaigns import slots as slot_filling
 from campaigns.errors import TemplateFailed
 from campaigns.models import Slot, Template
 from campaigns.render import Content, render
-from engage.profiles import activity, extract, people
+from engage.profiles import activity, extract, identity, people
 from recommendations import serve
 
 TEMPLATE_ERROR = "template_error"
@@ -38,6 +38,7 @@ class Addressee:
     person: Person
     unsubscribe_url: str = ""
     link: Link | None = None  # None: links lead straight to their targets
+    name: str = ""  # the id they were identified by; for webhooks only
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,23 @@ def personalise(
     who = [serve.Who(one.person.profile_id, list(one.person.touches)) for one in addressees]
     contexts = [context_of(one.person) for one in addressees]
     fillings = slot_filling.fill(slots, who=who, contexts=contexts, now=now)
+    if template.channel == "webhook":
+        addressees = _named(addressees)
     return [
         _one(template, addressee, filling, campaign)
         for addressee, filling in zip(addressees, fillings, strict=True)
+    ]
+
+
+def _named(addressees: Sequence[Addressee]) -> list[Addressee]:
+    """With their ids: a receiver of webhooks must know whom one is about."""
+    known = [one.person.profile_id for one in addressees if one.person.profile_id is not None]
+    names = identity.list_identities(known)
+    return [
+        replace(one, name=names[found][0][1])
+        if (found := one.person.profile_id) is not None and names.get(found)
+        else one
+        for one in addressees
     ]
 
 
@@ -106,6 +121,8 @@ def _one(
         "campaign": campaign,
         "unsubscribe_url": addressee.unsubscribe_url,
     }
+    if template.channel == "webhook":
+        variables["person"] = {"id": addressee.name}
     try:
         content = render(template, variables)
     except TemplateFailed as exc:

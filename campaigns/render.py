@@ -1,9 +1,11 @@
 """A template and its variables, rendered. Preview, test and real sends all come through here."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from campaigns.errors import TemplateFailed
 from campaigns.language import parse
 from campaigns.mail_html import compile_body
 from campaigns.models import Template
@@ -28,6 +30,8 @@ def render(template: Template, variables: Mapping[str, Any]) -> Content:
     """Raises `TemplateFailed`; the caller drops the message with that reason."""
     if template.channel == "email":
         return _email(template, variables)
+    if template.channel == "webhook":
+        return Content(body=_json(template.body, variables))
     return Content(
         title=_line(template.title, variables),
         body=parse(template.body).render(variables).strip(),
@@ -46,6 +50,24 @@ def _email(template: Template, variables: Mapping[str, Any]) -> Content:
         html=parse(compiled.html, html=True).render(seen),
         text=parse(template.text or compiled.text).render(seen),
     )
+
+
+def _json(source: str, variables: Mapping[str, Any]) -> str:
+    text = parse(source, json=True).render(variables).strip()
+    try:
+        json.loads(text, parse_constant=_refuse)
+    except json.JSONDecodeError as exc:
+        raise TemplateFailed(
+            f"is not JSON once it is filled, line {exc.lineno}, column {exc.colno}: {exc.msg};"
+            " outside of quotes write {{ … | json }}"
+        ) from exc
+    except (ValueError, RecursionError) as exc:
+        raise TemplateFailed(f"is not JSON once it is filled: {exc}") from exc
+    return text
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
 
 
 def _line(source: str, variables: Mapping[str, Any]) -> str:

@@ -9,15 +9,27 @@ from campaigns.errors import InvalidTemplate, Problem, TemplateFailed
 from campaigns.language import find_error, list_names, parse
 from campaigns.mail_html import compile_body
 from campaigns.models import Slot, Template
+from campaigns.render import render
 
 FIELDS = {
     "email": ("subject", "preheader", "body", "text"),
     "push": ("title", "body", "image_url", "link"),
+    "web_push": ("title", "body", "image_url", "link"),
+    "sms": ("body",),
+    "webhook": ("body",),
     "in_app": ("title", "body", "image_url", "link", "button"),
 }
-NEEDED = {"email": ("subject", "body"), "push": ("title",), "in_app": ()}
+NEEDED = {
+    "email": ("subject", "body"),
+    "push": ("title",),
+    "web_push": ("title",),
+    "sms": ("body",),
+    "webhook": ("body",),
+    "in_app": (),
+}
 ROOTS = ("profile", "slots", "campaign", "unsubscribe_url", "preheader")
 CARD = ("id", "name", "price", "currency", "image_url", "url", "link", "rank", "reason")
+SAMPLE = {name: 1 if name == "rank" else f"a {name}" for name in CARD} | {"price": "9.90"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,8 @@ def lint(
         return Lint(tuple(problems), ())
     names = {slot.name for slot in slots}
     problems = list(_strangers(template, names))
+    if template.channel == "webhook" and not problems:
+        problems = list(_not_json(template, slots))
     notices = list(_slips(template, names, known_attributes))
     return Lint(tuple(problems), tuple(notices))
 
@@ -77,7 +91,7 @@ def _missing(template: Template) -> Iterator[Problem]:
 
 def _broken(template: Template) -> Iterator[Problem]:
     for name in FIELDS[template.channel]:
-        found = find_error(getattr(template, name))
+        found = find_error(getattr(template, name), json=template.channel == "webhook")
         if found is not None:
             yield Problem(f"{name}, line {found.line}", found.message)
             return
@@ -96,13 +110,32 @@ def _uncompilable(body: str) -> Iterator[Problem]:
         yield Problem("body", f"cannot be compiled, a tag and its end stand apart: {exc.message}")
 
 
+def _not_json(template: Template, slots: Sequence[Slot]) -> Iterator[Problem]:
+    """A body is tried as an unknown person would get it: slots empty, with one product, full."""
+    for cards in ({slot.name: 0 for slot in slots}, {slot.name: 1 for slot in slots},
+                  {slot.name: slot.maximum for slot in slots}):  # fmt: skip
+        variables = {
+            "profile": {},
+            "person": {"id": "sample"},
+            "slots": {name: [SAMPLE] * count for name, count in cards.items()},
+            "campaign": {"id": 0, "name": "Sample"},
+            "unsubscribe_url": "https://shop.example/u/sample",
+        }
+        try:
+            render(template, variables)
+        except TemplateFailed as exc:
+            yield Problem("body", exc.message)
+            return
+
+
 def _strangers(template: Template, slots: Collection[str]) -> Iterator[Problem]:
+    roots = (*ROOTS, "person") if template.channel == "webhook" else ROOTS
     for place, name, segments in _names(template):
         if segments[0] == "slots" and len(segments) > 1 and segments[1] not in slots:
             known = ", ".join(sorted(slots)) or "none"
             yield Problem(place, f"there is no slot “{segments[1]}” (known: {known})")
-        elif segments[0] not in ROOTS:
-            yield Problem(place, f"there is no “{name}”; a template sees {', '.join(ROOTS)}")
+        elif segments[0] not in roots:
+            yield Problem(place, f"there is no “{name}”; a template sees {', '.join(roots)}")
 
 
 def _slips(
@@ -118,6 +151,8 @@ def _slips(
             attribute = segments[1]
             if attribute not in known:
                 yield Problem(place, f"no profile has “{attribute}”: {name} stays empty")
+    if template.channel == "sms" and "stop" not in template.body.lower():
+        yield Problem("body", "does not say how to end it, such as “Reply STOP to end”")
     if template.channel == "email" and "unsubscribe_url" not in template.body:
         yield Problem("body", "has no {{ unsubscribe_url }}; only the mail's header will have it")
 

@@ -11,6 +11,7 @@ from campaigns.fanout import new_message
 from campaigns.models import Campaign
 from delivery import outbox
 from delivery.models import Message
+from delivery.policy import TO_DEVICES
 from engage.profiles import devices
 
 
@@ -27,7 +28,9 @@ def send_test(campaign: Campaign, profile_id: int, *, now: datetime, once: str =
         raise NotReady([Problem("channel", "in-app messages are fetched by the app, not sent")])
     if not variants:
         raise NotReady([Problem("variants", "there is none: say which template to send")])
-    tokens = devices.push_tokens([profile_id]) if campaign.channel == "push" else {}
+    tokens: devices.Tokens = {}
+    if campaign.channel in TO_DEVICES:
+        tokens = devices.push_tokens([profile_id], web=campaign.channel == "web_push")
     [device_id, *_] = [device for device, *_ in tokens.get(profile_id, [])] or [""]
     message = new_message(
         campaign,

@@ -32,6 +32,7 @@ SENT = tuple(channel for channel in Channel.values if channel != Channel.IN_APP)
 # Fields that mean something only beside some values of another one.
 SHOWN = {
     "sender": ("channel", ("email",)),
+    "endpoint": ("channel", ("webhook",)),
     "starts_at": ("schedule", ("at", "recurring", "launch")),
     "ends_at": ("schedule", ("recurring", "launch")),
     "recurrence": ("schedule", ("recurring",)),
@@ -81,12 +82,12 @@ class CampaignAdmin(Page):
     list_filter = ("state", "channel", "schedule")
     search_fields = ("name",)
     ordering = ("-updated_at",)
-    list_select_related = ("segment",)
+    list_select_related = ("segment", "endpoint")
     autocomplete_fields = ("segment",)
     actions_detail = ("launch", "send_test", "pause", "resume", "cancel", "copy")
     change_form_outer_before_template = "admin/campaigns/campaign_head.html"
     fieldsets = (
-        ("What", {"fields": (("name", "channel"), "sender")}),
+        ("What", {"fields": (("name", "channel"), "sender", "endpoint")}),
         ("Who", {"fields": (("segment", "topic"), "control_percent")}),
         (
             "When",

@@ -133,6 +133,8 @@ def look_at(text: str, *, name_people: bool) -> dict[str, Any]:
         "channels": [
             ("by e-mail", screen.number(counted.email)),
             ("by push", screen.number(counted.push)),
+            ("by web push", screen.number(counted.web_push)),
+            ("by SMS", screen.number(counted.sms)),
             ("in the app", screen.number(counted.in_app)),
         ],
         "sample": people,

@@ -11,6 +11,7 @@ from redis import RedisError
 from campaigns import preview, slot_checks, templates
 from campaigns.forms import PersonForm, SlotForm, TemplateForm
 from campaigns.models import Slot, Template
+from delivery.channels.sms_text import LONGEST_TEXT, count_segments, utf16_length
 from delivery.shown import describe
 from engage.lib import clock, screen
 from engage.lib.admin import Page, button, display, shown_if
@@ -18,6 +19,7 @@ from engage.lib.errors import EngageError
 from engage.profiles.directory import name_person
 from engage.profiles.models import Profile
 
+WITH_TITLE = ("push", "web_push", "in_app")
 DROPS = {
     "slot_short": "this person would get nothing: a slot finds fewer products than its minimum",
     "template_error": "the template breaks for this person",
@@ -96,9 +98,9 @@ class TemplateAdmin(Page):
         "subject": shown_if("channel", "email"),
         "preheader": shown_if("channel", "email"),
         "text": shown_if("channel", "email"),
-        "title": shown_if("channel", "email", unless=True),
-        "image_url": shown_if("channel", "email", unless=True),
-        "link": shown_if("channel", "email", unless=True),
+        "title": shown_if("channel", *WITH_TITLE),
+        "image_url": shown_if("channel", *WITH_TITLE),
+        "link": shown_if("channel", *WITH_TITLE),
         "button": shown_if("channel", "in_app"),
         "content_type": shown_if("channel", "in_app"),
     }
@@ -116,7 +118,9 @@ class TemplateAdmin(Page):
 
     @display("Subject or title")
     def headline(self, template: Template) -> str:
-        return template.subject if template.channel == "email" else template.title
+        if template.channel in WITH_TITLE:
+            return template.title
+        return template.subject if template.channel == "email" else template.body[:60]
 
     @display("Slots", ordering="slot_rows")
     def slot_count(self, template: Any) -> str:
@@ -181,4 +185,8 @@ def show_person(template: Template, profile_id: int) -> dict[str, Any]:
         for card, item in zip(seen.cards, seen.items, strict=False)
     ]
     short = [describe([one]) for one in seen.short]
-    return person | {"content": seen.content, "shown": shown, "short": short}
+    found = {"content": seen.content, "shown": shown, "short": short}
+    if template.channel == "sms":
+        found["segments"] = count_segments(seen.content.body)
+        found["too_long"] = utf16_length(seen.content.body) > LONGEST_TEXT
+    return person | found

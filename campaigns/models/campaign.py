@@ -7,6 +7,7 @@ from django.db import models
 
 from campaigns.models.segment import Segment
 from campaigns.models.template import Channel, Template
+from delivery.models import WebhookEndpoint
 
 
 class Campaign(models.Model):
@@ -62,6 +63,9 @@ class Campaign(models.Model):
         max_digits=5, decimal_places=2, default=0,
         validators=[MinValueValidator(0), MaxValueValidator(100)],
     )  # fmt: skip
+    endpoint = models.ForeignKey(
+        WebhookEndpoint, models.PROTECT, null=True, blank=True, related_name="campaigns"
+    )  # webhook: where it goes
     sender = models.CharField(max_length=255, blank=True)  # email: Name <address>
     priority = models.PositiveSmallIntegerField(
         default=50, validators=[MaxValueValidator(100)]

@@ -7,6 +7,9 @@ from django.db import models
 class Channel(models.TextChoices):
     EMAIL = "email", "E-mail"
     PUSH = "push", "Push"
+    WEB_PUSH = "web_push", "Web push"
+    SMS = "sms", "SMS"
+    WEBHOOK = "webhook", "Webhook"
     IN_APP = "in_app", "In-app"
 
 
@@ -17,11 +20,11 @@ class Template(models.Model):
     channel = models.CharField(max_length=10, choices=Channel.choices)
     subject = models.CharField(max_length=500, blank=True)  # email
     preheader = models.CharField(max_length=500, blank=True)  # email
-    body = models.TextField(blank=True)  # email: MJML or HTML; others: plain text
+    body = models.TextField(blank=True)  # email: MJML or HTML; webhook: JSON; others: plain text
     text = models.TextField(blank=True)  # email: the plain part; empty: made from the body
-    title = models.CharField(max_length=500, blank=True)  # push, in-app
-    image_url = models.CharField(max_length=2000, blank=True)  # push, in-app; Liquid allowed
-    link = models.CharField(max_length=2000, blank=True)  # push, in-app: where a tap leads
+    title = models.CharField(max_length=500, blank=True)  # pushes, in-app
+    image_url = models.CharField(max_length=2000, blank=True)  # pushes, in-app; Liquid allowed
+    link = models.CharField(max_length=2000, blank=True)  # pushes, in-app: where a tap leads
     button = models.CharField(max_length=100, blank=True)  # in-app: the text on it
     content_type = models.CharField(max_length=20, default="modal", blank=True)  # in-app
     created_at = models.DateTimeField(auto_now_add=True)

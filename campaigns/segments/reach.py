@@ -21,9 +21,22 @@ SELECT
     WHERE c.profile_id = p.id AND c.channel = 'email' AND c.status = 'opted_in')),
   count(*) FILTER (WHERE EXISTS (
     SELECT 1 FROM profiles_device d
-    WHERE d.profile_id = p.id AND d.token <> '' AND d.gone_at IS NULL) AND NOT EXISTS (
+    WHERE d.profile_id = p.id AND d.token <> '' AND left(d.token, 1) <> '{{'
+      AND d.gone_at IS NULL) AND NOT EXISTS (
     SELECT 1 FROM consent c
     WHERE c.profile_id = p.id AND c.channel = 'push' AND c.status = 'opted_out')),
+  count(*) FILTER (WHERE EXISTS (
+    SELECT 1 FROM profiles_device d
+    WHERE d.profile_id = p.id AND lower(d.platform) = 'web' AND left(d.token, 1) = '{{'
+      AND d.gone_at IS NULL) AND NOT EXISTS (
+    SELECT 1 FROM consent c
+    WHERE c.profile_id = p.id AND c.channel = 'web_push' AND c.status = 'opted_out')),
+  count(*) FILTER (WHERE coalesce(p.attributes->>'phone', '') <> '' AND EXISTS (
+    SELECT 1 FROM consent c
+    WHERE c.profile_id = p.id AND c.channel = 'sms' AND c.status = 'opted_in')),
+  count(*) FILTER (WHERE NOT EXISTS (
+    SELECT 1 FROM consent c
+    WHERE c.profile_id = p.id AND c.channel = 'webhook' AND c.status = 'opted_out')),
   count(*) FILTER (WHERE NOT EXISTS (
     SELECT 1 FROM consent c
     WHERE c.profile_id = p.id AND c.channel = 'in_app' AND c.status = 'opted_out'))
@@ -38,6 +51,9 @@ class Reach:
     people: int
     email: int
     push: int
+    web_push: int
+    sms: int
+    webhook: int
     in_app: int
 
 

@@ -5,6 +5,7 @@ statement holds it: the phone changed hands. That is decided when it is read, so
 on what arrived first.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -78,6 +79,9 @@ SELECT d.profile_id, d.device_id, d.token, d.platform FROM profiles_device d
 WHERE d.profile_id = ANY(%s) AND d.token <> '' AND d.gone_at IS NULL AND {HELD}
 ORDER BY d.profile_id, d.last_seen DESC, d.device_id
 """  # noqa: S608
+
+
+Tokens = dict[int, list[tuple[str, str, str]]]  # by profile
 
 
 class Said(NamedTuple):
@@ -166,14 +170,29 @@ def copy(cursor: Any, *, loser: int, winner: int) -> None:
     cursor.execute(COPY, [winner, loser])
 
 
-def push_tokens(profile_ids: Sequence[int]) -> dict[int, list[tuple[str, str, str]]]:
-    """(device_id, token, platform) of the devices that can get a push; the last seen first."""
+def push_tokens(profile_ids: Sequence[int], *, web: bool = False) -> Tokens:
+    """(device_id, token, platform) of the devices that can get a push; the last seen first.
+
+    A browser's token may be its subscription, a JSON object: with `web` those, without the others.
+    """
     with connection.cursor() as cursor:
         cursor.execute(TOKENS, [list(profile_ids)])
-        found: dict[int, list[tuple[str, str, str]]] = {}
-        for profile_id, *device in cursor.fetchall():
-            found.setdefault(profile_id, []).append((device[0], device[1], device[2]))
+        found: Tokens = {}
+        for profile_id, device_id, token, platform in cursor.fetchall():
+            if is_subscription(token, platform) if web else not token.startswith("{"):
+                found.setdefault(profile_id, []).append((device_id, token, platform))
     return found
+
+
+def is_subscription(token: str, platform: str) -> bool:
+    """Whether a token is what a browser gives: {"endpoint": …, "keys": {…}}."""
+    if platform.lower() != "web" or not token.startswith("{"):
+        return False
+    try:
+        read = json.loads(token)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(read.get("endpoint"), str) and isinstance(read.get("keys"), dict)
 
 
 def mark_gone(profile_id: int, device_id: str, token: str) -> None:

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from campaigns import fanout, stats
 from campaigns.models import Campaign, Run, Segment, Slot, Template
-from delivery.models import Message
+from delivery.models import Message, WebhookEndpoint
 from recommendations.models import HandPicked
 from tests.factories import (
     NOON,
@@ -501,3 +501,40 @@ def test_a_run_that_stopped_itself_says_why(admin_client, now):
     run = make_run(at=now, state="paused", stopped_because="bounces: 20 of 200 (10.00%)")
     page = text_of(admin_client.get(reverse("admin:campaigns_run_change", args=[run.pk])))
     assert "It stopped itself: bounces: 20 of 200 (10.00%)." in page
+
+
+# --- SMS and webhooks -----------------------------------------------------------------------
+
+
+def test_the_preview_of_an_sms_counts_its_segments(marketer: Client) -> None:
+    make_profile(user_id="ada", name="Ada’s " + "x" * 70)
+    template = make_template(channel="sms", body="Hi {{ profile.name }}")
+    text = text_of(marketer.get(url_of("template_look", template.pk), {"person": "ada"}))
+    assert "2 SMS (79 of 134 places, UCS-2 because of ’)" in text
+    assert "more than a provider takes" not in text
+    Template.objects.update(body="x" * 1_601)
+    text = text_of(marketer.get(url_of("template_look", template.pk), {"person": "ada"}))
+    assert "more than a provider takes" in text
+
+
+def test_a_webhook_template_that_is_not_json_is_refused_beside_its_body(marketer: Client) -> None:
+    form = template_form(channel="webhook", body='{"a": {{ profile.age }}}')
+    assert "Is not JSON once it is filled" in text_of(marketer.post(url_of("template_add"), form))
+    assert not Template.objects.exists()
+    form["body"] = '{"a": {{ profile.age | json }}, "s": {{ slots.picks | json }}}'
+    assert marketer.post(url_of("template_add"), form).status_code == 302
+
+
+def test_the_preview_of_a_webhook_is_its_json(marketer: Client) -> None:
+    make_profile(user_id="ada", age=36)
+    template = make_template(channel="webhook", body='{"who": {{ person.id | json }}}')
+    text = text_of(marketer.get(url_of("template_look", template.pk), {"person": "ada"}))
+    assert "{&quot;who&quot;: &quot;ada&quot;}" in text
+
+
+def test_a_campaign_chooses_its_endpoint(marketer: Client) -> None:
+    endpoint = WebhookEndpoint.objects.create(name="orders", url="https://hooks.shop.example/")
+    template = make_template(channel="webhook", body="{}")
+    form = campaign_form(template, channel="webhook", endpoint=str(endpoint.pk))
+    assert marketer.post(url_of("campaign_add"), form).status_code == 302
+    assert Campaign.objects.get().endpoint == endpoint

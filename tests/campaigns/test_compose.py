@@ -1,5 +1,6 @@
 """Messages into drafts, with the real recommender over a small catalog."""
 
+import json
 import re
 from datetime import timedelta
 
@@ -8,8 +9,10 @@ import pytest
 from campaigns.compose import compose
 from campaigns.fanout import new_message
 from campaigns.models import Template, Variant
-from delivery import links
+from delivery import endpoints, links
+from delivery.models import WebhookEndpoint
 from delivery.policy import Drop
+from engage.profiles.models import Device
 from recommendations.models import HandPicked
 from tests.factories import (
     make_campaign,
@@ -173,3 +176,91 @@ def test_an_own_link_of_a_push_is_tracked_too(now):
     [draft] = compose([message_for(campaign, person, now, address_id=f"d{person.pk}")], now=now)
     click = links.read_click(draft.content.link.rsplit("/", 1)[1])
     assert links.find_target(click.link) == "https://shop.example/sale"
+
+
+# --- SMS, webhooks, web pushes ----------------------------------------------------------------
+
+
+def make_plain(channel, *, body, slot=False, **fields):
+    template = make_template(channel=channel, body=body, title="Hello")
+    if slot:
+        make_slot(template=template, ladder=["hand_picked"], maximum=2)
+    return make_campaign(channel=channel, template=template, **fields)
+
+
+def test_an_sms_goes_to_the_number_of_the_person(now, settings):
+    settings.PUBLIC_URL = "https://engage.example"
+    campaign = make_plain(
+        "sms", body="Hi {{ profile.name }}: {{ slots.picks[0].link }}", slot=True
+    )
+    message = message_for(campaign, make_profile(phone="+49 (170) 123-4567", name="Ana"), now)
+    [draft] = compose([message], now=now)
+    assert draft.address == "+491701234567"
+    assert draft.content.text.startswith("Hi Ana: https://engage.example/t/c/")
+    assert draft.content.status_url == links.status_url(message)
+    assert draft.content.status_url.startswith("https://engage.example/hooks/sms/status/")
+
+
+@pytest.mark.parametrize("phone", [None, "", "0170 1234567", 491701234567])
+def test_without_a_number_that_can_be_called_there_is_no_address(now, phone):
+    message = message_for(make_plain("sms", body="Hi"), make_profile(phone=phone), now)
+    [draft] = compose([message], now=now)
+    assert draft.address == ""
+
+
+def test_a_provider_that_could_not_reach_us_is_given_no_address_of_ours(now, settings):
+    settings.PUBLIC_URL = "http://localhost:8000"
+    message = message_for(make_plain("sms", body="Hi"), make_profile(phone="+491701234567"), now)
+    [draft] = compose([message], now=now)
+    assert draft.content.status_url == ""
+
+
+@pytest.fixture
+def endpoint():
+    return WebhookEndpoint.objects.create(name="orders", url="https://hooks.shop.example/orders")
+
+
+def test_a_webhook_goes_to_the_endpoint_with_its_secrets_and_the_persons_id(now, endpoint):
+    campaign = make_plain(
+        "webhook", slot=True, endpoint=endpoint,
+        body='{"who": {{ person.id | json }}, "name": "{{ profile.name }}",'
+        ' "first": {{ slots.picks[0].id | json }}}',
+    )  # fmt: skip
+    message = message_for(campaign, make_profile(user_id="ada", name='A "d"\\a'), now)
+    [draft] = compose([message], now=now)
+    assert draft.address == "https://hooks.shop.example/orders"
+    assert json.loads(draft.content.body) == {"who": "ada", "name": 'A "d"\\a', "first": "p1"}
+    assert draft.content.secrets == endpoints.list_secrets(endpoint, now=now)
+    assert [one["item"] for one in draft.items] == ["p1", "p2"]
+
+
+def test_a_disabled_endpoint_drops_the_messages_with_a_reason(now, endpoint):
+    campaign = make_plain("webhook", body="{}", endpoint=endpoint)
+    endpoints.disable(endpoint, reason="by hand", now=now)
+    message = message_for(campaign, make_profile(), now)
+    assert compose([message], now=now) == [Drop("endpoint_disabled")]
+
+
+def test_values_that_make_no_json_drop_one_message_only(now, endpoint):
+    campaign = make_plain("webhook", body='{"n": {{ profile.n }}}', endpoint=endpoint)
+    messages = [message_for(campaign, make_profile(n=n), now) for n in (1, "x", 3)]
+    first, broken, last = compose(messages, now=now)
+    assert (first.content.body, last.content.body) == (b'{"n": 1}', b'{"n": 3}')
+    assert broken == Drop("template_error")
+
+
+SUBSCRIPTION = '{"endpoint": "https://push.example/1", "keys": {"p256dh": "B", "auth": "A"}}'
+
+
+def test_a_web_push_goes_to_the_subscription_of_the_browser(now):
+    person = make_profile(push_token=SUBSCRIPTION)
+    Device.objects.filter(profile=person).update(platform="web")
+    device = f"d{person.pk}"
+    drafts = [
+        compose(
+            [message_for(make_plain(channel, body="Hi"), person, now, address_id=device)], now=now
+        )[0]
+        for channel in ("web_push", "push")
+    ]
+    assert [draft.address for draft in drafts] == [SUBSCRIPTION, ""]
+    assert drafts[0].content.title == "Hello"

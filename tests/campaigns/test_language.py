@@ -1,6 +1,10 @@
+import json
 from contextlib import suppress
+from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from campaigns.errors import TemplateFailed
 from campaigns.language import find_error, list_names, parse
@@ -80,3 +84,51 @@ def test_python_is_out_of_reach():
 
     values = {"profile": Secret(), "d": {}}
     assert parse("{{ profile.value }}{{ d.__class__ }}{{ profile.__dict__ }}").render(values) == ""
+
+
+POLYGLOT = '"},"admin":true,{"x":"\\ \r\n\t</script>{{ 7 }}\u2028\u202e🎁\x00'
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '"{{ v }}"', "{{ v | json }}", '"{% echo v %}"', "{% liquid echo v | json %}",
+        '{% assign w = v %}"{{ w }}"', '"{% for c in l %}{{ c }}{% endfor %}"',
+        '"{{ v | append: none }}"',
+    ],
+)  # fmt: skip
+def test_any_value_comes_back_out_of_the_json_it_stands_in(source):
+    text = parse(source, json=True).render({"v": POLYGLOT, "l": [POLYGLOT]})
+    assert json.loads(text) == POLYGLOT
+
+
+@given(st.text(max_size=40), st.text(max_size=40), st.integers(1, 40))
+def test_no_values_make_a_key_of_their_own(one, other, length):
+    source = '{"a": "{{ a | truncate: n }}", "b": "{{ b | upcase | slice: 0, 9 }}"}'
+    text = parse(source, json=True).render({"a": one, "b": other, "n": length})
+    assert sorted(json.loads(text)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"), (True, "true"), (2, "2"), (0.5, "0.5"),
+        (["a", {"b": 1}], '["a", {"b": 1}]'),
+        (Decimal("9.90"), '"9.90"'), ("ü", '"\\u00fc"'),
+    ],
+)  # fmt: skip
+def test_the_json_filter_writes_any_value_whole(value, text):
+    assert parse("{{ v | json }}", json=True).render({"v": value}) == text
+    assert parse("{{ nobody | json }}", json=True).render({}) == "null"
+
+
+def test_a_number_that_json_lacks_fails_its_message():
+    with pytest.raises(TemplateFailed):
+        parse("{{ v | json }}", json=True).render({"v": float("nan")})
+
+
+@pytest.mark.parametrize("tag", ["{% capture x %}a{% endcapture %}", "{% cycle a, b %}"])
+def test_tags_that_write_values_by_themselves_are_refused_in_json(tag):
+    found = find_error(tag, json=True)
+    assert found is not None
+    assert find_error(tag) is None

@@ -5,7 +5,8 @@ import pytest
 from campaigns import lifecycle
 from campaigns.errors import IllegalMove, NotReady
 from campaigns.models import Campaign, Run
-from delivery.models import Message, RunHold
+from delivery import endpoints
+from delivery.models import Message, RunHold, WebhookEndpoint
 from tests.factories import (
     make_campaign,
     make_catalog,
@@ -177,3 +178,23 @@ def test_a_sender_that_no_server_takes_is_no_sender(now):
     assert problems_of(campaign, now) == [
         "sender: is not an address; such as Shop <news@shop.example>"
     ]
+
+
+def test_a_webhook_is_not_launched_without_an_endpoint_that_is_enabled(now):
+    template = make_template(channel="webhook", body="{}")
+    campaign = make_campaign(channel="webhook", template=template)
+    assert problems_of(campaign, now) == ["endpoint: is missing: say where the messages go"]
+    endpoint = WebhookEndpoint.objects.create(name="orders", url="https://hooks.shop.example/")
+    endpoints.disable(endpoint, reason="by hand", now=now)
+    Campaign.objects.filter(pk=campaign.pk).update(endpoint=endpoint)
+    campaign.refresh_from_db()
+    assert problems_of(campaign, now) == ["endpoint: “orders” is disabled: by hand"]
+    endpoints.enable(endpoint)
+    campaign.refresh_from_db()
+    assert lifecycle.launch(campaign, now=now) is not None
+
+
+@pytest.mark.parametrize("channel", ["sms", "web_push"])
+def test_an_sms_and_a_web_push_are_launched_like_any_other(now, channel):
+    template = make_template(channel=channel, body="Hello")
+    assert lifecycle.launch(make_campaign(channel=channel, template=template), now=now)

@@ -94,3 +94,44 @@ def test_saving_refuses_what_cannot_be_compiled(db):
     template.body = "<p>Hi</p>"
     templates.save_template(template)
     assert Template.objects.get().body == "<p>Hi</p>"
+
+
+LINES = (
+    '{"who": {{ person.id | json }}, "name": "{{ profile.first_name }}", "products": ['
+    "{% for p in slots.picks %}{{ p.id | json }}{% unless forloop.last %}, {% endunless %}"
+    "{% endfor %}]}"
+)
+
+
+def test_a_webhook_is_json_however_many_products_it_has():
+    assert lint("webhook", body=LINES, slots=[{"name": "picks"}]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ('{"a": {{ profile.age }}}', "is not JSON once it is filled, line 1, column 7"),
+        ('{"a": 1,}', "is not JSON once it is filled, line 1, column"),
+        ("Hello", "is not JSON once it is filled, line 1, column 1"),
+        ('{"a": NaN}', "is not JSON once it is filled: NaN is no JSON"),
+        ("[{% for p in slots.picks %}{{ p.id | json }},{% endfor %}]", "is not JSON once"),
+        ("[{% for p in slots.picks %}{{ p.id | json }}{% endfor %}]", "is not JSON once"),
+        ("[" * 30_000, "is not JSON once it is filled"),
+        ("{% capture x %}{% endcapture %}1", "body, line 1: unexpected tag 'capture'"),
+        (" ", "body: is empty"),
+    ],
+)
+def test_a_webhook_that_is_not_json_once_filled_is_a_problem(body, problem):
+    [found] = lint("webhook", body=body, slots=[{"name": "picks", "maximum": 3}])[0]
+    assert problem in found
+
+
+def test_only_a_webhook_knows_the_persons_id():
+    assert "there is no “person.id”" in lint("sms", body="{{ person.id }} STOP")[0][0]
+
+
+def test_an_sms_that_does_not_say_how_to_end_it_is_noticed():
+    assert lint("sms", body="Sale!")[1] == [
+        "body: does not say how to end it, such as “Reply STOP to end”"
+    ]
+    assert lint("sms", body="Sale! Reply STOP to end") == ([], [])

@@ -46,3 +46,22 @@ def test_a_campaign_without_wording_or_of_the_app_cannot_be_tested(now):
         with pytest.raises(NotReady):
             send_test(campaign, person.pk, now=now)
     assert Message.objects.count() == 0
+
+
+def test_a_test_of_a_web_push_goes_to_a_browser(now):
+    person = make_profile(push_token="t1")
+    subscription = '{"endpoint": "https://push.example/1", "keys": {}}'
+    Device.objects.create(
+        profile=person, device_id="browser", token=subscription, platform="web", last_seen=now
+    )
+    send_test(make_campaign(channel="web_push"), person.pk, now=now)
+    send_test(make_campaign(channel="push"), person.pk, now=now)
+    assert sorted(Message.objects.values_list("channel", "address_id")) == [
+        ("push", f"d{person.pk}"), ("web_push", "browser"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("channel", ["sms", "webhook"])
+def test_a_test_of_an_sms_or_webhook_is_one_message(now, channel):
+    send_test(make_campaign(channel=channel), make_profile(phone="+491701234567").pk, now=now)
+    assert Message.objects.get().channel == channel

@@ -18,7 +18,7 @@ EMAIL = "ann@shop.example"
 
 def claimed(*, channel: str = "email", topic: str = "", opted_in=("email",), **profile):
     person = make_profile(email=EMAIL, opted_in=opted_in, **profile)
-    address_id = f"d{person.pk}" if channel == "push" else ""
+    address_id = f"d{person.pk}" if channel in policy.TO_DEVICES else ""
     make_message(profile=person, channel=channel, topic=topic, address_id=address_id, run_id=4)
     [message] = claim(channel=channel)
     return message
@@ -127,6 +127,19 @@ def test_a_push_needs_no_opt_in_and_respects_an_opt_out():
     message = claimed(channel="push", opted_in=(), push_token="u")
     say(message, "opted_out", channel="push")
     assert mark([message], address="u") == [Drop("no_consent")]
+
+
+def test_a_web_push_is_judged_like_a_push():
+    good = claimed(channel="web_push", opted_in=(), push_token="{1}")
+    assert mark([good], address="{1}") == [Allow(1)]
+    changed = claimed(channel="web_push", push_token="{2}")
+    assert mark([changed], address="{old}") == [Drop("no_address")]
+
+
+def test_an_sms_needs_an_opt_in_and_a_webhook_none():
+    assert mark([claimed(channel="sms", opted_in=())], address="+49170") == [Drop("no_consent")]
+    assert mark([claimed(channel="sms", opted_in=("sms",))], address="+49171") == [Allow(1)]
+    assert mark([claimed(channel="webhook", opted_in=())], address="https://x") == [Allow(1)]
 
 
 def test_a_token_that_is_gone_changed_or_moved_gets_nothing():

@@ -62,3 +62,30 @@ def test_odd_contexts_are_left_out(now) -> None:
         ("d1", ""),
         ("d2", ""),
     ]
+
+
+SUBSCRIPTION = '{"endpoint": "https://push.example/1", "keys": {"p256dh": "B", "auth": "A"}}'
+
+
+def test_a_browsers_subscription_gets_web_pushes_and_no_others(now) -> None:
+    web = {"id": "browser", "type": "web", "token": SUBSCRIPTION}
+    odd = {"id": "odd", "type": "web", "token": '{"endpoint": 7}'}
+    browser = view("p1", user_id="u1", context={"device": web}, seconds=1)
+    other = view("p1", user_id="u1", context={"device": odd}, seconds=2)
+    store_events([opened("u1", "phone", "t1"), browser, other], now=now)
+    number = identity.find_profile_id(user_id="u1")
+
+    assert tokens_of("u1") == [("phone", "t1", "android")]
+    assert devices.push_tokens([number], web=True) == {number: [("browser", SUBSCRIPTION, "web")]}
+
+
+@pytest.mark.parametrize(
+    ("token", "platform", "expected"),
+    [
+        (SUBSCRIPTION, "web", True), (SUBSCRIPTION, "Web", True), (SUBSCRIPTION, "android", False),
+        ("fcm:token", "web", False), ("{", "web", False), ("{}", "web", False),
+        ('{"endpoint": "https://push.example/1"}', "web", False), ("{" * 4_000, "web", False),
+    ],
+)  # fmt: skip
+def test_a_subscription_has_an_endpoint_and_keys(token, platform, expected) -> None:
+    assert devices.is_subscription(token, platform) is expected
