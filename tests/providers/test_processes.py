@@ -53,3 +53,12 @@ def test_the_push_provider_says_all_that_a_client_needs(start, tmp_path):
     assert account["token_uri"] == f"{facts['url']}/token"
     assert Path(facts["ca_file"]).read_text().startswith("-----BEGIN CERTIFICATE-----")
     assert facts["url"] == f"https://localhost:{facts['port']}"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("sms", []), ("webhook", ["--secret", "whsec_" + "A" * 32])]
+)
+def test_providers_of_one_request_a_message_say_where_they_are(start, tmp_path, name, arguments):
+    facts = start(name, "--ledger", tmp_path / "l", "--folder", tmp_path / name, *arguments)
+    assert Path(facts["ca_file"]).read_text().startswith("-----BEGIN CERTIFICATE-----")
+    assert facts["url"] == f"https://localhost:{facts['port']}"

@@ -205,6 +205,21 @@ def test_a_name_that_changes_its_address_never_leads_inside(canary, outside):
     assert (canary.connections, public.connections, len(looks)) == (0, 500, 1_000)
 
 
+def test_a_name_that_moved_is_reached_where_it_is_now(canary, monkeypatch):
+    """What was pinned for the call before is not remembered against the new address."""
+    monkeypatch.setattr(outbound, "is_public", lambda one: one in {"127.0.0.2", "127.0.0.3"})
+    found = iter([["127.0.0.2"], ["127.0.0.3"], ["127.0.0.2"]])
+    door = OutboundDoor(resolve=lambda host, port: next(found))
+    request = Request(url=f"https://shop.example:{canary.port}/", body=b"")
+    with (
+        Canary("127.0.0.2", port=canary.port).running() as first,
+        Canary("127.0.0.3", port=canary.port).running() as second,
+    ):
+        for _ in range(3):
+            door.fetch([request], timeout_seconds=5)
+    assert (first.connections, second.connections, canary.connections) == (2, 1, 0)
+
+
 def test_a_socket_to_another_address_is_refused_although_libcurl_asks(canary):
     """Its list of pins says nothing about an address that stands in the URL itself."""
     url = f"http://[::ffff:127.0.0.1]:{canary.port}/"
