@@ -15,7 +15,7 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from delivery import endpoints, marking, outbox, policy, rates, suppression
 from delivery.channels.base import Channel
 from delivery.channels.registry import find_problem, get_channel
-from delivery.drafts import Accepted, Draft, Outcome, Refused, TryLater, Unknown
+from delivery.drafts import OPTED_OUT, Accepted, Draft, Outcome, Refused, TryLater, Unknown
 from delivery.errors import ChannelUnavailable
 from delivery.models import Message, Suppression
 from delivery.policy import Drop
@@ -244,7 +244,7 @@ class Chunk:
             now=now,
         )
         gone = [
-            (message, draft.address)
+            (message, draft.address, outcome.reason)
             for (message, draft), outcome in zip(allowed, outcomes, strict=True)
             if isinstance(outcome, Refused) and outcome.gone
         ]
@@ -273,7 +273,7 @@ class Chunk:
             self.open.pop(message.id, None)
 
 
-def write_down(record: Callable[[], int], gone: Sequence[tuple[Message, str]]) -> int:
+def write_down(record: Callable[[], int], gone: Sequence[tuple[Message, str, str]]) -> int:
     """Record the answers and retire the addresses that are no more, together.
 
     Twice if need be: an answer in hand must not be lost to a deadlock or a connection that broke.
@@ -287,24 +287,26 @@ def write_down(record: Callable[[], int], gone: Sequence[tuple[Message, str]]) -
         return _write_down(record, gone)
 
 
-def _write_down(record: Callable[[], int], gone: Sequence[tuple[Message, str]]) -> int:
+def _write_down(record: Callable[[], int], gone: Sequence[tuple[Message, str, str]]) -> int:
     with transaction.atomic(durable=True):
         fenced = record()
-        for message, address in gone:
-            retire(message, address)
+        for message, address, reason in gone:
+            retire(message, address, reason=reason)
     return fenced
 
 
-def retire(message: Message, address: str) -> None:
-    """The provider says that the address is no more."""
+def retire(message: Message, address: str, *, reason: str = "") -> None:
+    """The provider says that the address is no more, or that its owner wants nothing more."""
     if message.channel in policy.TO_DEVICES:
         devices.mark_gone(message.profile_id, message.address_id, address)
     elif message.channel == "webhook":
         endpoints.disable_url(address, reason="the receiver answered 410 Gone")
     else:
+        own_wish = reason == OPTED_OUT  # which a later opt-in takes back
+        closed = Suppression.Reason.UNSUBSCRIBED if own_wish else Suppression.Reason.GONE
         suppression.suppress(
             address,
             channel=message.channel,
-            reason=Suppression.Reason.GONE,
+            reason=closed,
             source="refused by the provider",
         )

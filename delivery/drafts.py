@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
 
@@ -64,9 +65,15 @@ class Accepted:
     provider_id: str = ""
 
 
+OPTED_OUT: Final = "opted_out"
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The provider will never take it. `gone`: the address is no more."""
+    """The provider will never take it. `gone`: the address is no more.
+
+    With the reason OPTED_OUT its owner closed it at the provider, and may open it again.
+    """
 
     reason: str
     gone: bool = False

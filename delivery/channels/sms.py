@@ -12,7 +12,16 @@ from urllib.parse import urlencode
 from django.conf import settings
 
 from delivery.channels.sms_text import LONGEST_TEXT, utf16_length
-from delivery.drafts import Accepted, Draft, Outcome, Refused, SmsContent, TryLater, Unknown
+from delivery.drafts import (
+    OPTED_OUT,
+    Accepted,
+    Draft,
+    Outcome,
+    Refused,
+    SmsContent,
+    TryLater,
+    Unknown,
+)
 from delivery.errors import ChannelNotConfigured
 from delivery.phones import find_number
 from engage.lib import clock
@@ -25,7 +34,7 @@ SERVICE: Final = re.compile(r"MG[0-9a-fA-F]{32}")  # a pool of senders
 SENDER: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 &+_-]{1,11}|[0-9]{3,8}")  # name, short code
 QUOTA_SECONDS: Final = 30.0  # to wait after 429 when the answer does not say
 # https://www.twilio.com/docs/api/errors, read 2026-11
-OPTED_OUT: Final = {21610}
+STOPPED: Final = {21610}
 NO_NUMBER: Final = {21211, 21614, 21217}  # no such number, a landline
 TOO_MANY: Final = {20429, 429, 14107, 30001, 30022}
 OUR_FAULT: Final = {20003, 20005, 21606, 21603, 21212, 21659, 21660}  # account or sender
@@ -133,8 +142,8 @@ def _judge_refusal(answer: Response, code: object) -> Outcome:
     known = isinstance(code, int) and not isinstance(code, bool)
     reason = f"sms_{code}" if known else f"http_{answer.status}"
     wait = retry_after_seconds(answer, now=clock.now())
-    if code in OPTED_OUT:  # the recipient sent STOP
-        return Refused("opted_out", gone=True)
+    if code in STOPPED:  # the recipient sent STOP
+        return Refused(OPTED_OUT, gone=True)
     if code in NO_NUMBER:
         return Refused(reason, gone=True)
     if code in TOO_MANY or answer.status == 429:

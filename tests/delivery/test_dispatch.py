@@ -121,8 +121,8 @@ def test_answers_outlive_a_deadlock_of_their_record(channel, monkeypatch):
     channel.answers = {"gone@shop.example": Refused("smtp 550", gone=True)}
     addresses, real, failures = people("ann", "gone"), dispatching.retire, [1]
 
-    def deadlock_once(message, address):
-        real(message, address)
+    def deadlock_once(message, address, *, reason):
+        real(message, address, reason=reason)
         if failures:
             failures.pop()
             raise OperationalError("deadlock detected")

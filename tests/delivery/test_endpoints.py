@@ -74,3 +74,11 @@ def test_a_number_is_suppressed_however_it_is_written(now):
     suppression.suppress("+49 (170) 123-4567", channel="sms", reason="unsubscribed")
     assert suppression.is_suppressed("+491701234567", channel="sms")
     assert not suppression.is_suppressed("+491701234568", channel="sms")
+
+
+@pytest.mark.parametrize(("reason", "closed"), [("opted_out", False), ("sms_21614", True)])
+def test_a_stop_at_the_provider_is_taken_back_by_an_opt_in_and_no_other_end(reason, closed):
+    message = make_message(profile=make_profile(), channel="sms")
+    dispatch.retire(message, "+491701234567", reason=reason)
+    assert suppression.is_suppressed("+491701234567", channel="sms")
+    assert suppression.is_blocked("+491701234567", channel="sms") is closed

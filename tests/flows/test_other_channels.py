@@ -92,7 +92,8 @@ def test_a_run_of_sms_reaches_who_opted_in_and_a_stop_at_the_provider_ends_it(
         assert (line["to"], line["text"]) == ("+491701111111", "Ada: Product p1. STOP to end")
         reasons = Message.objects.exclude(reason="").values_list("reason", flat=True)
         assert sorted(reasons) == ["no_address", "no_consent", "opted_out"]
-        assert Suppression.objects.get().channel == "sms"
+        closed = Suppression.objects.get()
+        assert (closed.channel, closed.reason) == ("sms", "unsubscribed")
         provider.faults.stop()
         again = make_plain("sms", "Again. STOP to end")
         again.variants.get().template.slots.all().delete()
