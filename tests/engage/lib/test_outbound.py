@@ -2,8 +2,11 @@ import gzip
 import socket
 import threading
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engage.lib import outbound
 from engage.lib.http import Door, NoAnswer, Request, Response
@@ -73,6 +76,16 @@ def test_an_odd_url_is_refused_and_nothing_looked_up(url):
         Forbidden("url_not_allowed")
     ]
     assert looked_up == []
+
+
+@given(st.text("htps:/@\\?#%[].-x0127a é\t", max_size=30).map(lambda rest: f"https://{rest}"))
+def test_whatever_is_read_another_parser_reads_alike(url):
+    try:
+        place = read_url(url)
+    except UrlNotAllowed:
+        return
+    parts = urlsplit(place.url)
+    assert (parts.hostname, parts.port, parts.username) == (place.host, place.port, None)
 
 
 @pytest.mark.parametrize(
