@@ -1,9 +1,8 @@
 """Writing beside each pick what was known of it, for rankers to learn from."""
 
 from collections.abc import Sequence
+from math import nan
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from recommendations import features
 from recommendations.persons import Person
@@ -15,17 +14,12 @@ if TYPE_CHECKING:
 
 def note(people: Sequence[Person], here: Shelf) -> None:
     """Write beside each pick what was known of it."""
-    width = max((len(person.picks) for person in people), default=0)
-    rows = np.full((len(people), width), -1, np.int32)
-    share = np.full(rows.shape, np.nan)
-    for place, person in enumerate(people):
-        rows[place, : len(person.picks)] = [pick.row for pick in person.picks]
-        share[place, : len(person.picks)] = list_shares(person)
-    described = features.of(here).describe(people, rows, share)
-    for person, own in zip(people, described, strict=True):
-        written = features.write(own[: len(person.picks)])
+    known = features.of(here)
+    for person in people:
+        rows = [pick.row for pick in person.picks]
+        told = known.tell(person.recent, rows, list_shares(person))
         person.picks = [
-            pick._replace(features=one) for pick, one in zip(person.picks, written, strict=True)
+            pick._replace(features=one) for pick, one in zip(person.picks, told, strict=True)
         ]
 
 
@@ -38,7 +32,7 @@ def list_shares(person: Person) -> list[float]:
     for pick in person.picks:
         best[scale_of(pick)] = max(best.get(scale_of(pick), 0.0), pick.score)
     return [
-        np.nan
+        nan
         if pick.rung in features.FIXED
         else person.share.get(pick.row, pick.score / (best[scale_of(pick)] or 1))
         for pick in person.picks

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from recommendations import features, policy, serve, shelf
+from recommendations import features, persons, policy, serve, shelf
 from recommendations.algorithms.readings import READINGS
 from recommendations.exploring import FINDERS
 from tests.factories import NOON
@@ -142,6 +142,28 @@ def test_what_is_written_is_read(shop):
         np.testing.assert_array_equal(
             back, [np.nan if value is None else value for value in pick.features]
         )
+
+
+@pytest.mark.parametrize("kept", [features.KEPT, 5])
+def test_what_is_told_of_one_list_is_what_is_described_of_many(shop, monkeypatch, kept):
+    monkeypatch.setattr(features, "KEPT", kept)
+    change(shop, "d", price=None)
+    change(shop, "e", price=0)
+    change(shop, "f", price="1234567.89")
+    here = shelf.current("default")
+    rng = np.random.default_rng(4)
+    # More touches than products count, so some products stand in the list more than once.
+    people = [
+        dataclasses.replace(persons.read([], here, {}), recent=rng.integers(0, 7, n).tolist())
+        for n in rng.integers(0, features.TOUCHES + 5, 300)
+    ]
+    rows = rng.integers(0, len(IDS), (300, 4)).astype(np.int32)
+    shares = rng.choice([math.nan, 0.0, 0.0125, 1.0, 1e9, *rng.random(20)], (300, 4))
+    known = features.Features(here)
+    described = known.describe(people, rows, shares)
+    for person, own, share, told in zip(people, rows, shares, described, strict=True):
+        assert known.tell(person.recent, own.tolist(), share.tolist()) == features.write(told)
+    assert known.tell([0], [], []) == []
 
 
 def slow_alike(kind, row, touched):
