@@ -82,9 +82,11 @@ def values(kind: Kind) -> list[str]:
 
 def spell(numbers: Collection[int]) -> dict[int, str]:
     """What the numbers stand for, items and events alike."""
-    missing = [number for number in numbers if number not in names]
-    if missing:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT id, value FROM profiles_term WHERE id = ANY(%s)", [missing])
-            names.update(cursor.fetchall())
+    try:
+        return {number: names[number] for number in numbers}  # all known, as nearly always
+    except KeyError:
+        missing = [number for number in numbers if number not in names]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, value FROM profiles_term WHERE id = ANY(%s)", [missing])
+        names.update(cursor.fetchall())
     return {number: names[number] for number in numbers if number in names}
