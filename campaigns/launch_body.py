@@ -7,16 +7,25 @@ too, and one bad event does not cost the others or the answer.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw, Struct, field
 
 from engage.collector import careful
 from engage.collector.careful import Malformed, Unstorable
 from engage.collector.errors import InvalidBody
 from engage.collector.formats import segment
-from engage.collector.formats.event import Batch, id_of, moment_of, object_of, word
+from engage.collector.formats.event import (
+    Batch,
+    Moment,
+    Object,
+    Word,
+    id_of,
+    moment_of,
+    object_of,
+    word,
+)
 from engage.lib.errors import InvalidInput
 
 LAUNCHED = "App Launched"
@@ -26,7 +35,6 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
 decode_list = msgspec.json.Decoder(list[Raw]).decode
-decode_value = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,44 @@ class LaunchBody:
     seen: Sequence[str] | None
 
 
+class Said(Struct, gc=False):
+    """The body of a launch, its events unread."""
+
+    batch: list[Raw] | None = None
+    user_id: Word = field(default=None, name="userId")
+    anonymous_id: Word = field(default=None, name="anonymousId")
+    message_id: Word = field(default=None, name="messageId")
+    sent_at: Moment = field(default=None, name="sentAt")
+    context: Object | None = None
+    device: Object | None = None
+    seen: Annotated[list[str], Meta(max_length=MOST_SEEN)] | None = None
+    write_key: str | None = field(default=None, name="writeKey")
+
+    def __post_init__(self) -> None:
+        self.user_id, self.anonymous_id = word(self.user_id or ""), word(self.anonymous_id or "")
+        self.message_id = word(self.message_id)
+
+    def own_id(self) -> dict[str, Word]:
+        return {"messageId": self.message_id} if self.message_id else {}
+
+    def for_all(self) -> bytes:
+        """What holds for every event; the device stands in the context, where SDKs put it."""
+        context = dict(self.context or {})
+        if self.device:
+            inside = context.get("device")
+            context["device"] = (inside if isinstance(inside, dict) else {}) | self.device
+        members = {
+            "context": context,
+            "sentAt": self.sent_at,
+            "userId": self.user_id or None,
+            "anonymousId": self.anonymous_id or None,
+        }
+        return msgspec.json.encode(members)[1:-1]
+
+
+decode_said = msgspec.json.Decoder(Said).decode
+
+
 def parse(body: bytes) -> LaunchBody:
     """The parts of a body.
 
@@ -53,9 +99,8 @@ def parse(body: bytes) -> LaunchBody:
     InvalidBody, InvalidBatch, TooManyEvents, InvalidInput
         Nothing can be taken.
     """
-    parts = _members(body.removeprefix(segment.BYTE_ORDER_MARK))
-    said = _Said(parts)
-    events = _events(parts.get("batch"))
+    said = _read(body.removeprefix(segment.BYTE_ORDER_MARK))
+    events = [bytes(event) for event in said.batch or ()]
     launched = []
     if not any(TELLS_LAUNCH.search(event) for event in events):
         launched = [msgspec.json.encode({"type": "track", "event": LAUNCHED, **said.own_id()})]
@@ -67,10 +112,18 @@ def parse(body: bytes) -> LaunchBody:
         batch=segment.parse(batch_body, kind="batch"),
         asked=len(events),
         write_key=said.write_key,
-        user_id=said.user_id,
-        anonymous_id=said.anonymous_id,
+        user_id=word(said.user_id),
+        anonymous_id=word(said.anonymous_id),
         seen=said.seen,
     )
+
+
+def _read(body: bytes) -> Said:
+    """At once where all is as it should be; else member by member, to say what is not."""
+    try:
+        return _read_with_care(body) if segment.has_nul(body) else decode_said(body)
+    except UNREADABLE:
+        return _read_with_care(body)
 
 
 def _members(body: bytes) -> Mapping[str, bytes]:
@@ -99,61 +152,39 @@ def _events(raw: bytes | None) -> list[bytes]:
             raise InvalidBody("The events in batch are not JSON.", detail=str(exc)) from exc
 
 
-class _Said:
-    """The members beside the events, read; every bad one is named at once."""
+def _read_with_care(body: bytes) -> Said:
+    """The members beside the events are read; every bad one is named at once."""
+    parts = _members(body)
+    problems: list[str] = []
 
-    def __init__(self, parts: Mapping[str, bytes]) -> None:
-        self.parts = parts
-        self.problems: list[str] = []
-        self.user_id = self.read("userId", id_of, "a text or a whole number") or ""
-        self.anonymous_id = self.read("anonymousId", id_of, "a text or a whole number") or ""
-        self.user_id, self.anonymous_id = word(self.user_id), word(self.anonymous_id)
-        self.message_id = word(self.read("messageId", id_of, "a text"))
-        self.sent_at = self.read("sentAt", moment_of, "a time")
-        self.context = self.read("context", object_of, "an object") or {}
-        self.device = self.read("device", object_of, "an object") or {}
-        self.seen = self.read("seen", _ids, f"a list of at most {MOST_SEEN} texts")
-        key = self.read("writeKey", lambda value: value, "a text")
-        self.write_key = key if isinstance(key, str) else None
-        if self.problems:
-            raise InvalidInput("; ".join(self.problems))
-
-    def read(self, name: str, check: Any, expected: str) -> Any:
-        raw = self.parts.get(name)
-        if raw is None:
+    def read(name: str, check: Any, expected: str) -> Any:
+        if name not in parts:
             return None
         try:
-            value = careful.read(raw) if b"\\u" in raw or len(raw) > 200 else _read(raw)
-            return check(value)
+            return check(careful.read(parts[name]))
         except (Unstorable, Malformed) as exc:
             reason = f" ({exc.code})" if isinstance(exc, Unstorable) else ""
-            self.problems.append(f"{name}: expected {expected}{reason}")
+            problems.append(f"{name}: expected {expected}{reason}")
             return None
 
-    def own_id(self) -> dict[str, str]:
-        return {"messageId": self.message_id} if self.message_id else {}
-
-    def for_all(self) -> bytes:
-        """What holds for every event; the device stands in the context, where SDKs put it."""
-        context = dict(self.context)
-        if self.device:
-            inside = context.get("device")
-            context["device"] = (inside if isinstance(inside, dict) else {}) | self.device
-        members = {
-            "context": context,
-            "sentAt": self.sent_at,
-            "userId": self.user_id or None,
-            "anonymousId": self.anonymous_id or None,
-        }
-        return msgspec.json.encode(members)[1:-1]
+    said = Said(
+        user_id=read("userId", id_of, "a text or a whole number"),
+        anonymous_id=read("anonymousId", id_of, "a text or a whole number"),
+        message_id=read("messageId", id_of, "a text"),
+        sent_at=read("sentAt", moment_of, "a time"),
+        context=read("context", object_of, "an object"),
+        device=read("device", object_of, "an object"),
+        seen=read("seen", _ids, f"a list of at most {MOST_SEEN} texts"),
+        write_key=read("writeKey", _text, "a text"),
+    )
+    if problems:
+        raise InvalidInput("; ".join(problems))
+    said.batch = [Raw(event) for event in _events(parts.get("batch"))]
+    return said
 
 
-def _read(raw: bytes) -> Any:
-    """Fast, for short values without escapes: those cannot hide what could not be stored."""
-    try:
-        return decode_value(raw)
-    except UNREADABLE:
-        return careful.read(raw)
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _ids(value: Any) -> list[str] | None:
