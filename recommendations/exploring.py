@@ -69,9 +69,9 @@ class Explorer:
         self.day = now.date().toordinal()
         self.probabilities = arms.probabilities(catalog).tolist()
 
-    def explore(self, person: Person, profile_id: int | None, choice: Choice) -> None:
+    def explore(self, person: Person, choice: Choice) -> None:
         """Draw the open places of a list. Nobody known: there is nothing to draw by."""
-        picks = person.picks
+        picks, profile_id = person.picks, person.profile_id
         if not self.share or profile_id is None or not picks:
             return
         rng = np.random.default_rng(digest(f"{profile_id} {self.key} {self.day}"))

@@ -37,6 +37,7 @@ class Person:
     events: list[str]  # what was done with each of them
     banned: set[int]  # never shown, variants included
     seen: set[int]  # not recommended back by what was learned from them
+    profile_id: int | None = None
     picks: "list[Pick]" = field(default_factory=list)
     shown: set[int] = field(default_factory=set)  # picked by now, variants included
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -55,13 +56,18 @@ def meet(
     """Everybody, with what they did with the products of `exclude_events` banned."""
     now_ms = clock.to_millis(now)
     since = {event: now_ms - days * DAY_MS for event, days in exclude_events.items()}
-    people = [read(one.touches, here, since) for one in who]
+    people = [read(one.touches, here, since, one.profile_id) for one in who]
     if since:
         ban_older(people, who, here, exclude_events, since=min(since.values()), now=now)
     return people
 
 
-def read(touches: Sequence[Touch], here: Shelf, since: Mapping[str, int]) -> Person:
+def read(
+    touches: Sequence[Touch],
+    here: Shelf,
+    since: Mapping[str, int],
+    profile_id: int | None = None,
+) -> Person:
     """`since` says from when on, in ms, the touches of an event ban their product."""
     index = here.products.index
     recent: dict[int, str] = {}
@@ -74,7 +80,8 @@ def read(touches: Sequence[Touch], here: Shelf, since: Mapping[str, int]) -> Per
             banned.add(row)
         if row not in recent and event not in SILENT:
             recent[row] = event
-    return Person(list(recent), list(recent.values()), here.widen(banned), here.widen(set(recent)))
+    seen, events = here.widen(set(recent)), list(recent.values())
+    return Person(list(recent), events, here.widen(banned), seen, profile_id)
 
 
 def list_in_cart(touches: Sequence[Touch]) -> set[str]:

@@ -1,7 +1,6 @@
 """The steps of the ladder: each fills what the ones before left open, for all people at once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -48,8 +47,7 @@ class Pick(NamedTuple):
     features: list[int | None] | None = None  # what was known of it, where it is to be logged
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Climb:
+class Climb(NamedTuple):
     """What a rung works on: the people who still need products."""
 
     rung: str

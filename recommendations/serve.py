@@ -5,7 +5,7 @@ is decided first, from the catalog as it is now; nobody gets a product twice, no
 one.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Sized
 from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -21,7 +21,7 @@ from recommendations.noting import note
 from recommendations.persons import Person, Who, list_in_cart, meet
 from recommendations.pins import PINNED, pin, settle
 from recommendations.policy import Ranking
-from recommendations.reranking import lay
+from recommendations.reranking import Reranker, lay
 from recommendations.rungs import RUNGS, Climb, Pick
 from recommendations.shelf import Shelf
 
@@ -106,64 +106,99 @@ def recommend(
         context or history of showings per person.
     """
     rungs = climb(strategy, tuple(ladder))
-    if n < 1:
-        raise InvalidInput(f"n is {n}, expected at least 1.")
     given = {"sets of exclusions": exclude_items, "contexts": contexts, "showings": shown}
-    for name, lists in given.items():
-        if lists is not None and len(lists) != len(who):
-            raise InvalidInput(f"{len(who)} people have {len(lists)} {name}.")
+    check(len(who), n, given)
     here = shelf.current(catalog)
-    seed = here.products.index.get(item)
-    if item and seed is None:
-        raise InvalidInput(f"{item[:80]!r} is not a product of catalog {catalog!r}.")
+    seed = find_seed(item, here)
     excluded = DEFAULT_EXCLUDE_EVENTS if exclude_events is None else exclude_events
     people = meet(who, here, exclude_events=excluded, now=now)
     for person, own in zip(people, contexts or (), strict=contexts is not None):
         person.attributes = own.profile
-    if exclude_items is not None:
-        ban(people, exclude_items, here)
-    if "cart" in without:
-        ban(people, [list_in_cart(one.touches) for one in who], here)
-    if seed is not None:
-        for person in people:
-            person.banned |= here.widen({seed})
+    leave_out(people, who, here, items=exclude_items, seed=seed, cart="cart" in without)
     if repeats:
         own_items.remember(people, [one.touches for one in who], here, now=now)
     triggers = context.find_triggers(people, here, contexts=contexts, seed=seed)
     if "trigger" in without:
         for person, rows in zip(people, triggers, strict=True):
             person.banned |= here.widen(set(rows))
-    ranker = rankers.live(catalog)
-    if ranking is None and (weigh or ranker is not None):
-        ranking = Ranking()
-    reranker = None if ranking is None else lay(ranking, here, ranker)
-    if ranking is not None and ranking.fatigue is not None and shown is not None:
-        tire(people, shown, here, fatigue=ranking.fatigue, now=now)
     for person in people if weigh else ():
         person.relevance = {}
-    explorer = None
-    if explore is not None:
-        explorer = Explorer(explore, here, catalog=catalog, reranker=reranker, now=now)
-    profile_of = {id(person): one.profile_id for one, person in zip(who, people, strict=True)}
+    ranking, reranker = find_ranking(ranking, catalog, here, weigh=weigh)
+    if ranking is not None and ranking.fatigue is not None and shown is not None:
+        tire(people, shown, here, fatigue=ranking.fatigue, now=now)
+    pins = () if ranking is None else ranking.pins
+    explorer = explore and Explorer(explore, here, catalog=catalog, reranker=reranker, now=now)
     for choice, same in context.split(filter, people, here, triggers=triggers, contexts=contexts):
-        open_now = same
-        if ranking is not None and ranking.pins:
-            pin(Climb(PINNED, here, choice, open_now, n, repeats, seed, catalog), ranking.pins)
-        for rung in rungs:
-            open_now = [person for person in open_now if len(person.picks) < n]
-            if not open_now:
-                break
-            RUNGS[rung](Climb(rung, here, choice, open_now, n, repeats, seed, catalog, reranker))
+        start = Climb(PINNED, here, choice, same, n, repeats, seed, catalog)
+        if pins:
+            pin(start, pins)
+        take(rungs, start._replace(reranker=reranker))
         for person in same:
             settle(person)
-            if explorer is not None:
-                explorer.explore(person, profile_of[id(person)], choice)
+            if explorer:
+                explorer.explore(person, choice)
     if log:
         note(people, here)
     return [
         Filled(person.picks, len(person.picks) < n, person.filter, person.relevance)
         for person in people
     ]
+
+
+def check(people: int, n: int, lists: Mapping[str, Sized | None]) -> None:
+    """Refuse what cannot be answered: where a list is given, it has one entry per person."""
+    if n < 1:
+        raise InvalidInput(f"n is {n}, expected at least 1.")
+    for name, given in lists.items():
+        if given is not None and len(given) != people:
+            raise InvalidInput(f"{people} people have {len(given)} {name}.")
+
+
+def find_seed(item: str, here: Shelf) -> int | None:
+    """The row of the product whose neighbours are asked for; None where none is named."""
+    seed = here.products.index.get(item)
+    if item and seed is None:
+        catalog = here.products.name
+        raise InvalidInput(f"{item[:80]!r} is not a product of catalog {catalog!r}.")
+    return seed
+
+
+def leave_out(
+    people: Sequence[Person],
+    who: Sequence[Who],
+    here: Shelf,
+    *,
+    items: Sequence[Collection[str]] | None,
+    seed: int | None,
+    cart: bool,
+) -> None:
+    """Keep from each person what the caller names, the seed and, if so wished, their cart."""
+    if items is not None:
+        ban(people, items, here)
+    if cart:
+        ban(people, [list_in_cart(one.touches) for one in who], here)
+    if seed is not None:
+        for person in people:
+            person.banned |= here.widen({seed})
+
+
+def find_ranking(
+    ranking: Ranking | None, catalog: str, here: Shelf, *, weigh: bool
+) -> tuple[Ranking | None, Reranker | None]:
+    """What says more than the order of the rungs: the caller's wishes and the live ranker."""
+    ranker = rankers.live(catalog)
+    if ranking is None and (weigh or ranker is not None):
+        ranking = Ranking()
+    return ranking, None if ranking is None else lay(ranking, here, ranker)
+
+
+def take(rungs: Sequence[str], start: Climb) -> None:
+    """One rung after the other, each for the people whose lists are not full yet."""
+    for rung in rungs:
+        still_short = [person for person in start.people if len(person.picks) < start.n]
+        if not still_short:
+            break
+        RUNGS[rung](start._replace(rung=rung, people=still_short))
 
 
 def ban(people: Sequence[Person], items: Sequence[Collection[str]], here: Shelf) -> None:
