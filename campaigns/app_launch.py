@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisSlow
 from campaigns import launch_body
 from campaigns.in_app_messages import Happened, messages_for, messages_from
 from campaigns.launch_body import LAUNCHED, LaunchBody
-from campaigns.launch_facts import QUESTIONS, Look
+from campaigns.launch_facts import Look
 from engage.collector import accept, access, filing, times
 from engage.collector.formats.event import Event, fault, word
 from engage.lib import api, clock
@@ -51,7 +51,7 @@ def view(request: HttpRequest) -> HttpResponse:
     if not taken.accepted and not launch.asked:
         [refused] = taken.rejected  # the launch itself: nobody can be answered
         return api.refusal(refused.code, refused.message)
-    answer = answer_for(launch, look, answers=taken.answers[-QUESTIONS:])
+    answer = answer_for(launch, look, answers=taken.answers)
     answer |= {"accepted": taken.accepted, "rejected": taken.rejected}
     raw = encode(answer)
     return HttpResponse(raw, content_type=api.JSON, headers={"Content-Length": str(len(raw))})

@@ -106,7 +106,7 @@ class Found(msgspec.Struct, frozen=True):
 decode_row = msgspec.json.Decoder(Row).decode
 
 AWAY: Final = (OperationalError, InterfaceError)
-QUESTIONS: Final = 4  # of `Look.ask`, so many answers are its: two of each id
+LISTS: Final = 2  # of hints, of each id
 NOBODY: Final = Known()
 
 
@@ -123,9 +123,10 @@ class Look:
 
     def ask(self, commands: redis.Commands) -> None:
         """Queue what Redis knows, into whatever travels there anyway."""
-        for key in activity.hint_keys(user_id=self.user_id):
-            commands.lrange(key, 0, -1)
-        for key in activity.hint_keys(anonymous_id=self.anonymous_id):
+        keys = activity.hint_keys(user_id=self.user_id) if self.user_id else []
+        if self.anonymous_id:
+            keys += activity.hint_keys(anonymous_id=self.anonymous_id)
+        for key in keys:
             commands.lrange(key, 0, -1)
 
     def load(self) -> None:
@@ -154,7 +155,7 @@ class Look:
         if failures:
             raise failures[0]
         if self.user_id and self.anonymous_id and not self.known.owns_device:
-            answers = answers[: QUESTIONS // 2]  # two people share the device
+            answers = answers[:LISTS]  # two people share the device
         hinted = [activity.decode_touch(hint) for found in answers for hint in found]
         touches = activity.combine(self.known.touches, hinted) if hinted else self.known.touches
         return Found(self.known, touches, hinted)
