@@ -82,8 +82,7 @@ class Features:
         self.price: Float64s = here.products.column("price").values
         self.cents: Float64s = np.nan_to_num(np.rint(np.maximum(self.price, 0) * CENTS))  # 0: none
         self.category = here.category_of_row
-        no_brands = np.full(len(here.products), NOTHING, np.int32)
-        self.brand = here.kind_of_row("brand") if types.get("brand") == "text" else no_brands
+        self.brand = here.kind_of_row("brand") if types.get("brand") == "text" else None
         came = next((name for name in COLUMNS if types.get(name) == "time"), "")
         self.came_ms = here.products.column(came).values if came else None
         self.newest_ms = int(self.came_ms.max(initial=0)) if self.came_ms is not None else 0
@@ -114,7 +113,7 @@ class Features:
             "share": share,
             "price_ratio": self.price_ratio(rows, touched),
             "category": alike(self.category, rows, touched),
-            "brand": alike(self.brand, rows, touched),
+            "brand": None if self.brand is None else alike(self.brand, rows, touched),
             **self.of_products(rows),
             "touches": (touched != NOTHING).sum(axis=1, keepdims=True).astype(np.float64),
         }
@@ -143,7 +142,10 @@ class Features:
         depth, touches = len(rows), len(touched) * UNIT
         both = np.array([*rows, *touched], np.int32)
         cents = self.cents[both].tolist()
-        kinds = [tell_alike(kind[both].tolist(), depth) for kind in (self.category, self.brand)]
+        kinds = [
+            [None] * depth if kind is None else tell_alike(kind[both].tolist(), depth)
+            for kind in (self.category, self.brand)
+        ]
         ratios = tell_ratios(cents[:depth], cents[depth:])
         return [
             [thousandths(share), price, ratio, category, brand, sales, trend, met, age, touches]
