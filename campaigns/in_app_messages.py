@@ -5,9 +5,8 @@ No ORM here but the look at the live campaigns every few seconds.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from campaigns import in_app, launch_facts
 from campaigns.in_app import Live, LiveCampaign, Standing
@@ -27,15 +26,14 @@ LEDGER = ("slot", "rung", "source", "f", "p", "arm", "arms")  # what is learned 
 CARD = ("id", "name", "price", "currency", "image_url", "url", "link", "rank", "reason")
 
 
-@dataclass(frozen=True, slots=True)
-class Happened:
+class Happened(NamedTuple):
     """An event of this request: it is accepted, and perhaps stored by now."""
 
     kind: str
     name: str
     at: datetime
-    properties: Mapping[str, Any] = field(default_factory=dict)
-    traits: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, Any] = {}
+    traits: Mapping[str, Any] = {}
     message_id: str = ""
 
 
@@ -72,7 +70,9 @@ def messages_from(
         for one in live.campaigns
         if in_app.is_eligible(one, standing=standing, facts=facts, now=now)
     ]
-    launch = next((one.properties for one in reversed(events) if one.name == LAUNCHED), {})
+    launch: Mapping[str, Any] = next(
+        (one.properties for one in reversed(events) if one.name == LAUNCHED), {}
+    )
     person = Person(found.known.profile_id, facts.attributes, found.touches, launch)
     messages = []
     for campaign in chosen:

@@ -4,9 +4,9 @@ Preview, test sends, real sends and the answer at app launch all come through `p
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from campaigns import slots as slot_filling
 from campaigns.errors import TemplateFailed
@@ -21,18 +21,16 @@ NO_CONTENT = "no_content"
 Link = Callable[[str, str, int | None], str]  # url, item, position → where it leads
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """What personalising needs to know of somebody."""
 
     profile_id: int | None
     attributes: Mapping[str, Any]
     touches: Sequence[activity.Touch]
-    event: Mapping[str, Any] = field(default_factory=dict)  # properties of what sends the message
+    event: Mapping[str, Any] = {}  # properties of what sends the message
 
 
-@dataclass(frozen=True, slots=True)
-class Addressee:
+class Addressee(NamedTuple):
     """A person, and the links of the message they will get."""
 
     person: Person
@@ -41,11 +39,10 @@ class Addressee:
     name: str = ""  # the id they were identified by; for webhooks only
 
 
-@dataclass(frozen=True, slots=True)
-class Personal:
+class Personal(NamedTuple):
     """What one person gets to see, or in `drop` the reason why they get nothing."""
 
-    content: Content = field(default_factory=Content)
+    content: Content = Content()
     cards: Sequence[Mapping[str, Any]] = ()  # of all slots, in the order of the slots
     items: Sequence[Mapping[str, Any]] = ()  # the same for the ledger
     short: Sequence[Mapping[str, Any]] = ()  # for the ledger too: the slots that found too few

@@ -3,10 +3,9 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from campaigns.models import Slot
 from catalog import filters
@@ -32,8 +31,7 @@ Shown = tuple[dict[str, Any], dict[str, Any]]  # a product as templates see it, 
 SLOT_SHORT = "slot_short"  # why a message was dropped
 
 
-@dataclass(frozen=True, slots=True)
-class Filling:
+class Filling(NamedTuple):
     """The slots of one person's message. `drop` says why the message must not go out."""
 
     cards: Mapping[str, list[dict[str, Any]]]  # slot name → products, as a template sees them
@@ -73,8 +71,7 @@ def fill(
     return [Filling(*parts) for parts in zip(cards, items, short, drops, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class Occasion:
+class Occasion(NamedTuple):
     """Who is filled for, and what is known of them."""
 
     who: Sequence[serve.Who]
