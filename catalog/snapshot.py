@@ -170,8 +170,11 @@ def _count_products(catalog_id: int, version: int) -> int:
 
 
 def _slot(name: str) -> _Slot:
-    with _slots_lock:
-        return _slots.setdefault(name, _Slot())
+    found = _slots.get(name)
+    if found is None:
+        with _slots_lock:
+            found = _slots.setdefault(name, _Slot())
+    return found
 
 
 def _check(slot: _Slot, name: str, *, force: bool) -> Snapshot:
