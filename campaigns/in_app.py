@@ -35,7 +35,7 @@ class LiveCampaign:
 
     @property
     def id(self) -> str:
-        return public_id(self.campaign.pk)
+        return public_id(self.campaign.id)
 
     def is_due(self, now: datetime) -> bool:
         campaign = self.campaign
@@ -75,8 +75,8 @@ def is_eligible(live: LiveCampaign, *, standing: Standing, facts: Facts, now: da
     return (
         live.is_due(now)
         and not {"", campaign.topic} & standing.opted_out
-        and _below_limits(live, standing.impressions.get(campaign.pk, ()), now=now)
-        and not is_held_out(campaign.pk, person=standing.person, percent=campaign.control_percent)
+        and _below_limits(live, standing.impressions.get(campaign.id, ()), now=now)
+        and not is_held_out(campaign.id, person=standing.person, percent=campaign.control_percent)
         and matches(live.rule, facts, now=now)
     )
 

@@ -143,7 +143,7 @@ def _message(
     [personal] = personalise(
         variant.template,
         [Addressee(person)],
-        campaign={"id": campaign.pk, "name": campaign.name},
+        campaign={"id": campaign.id, "name": campaign.name},
         slots=live.slots[variant.template_id],
         now=now,
     )
@@ -166,8 +166,8 @@ def _message(
             "lifetime": campaign.lifetime,
         },
         "token": inapp.make_token(
-            campaign_id=campaign.pk,
-            variant_id=variant.pk,
+            campaign_id=campaign.id,
+            variant_id=variant.id,
             message_id=uuid7(to_millis(now)),
             profile_id=person.profile_id or 0,  # 0: nobody has stored this person yet
             items=[_token_item(one) for one in personal.items],

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from math import nan
-from typing import TYPE_CHECKING
 
 from recommendations import features
 from recommendations.persons import Person
+from recommendations.rungs import Pick
 from recommendations.shelf import Shelf
-
-if TYPE_CHECKING:
-    from recommendations.rungs import Pick
 
 
 def note(people: Sequence[Person], here: Shelf) -> None:
@@ -19,7 +16,7 @@ def note(people: Sequence[Person], here: Shelf) -> None:
         rows = [pick.row for pick in person.picks]
         told = known.tell(person.recent, rows, list_shares(person))
         person.picks = [
-            pick._replace(features=one) for pick, one in zip(person.picks, told, strict=True)
+            Pick(*pick[:-1], features=one) for pick, one in zip(person.picks, told, strict=True)
         ]
 
 
@@ -39,6 +36,6 @@ def list_shares(person: Person) -> list[float]:
     ]
 
 
-def scale_of(pick: "Pick") -> tuple[str, bool]:
+def scale_of(pick: Pick) -> tuple[str, bool]:
     """Scores compare inside a rung, and there not with those of what is described alike."""
     return pick.rung, pick.source == "content"
