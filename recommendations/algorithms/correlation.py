@@ -95,7 +95,8 @@ class ItemCorrelation:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Whose rows are made, and how often all items occur."""
         chosen = np.arange(found.size) if rows is None else rows
-        self.occurrences_ = found if elsewhere is None else elsewhere.copy()
+        # An item whose own row waits may be new, and what is met here shows it.
+        self.occurrences_ = found if elsewhere is None else np.maximum(found, elsewhere)
         self.occurrences_[chosen] = found[chosen]
         return chosen, self.occurrences_
 

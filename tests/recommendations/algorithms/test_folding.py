@@ -73,6 +73,22 @@ def test_rows_that_were_counted_again_are_those_of_a_build(old, new, newer):
             assert array[item].tobytes() == other[item].tobytes()
 
 
+@given(ROWS, ROWS, st.integers(0, 60))
+@settings(max_examples=200, deadline=None)
+def test_a_row_that_waits_does_not_spoil_those_counted_before_it(old, new, most_work):
+    """A newcomer stands in the lists of others although its own is made later."""
+    lists, counted = learn(events_of(old), PLAIN)
+    every, waiting = events_of(old + new), 1
+    while waiting:
+        lists, counted, found = fold_in(lists, counted, every, PLAIN, most_work=most_work)
+        waiting = found.waiting if found else 0
+    wanted, wanted_counted = learn(every, PLAIN)
+    for array, other in zip(lists, wanted, strict=True):
+        assert array.tobytes() == other.tobytes()
+    for name in ("marks", "similar", "next"):
+        assert getattr(counted, name).tolist() == getattr(wanted_counted, name).tolist()
+
+
 @given(ROWS)
 @settings(max_examples=50, deadline=None)
 def test_nothing_new_is_nothing_to_do(rows):
