@@ -20,7 +20,8 @@ QUEUES = ("default", "plan", "send", "build")  # builds have a worker of their o
 ROUTES = {  # everything else goes to the default queue
     "campaigns.tasks.plan_run": {"queue": "plan"},
     "campaigns.tasks.send_chunk": {"queue": "send"},
-    "recommendations.tasks.fold_all": {"queue": "default"},  # while a build runs, too
+    "recommendations.tasks.fold_all": {"queue": "default"},  # these two while a build runs, too
+    "recommendations.tasks.fold": {"queue": "default"},
     "recommendations.tasks.*": {"queue": "build"},
     "campaigns.tasks.train_ranker": {"queue": "build"},
 }
@@ -28,6 +29,7 @@ VISIBILITY_SECONDS = 900  # then an unacknowledged task comes again; longer than
 LONG_TASKS = (  # longer than that: taken out of the broker at their start, or they came again
     "recommendations.tasks.build",
     "recommendations.tasks.build_all",
+    "recommendations.tasks.build_if_due",
     "engage.profiles.tasks.clean_up",
 )
 

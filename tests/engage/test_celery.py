@@ -4,6 +4,7 @@ import pytest
 
 from campaigns import bell
 from engage.celery import LONG_TASKS, QUEUES, VISIBILITY_SECONDS, Config, app
+from recommendations.tasks import FOLD_FADES_SECONDS
 
 SCHEDULE = Config.beat_schedule
 app.loader.import_default_modules()
@@ -45,9 +46,11 @@ def test_tasks_go_to_the_queue_of_their_work():
         "campaigns.tasks.train_ranker": "build",
         "recommendations.tasks.build": "build",
         "recommendations.tasks.build_all": "build",
+        "recommendations.tasks.build_if_due": "build",
     }
 
 
 def test_work_that_the_clock_rings_for_again_is_forgotten_by_then():
     for name in ("campaigns.tasks.plan_run", "campaigns.tasks.send_chunk"):
         assert app.tasks[name].expires == bell.FADES_SECONDS
+    assert app.tasks["recommendations.tasks.fold"].expires == FOLD_FADES_SECONDS
