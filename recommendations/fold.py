@@ -2,15 +2,15 @@
 
 The numbers are `algorithms/folding`; here is where events come from and where the patch goes. One
 fold of a catalog runs at a time, beside builds. It may be killed at any moment: the build's row
-names the patch that counts, and it is written before the row is.
+names the patch that counts, and it is written before the row is, under a name that no other has.
 """
 
 import logging
 import shutil
 import time
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -22,7 +22,7 @@ from catalog import snapshot
 from catalog.errors import UnknownCatalog
 from engage.lib import locks
 from engage.profiles import history
-from recommendations import artifact, interactions, patch, registry
+from recommendations import interactions, patch, registry
 from recommendations.algorithms.correlation import NOTHING
 from recommendations.algorithms.folding import MOST_WORK, Counted, Folded, fold, mark_rows
 from recommendations.algorithms.lists import Lists
@@ -37,7 +37,6 @@ from recommendations.models import Build
 
 logger = logging.getLogger(__name__)
 MOST_ROWS: Final = 20_000  # of a patch, some 2,600 bytes each; a build is due then
-NOTHING_NEW: Final = "nothing new"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +58,7 @@ def run(catalog: str, *, now: datetime) -> dict[str, Any]:
     """Bring the live lists of a catalog up to date; the facts that the build's row has of it.
 
     Safe to run twice: what is folded already changes nothing. Empty where there is nothing to do:
-    no live build, nothing new, or another fold at work.
+    no live build, nothing new, a full patch, or another fold at work.
     """
     with connection.cursor() as cursor:
         name = f"recommendations: fold {catalog}"
@@ -76,25 +75,30 @@ def fold_in(catalog: str, *, now: datetime) -> dict[str, Any]:
     model = registry.live(catalog)
     if build is None or model is None or model.build_id != build.pk:
         return {}
+    if build.patch_facts.get("full"):
+        return {}  # all of the work would be thrown away again
     started = time.perf_counter()
     try:
         seen = look(catalog)
     except UnknownCatalog:
         return {}
-    if build.patch_facts.get("seen") == seen:
+    if build.patch_facts.get("seen") == seen and is_laid_over(build, model):
         return {}
     present = read(catalog, model)
     recipe = recipe_from(model.facts["parameters"])
     before = counted_of(model).widened(len(present.item_ids)).take(present.number)
     machine = Machine(threads=settings.BUILD_THREADS)
     folded = fold(present.events, present.marks, before, recipe, machine, most_work=MOST_WORK)
+    former = build.patch
     if folded is None:
-        save(build, facts=build.patch_facts | {"seen": seen})
+        if not is_laid_over(build, model):
+            build.patch = build.patch_checksum = ""  # damaged, and what was in it is gone again
+        save(build, former=former, facts=build.patch_facts | {"seen": seen})
         return {}
     arrays = merged(arrays_of(model, present, folded, recipe), model)
     rows = int(arrays["row_numbers"].size)
     if rows > MOST_ROWS:
-        save(build, facts=build.patch_facts | {"seen": seen, "full": True})
+        save(build, former=former, facts=build.patch_facts | {"seen": seen, "full": True})
         return dict(build.patch_facts)
     write(build, arrays, newcomers=present.item_ids[len((model.base or model).item_ids) :])
     facts = {
@@ -107,9 +111,15 @@ def fold_in(catalog: str, *, now: datetime) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - started, 3),
     }
     build.patched_at = now
-    save(build, facts=facts)
+    if save(build, former=former, facts=facts):
+        remove_others(build, former=former)
     logger.info("folded", extra={"build_id": build.pk, **facts})
     return facts
+
+
+def is_laid_over(build: Build, model: Artifact) -> bool:
+    """Whether the patch of the row is whole; a damaged one is made anew, come what may."""
+    return not build.patch or model.base is not None
 
 
 def look(catalog: str) -> list[Any]:
@@ -248,30 +258,29 @@ def merged(arrays: dict[str, NDArray[Any]], model: Artifact) -> dict[str, NDArra
 
 def write(build: Build, arrays: dict[str, NDArray[Any]], *, newcomers: list[str]) -> None:
     """The files of a new patch, and its name and checksum in the row, which is not saved yet."""
-    folder = registry.patches_dir() / build.artifact
-    artifact.remove_partial(folder)
-    last = int(build.patch.rpartition("/")[2] or 0) if build.patch else 0
-    place = folder / str(last + 1)
-    shutil.rmtree(place, ignore_errors=True)  # of a fold that was killed before it said so
+    # Never a name that was there before: whoever lost the lock with its connection, and works on,
+    # must not write over what the row of another fold names.
+    build.patch = f"{build.artifact}/{uuid.uuid4().hex}"
+    place = registry.patches_dir() / build.patch
     build.patch_checksum = patch.write(place, arrays, newcomers=newcomers, build_id=build.pk)
-    build.patch = f"{build.artifact}/{last + 1}"
-    remove_before(folder, last)
 
 
-def remove_before(folder: Path, kept: int) -> None:
-    """Older patches; the last one may still be read by somebody."""
-    for place in folder.iterdir():
-        if place.name.isdigit() and int(place.name) < kept:
-            shutil.rmtree(place, ignore_errors=True)
-
-
-def save(build: Build, *, facts: dict[str, Any]) -> None:
-    """Into the row, unless another build took its place meanwhile."""
+def save(build: Build, *, former: str, facts: dict[str, Any]) -> bool:
+    """Into the row, unless another build or another patch took its place meanwhile."""
     build.patch_facts = facts
-    Build.objects.filter(pk=build.pk, state=Build.State.LIVE).update(
+    saved = Build.objects.filter(pk=build.pk, state=Build.State.LIVE, patch=former).update(
         patch=build.patch,
         patch_checksum=build.patch_checksum,
         patch_facts=facts,
         patched_at=build.patched_at,
     )
     registry.forget()
+    return bool(saved)
+
+
+def remove_others(build: Build, *, former: str) -> None:
+    """Older patches and what killed folds left; the former one may still be read by somebody."""
+    kept = {registry.patches_dir() / name for name in (build.patch, former)}
+    for place in (registry.patches_dir() / build.artifact).iterdir():
+        if place not in kept:
+            shutil.rmtree(place, ignore_errors=True)

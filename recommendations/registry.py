@@ -82,7 +82,11 @@ def refresh(catalog: str, mine: Held) -> None:
     rows = list_servable(catalog)
     key = tuple((row.pk, row.checksum, row.patch_checksum) for row in rows)
     if mine.artifact is not None and not mine.artifact.is_unchanged():
-        mine.key, mine.artifact = (), None  # nobody serves it while it is looked at
+        # Nobody serves it while it is looked at. Old patches go after two folds: then what lies
+        # below one is whole, and a process that nobody asked for a while goes on from there.
+        base = mine.artifact.base
+        mine.key = ()
+        mine.artifact = base if base is not None and base.is_unchanged() else None
     if key != mine.key:
         mine.artifact = first_good(rows, now_held=mine.artifact)
         mine.key = key

@@ -177,6 +177,15 @@ def test_lying_header_is_refused_without_believing_it(copy, header):
     assert refused(folder, checksum)
 
 
+@pytest.mark.parametrize("name", sorted(artifact.kinds(FACTS)))
+def test_array_of_nothing_is_refused(copy, name):
+    folder, _ = copy
+    whole = np.load(folder / f"{name}.npy")
+    (folder / f"{name}.npy").unlink()
+    artifact.write_array(folder / f"{name}.npy", whole[:0], dtype=whole.dtype.str)
+    assert refused(folder, lie(folder, name)) == bool(whole.size)
+
+
 def test_arrays_of_different_sizes_are_refused(good, tmp_path):
     model = ItemModel(Recipe(top=5)).fit(random_log())
     arrays = arrays_of(model) | {"sales": model.popularity_.sales_[:-1]}

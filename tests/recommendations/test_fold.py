@@ -5,12 +5,14 @@ import json
 import numpy as np
 import pytest
 
+from engage.lib import clock
 from engage.profiles import activity, erasure, history
 from engage.profiles.identity import find_profile_id
-from recommendations import audience, build, fold, registry, serve, shelf
+from engage.profiles.models import Profile
+from recommendations import audience, build, due, fold, registry, serve, shelf, tasks
 from recommendations.algorithms.recipe import Recipe
 from recommendations.models import Build
-from tests.factories import NOON, make_product
+from tests.factories import NOON, make_catalog, make_product
 from tests.recommendations.shops import VIEW, change, make_shop, store_history, touch, who
 from tests.recommendations.test_build import behaviour
 
@@ -47,6 +49,30 @@ def sessions(*path: str, people: int, name: str = "new") -> list:
 def fold_now():
     shelf.forget()
     return fold.run("default", now=NOON)
+
+
+def live_row() -> Build:
+    return Build.objects.get(state="live")
+
+
+def patches() -> list[str]:
+    """The folders that there are for the live build."""
+    name = live_row().artifact
+    return sorted(f"{name}/{path.name}" for path in (registry.patches_dir() / name).iterdir())
+
+
+def damage_patch() -> None:
+    path = registry.patches_dir() / live_row().patch / "sales.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+    shelf.forget()
+
+
+class Killed(Exception):
+    pass
+
+
+def boom(*args, **options):
+    raise Killed
 
 
 def similar(item: str, n: int = 5):
@@ -111,7 +137,7 @@ def test_nothing_new_is_not_folded(shop):
     assert fold_now() == {}
     store_history(sessions("p02", "p13", people=1))
     assert fold_now()["counted"] == 2
-    before = Build.objects.get(state="live").patch
+    before = live_row().patch
     assert fold_now() == {}
     assert Build.objects.get(state="live").patch == before
 
@@ -167,7 +193,7 @@ def test_a_damaged_patch_is_passed_over(shop):
     store_history(sessions("p02", "p13", people=30))
     fold_now()
     assert similar("p02") != before
-    folder = registry.patches_dir() / Build.objects.get(state="live").patch
+    folder = registry.patches_dir() / live_row().patch
     for path in sorted(folder.iterdir()):
         raw = path.read_bytes()
         path.write_bytes(raw[: len(raw) // 2])
@@ -181,7 +207,7 @@ def test_a_damaged_patch_is_passed_over(shop):
 def test_a_patch_of_another_build_is_passed_over(shop):
     store_history(sessions("p02", "p13", people=30))
     fold_now()
-    live = Build.objects.get(state="live")
+    live = live_row()
     manifest = registry.patches_dir() / live.patch / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"facts": {"build": 0}}))
     shelf.forget()
@@ -199,12 +225,135 @@ def test_the_next_build_begins_without_a_patch(shop):
 
 
 def test_only_the_last_patches_are_kept(shop):
+    names = []
     for round_ in range(4):
         store_history(sessions("p02", "p13", people=2, name=f"r{round_}-"))
         fold_now()
-    live = Build.objects.get(state="live")
-    kept = sorted(path.name for path in (registry.patches_dir() / live.artifact).iterdir())
-    assert (live.patch, kept) == (f"{live.artifact}/4", ["3", "4"])
+        names.append(live_row().patch)
+    assert patches() == sorted(names[-2:])
+
+
+def test_what_a_killed_fold_left_goes_with_the_next(shop, monkeypatch):
+    with monkeypatch.context() as killed:
+        killed.setattr(fold, "save", boom)
+        store_history(sessions("p02", "p13", people=30))
+        with pytest.raises(Killed):
+            fold_now()
+    assert (live_row().patch, len(patches())) == ("", 1)
+    assert "p13" not in similar("p02")
+    fold_now()
+    assert patches() == [live_row().patch]
+    assert similar("p02")[0] == "p13"
+
+
+def test_a_fold_that_lost_its_lock_spoils_nothing_of_the_one_that_took_it(shop, monkeypatch):
+    """Its connection went while it worked: it must not write over the patch of the other."""
+    store_history(sessions("p02", "p13", people=30))
+    merged, others = fold.merged, []
+
+    def meanwhile(*args):
+        if not others:
+            others.append(None)  # the other one comes here, too
+            others.append(fold.fold_in("default", now=NOON))
+        return merged(*args)
+
+    monkeypatch.setattr(fold, "merged", meanwhile)
+    fold_now()
+    assert others[1]["counted"] == 2
+    assert live_row().patch_facts == others[1]
+    shelf.forget()
+    assert similar("p02")[0] == "p13"
+    store_history(sessions("p02", "p07", people=40, name="more"))
+    fold_now()
+    assert similar("p02")[0] == "p07"
+
+
+def test_a_damaged_patch_is_made_anew_though_nothing_happened(shop):
+    store_history(sessions("p02", "p13", people=30))
+    fold_now()
+    before = live_row().patch
+    damage_patch()
+    assert "p13" not in similar("p02")
+    assert fold_now()["counted"] == 2
+    assert live_row().patch != before
+    assert similar("p02")[0] == "p13"
+    assert fold_now() == {}
+
+
+def test_a_damaged_patch_of_nothing_is_forgotten(shop):
+    store_history(sessions("p02", "p13", people=1))
+    fold_now()
+    erasure.erase(find_profile_id(user_id="new0"), now=NOON)
+    damage_patch()
+    assert fold_now() == {}
+    assert (live_row().patch, live_row().patch_checksum) == ("", "")
+    assert registry.live("default").build_id == live_row().pk
+
+
+def test_a_full_patch_is_left_alone_until_the_build(shop, monkeypatch):
+    monkeypatch.setattr(fold, "MOST_ROWS", 2)
+    store_history(sessions("p02", "p13", people=30))
+    fold_now()
+    store_history(sessions("p03", "p07", people=30, name="more"))
+    fold_now()
+    assert live_row().patch_facts["full"]
+    assert similar("p02")[0] == "p13"
+    store_history(sessions("p04", "p08", people=30, name="most"))
+    with monkeypatch.context() as reading:
+        reading.setattr(fold, "read", boom)
+        assert fold_now() == {}
+    build.run("default", now=NOON, recipe=RECIPE)
+    store_history(sessions("p02", "p14", people=60, name="last"))
+    fold_now()
+    assert similar("p02")[0] == "p14"
+
+
+def test_everybody_erased_leaves_empty_lists(shop):
+    for profile in Profile.objects.all():
+        erasure.erase(profile.pk, now=NOON)
+    fold_now()
+    model = registry.live("default")
+    for reading in ("personal", "similar", "next"):
+        assert not any(rows_of(model, reading).values())
+    assert not model.arrays["sales"].any()
+    assert fold_now() == {}
+
+
+def test_rolled_back_to_a_build_with_a_patch_it_is_brought_up_to_date(plain_shop):
+    store_history(sessions("p02", "p13", people=30))
+    fold_now()
+    first = live_row()
+    build.run("default", now=NOON, recipe=PLAIN, force=True)
+    store_history(sessions("p13", "p07", people=40, name="more"))
+    fold_now()
+    assert registry.roll_back("default").pk == first.pk
+    shelf.forget()
+    assert (similar("p02")[0], similar("p13")[0]) == ("p13", "p02")
+    fold_now()
+    assert similar("p13")[0] == "p07"
+    assert_equals_a_build(PLAIN)
+
+
+def test_one_catalog_that_cannot_be_folded_does_not_keep_the_others_waiting(shop, monkeypatch):
+    make_catalog(name="broken")
+    rung = []
+    monkeypatch.setattr(tasks.fold, "delay", rung.append)
+    tasks.fold_all()
+    assert rung == ["broken", "default"]
+
+
+def test_a_pile_of_bells_is_one_build(shop, monkeypatch):
+    monkeypatch.setattr(fold, "MOST_ROWS", 1)
+    store_history(sessions("p02", "p13", people=30))
+    Build.objects.update(started_at=clock.now() - due.AT_MOST_EVERY)
+    rung = []
+    monkeypatch.setattr(tasks.build_if_due, "delay", rung.append)
+    for _ in range(3):
+        tasks.fold("default")
+    assert rung == ["default"] * 3
+    for name in rung:
+        tasks.build_if_due(name)
+    assert Build.objects.count() == 2
 
 
 def test_picks_name_what_is_counted_anew(shop):

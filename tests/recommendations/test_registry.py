@@ -5,11 +5,20 @@ from datetime import timedelta
 import pytest
 
 from catalog.models import Catalog
-from recommendations import artifact, registry, serve, shelf
+from recommendations import artifact, fold, registry, serve, shelf
 from recommendations.errors import NothingToRollBack
 from recommendations.models import Build
 from tests.factories import NOON
-from tests.recommendations.shops import change, log_of, make_shop, publish, touch, who
+from tests.recommendations.shops import (
+    VIEW,
+    change,
+    log_of,
+    make_shop,
+    publish,
+    store_history,
+    touch,
+    who,
+)
 
 pytestmark = pytest.mark.django_db
 IDS = ["a", "b", "c"]
@@ -180,6 +189,24 @@ def test_removed_folder_is_a_damaged_artifact(two_builds):
     shutil.rmtree(registry.folder_of(two_builds[1]))
     registry.forget()
     assert registry.live("default").build_id == two_builds[0].pk
+
+
+def test_patch_that_gave_way_to_newer_ones_costs_no_second_look_at_the_build(
+    two_builds, monkeypatch
+):
+    """Folds take old patches away; who was asked nothing for a minute finds its own gone."""
+    for name in ("ann", "ben", "cem"):
+        store_history([(name, "a", VIEW, 0.02), (name, "b", VIEW, 0.01)])
+        assert fold.fold_in("default", now=NOON)["counted"]
+        if name == "ann":
+            mine = registry.Held()
+            registry.refresh("default", mine)
+    former = mine.artifact
+    assert not former.is_unchanged()
+    monkeypatch.setattr(artifact, "load", boom)
+    registry.refresh("default", mine)
+    assert mine.artifact.base is former.base
+    assert mine.artifact.is_unchanged()
 
 
 def test_age_of_a_model_is_the_age_of_what_it_learned_from(two_builds):
