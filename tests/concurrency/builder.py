@@ -1,7 +1,7 @@
-"""Builds in processes of their own, on the database of the test.
+"""Builds and folds in processes of their own, on the database of the test.
 
-Run as a program it waits for lines, and starts a build for each in a fork that has everything
-loaded: the first moment of a build is then some milliseconds away, not seconds.
+Run as a program it waits for lines, and starts one for each in a fork that has everything loaded:
+the first moment of a build is then some milliseconds away, not seconds.
 """
 
 import os
@@ -17,19 +17,19 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Builder:
-    """Starts builds, and says how they ended."""
+    """Starts builds and folds, and says how they ended."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
 
-    def start(self) -> int:
-        """The process id of a new build."""
-        self.process.stdin.write("build\n")
+    def start(self, deed: str = "build") -> int:
+        """The process id of a new build, or of a new "fold"."""
+        self.process.stdin.write(f"{deed}\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
     def wait(self, pid: int) -> str:
-        """How it ended: the state of the build, "killed", or what it was refused with."""
+        """How it ended: "folded", the state of a build, "killed", or what it was refused with."""
         self.process.stdin.write(f"wait {pid}\n")
         self.process.stdin.flush()
         return self.process.stdout.readline().strip()
@@ -59,17 +59,17 @@ def main() -> None:
     import django
 
     django.setup()
-    from recommendations import build  # noqa: F401
+    from recommendations import build, fold  # noqa: F401
 
     print("ready", flush=True)
     ends: dict[int, int] = {}  # of each build, the pipe it says its end through
     for line in sys.stdin:
-        if line == "build\n":
+        if deed := DEEDS.get(line.strip()):
             reader, writer = os.pipe()
             pid = os.fork()
             if pid == 0:
                 os.close(reader)
-                os.write(writer, build_once().encode())
+                os.write(writer, deed().encode())
                 os._exit(0)
             os.close(writer)
             ends[pid] = reader
@@ -90,6 +90,18 @@ def build_once() -> str:
     except BaseException as exc:
         return type(exc).__name__
 
+
+def fold_once() -> str:
+    from engage.lib import clock
+    from recommendations import fold
+
+    try:
+        return "folded" if fold.run("default", now=clock.now()) else "nothing"
+    except BaseException as exc:
+        return type(exc).__name__
+
+
+DEEDS = {"build": build_once, "fold": fold_once}
 
 if __name__ == "__main__":
     main()

@@ -110,6 +110,10 @@ def assert_equals_a_build(recipe: Recipe, *, counted: set[str] | None = None):
     for reading in ("similar", "next"):
         old, new = rows_of(patched, reading), rows_of(fresh, reading)
         assert {name: old[name] for name in names} == {name: new[name] for name in names}
+    assert_same_counts(patched, fresh)
+
+
+def assert_same_counts(patched, fresh):
     # The marks are sums over numbers, which newcomers move from one build to the next.
     for whole in ("sales", "trend", "occurrences", "similar_met", "next_met"):
         mine = dict(zip(patched.item_ids, patched.arrays[whole].tolist(), strict=True))
