@@ -12,5 +12,5 @@ class RecommendationsConfig(AppConfig):
 
     def ready(self) -> None:
         """Compiled kernels are kept beside the code, or in the data folder where that is fixed."""
-        if not os.access(Path(__file__).parent / "algorithms", os.W_OK):
+        if not os.access(Path(__file__).parent / "algorithms" / "kernels", os.W_OK):
             os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(settings.DATA_DIR) / "numba"))
