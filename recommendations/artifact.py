@@ -1,21 +1,12 @@
-"""A model as files: a folder of arrays and a manifest that says what they must be.
+"""A model as files: which arrays it has, what must be true of them, and how they are read.
 
-The folder appears by one rename, after everything in it has reached the disk. Arrays are mapped,
-not read, and never larger than their file; nothing is unpickled.
+The files themselves are `array_files`: nothing of them is believed that was not proved.
 """
 
 import dataclasses
-import hashlib
-import json
-import mmap
-import os
-import shutil
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
-from math import prod
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,16 +16,9 @@ from numpy.typing import NDArray
 from recommendations.algorithms.ranking import NOTHING_NEWER, Newer
 from recommendations.algorithms.visits import LONGEST_VISIT, Visits
 from recommendations.algorithms.words import WordIndex
-from recommendations.errors import DamagedArtifact
+from recommendations.array_files import Kind, Stamp, read_folder, stamp_of, write_folder
 
-FORMAT: Final = 2
-MANIFEST: Final = "manifest.json"
 VISITS: Final = "visit_{}"  # by field
-MANIFEST_MAX_BYTES: Final = 1_000_000
-PARTIAL: Final = ".partial"  # folders that a killed build leaves behind
-CHUNK: Final = 1 << 20
-
-Kind = tuple[str, tuple[str, ...]]  # dtype, and the shape in names of sizes
 
 # What a model must have.
 ARRAYS: Final[Mapping[str, Kind]] = {
@@ -74,9 +58,6 @@ LISTS: Final[Mapping[str, Kind]] = {
     "{}_scores": ("<f4", ("items", "top")),
 }
 Readings = tuple[NDArray[np.int32], NDArray[np.float32]]
-
-
-Stamp = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,12 +145,6 @@ class Artifact:
             return False
 
 
-def stamp_of(folder: Path) -> Stamp:
-    """What changes when a file is written, cut, replaced or taken away."""
-    found = (os.stat(path) for path in sorted(folder.iterdir()))
-    return tuple((one.st_ino, one.st_size, one.st_mtime_ns) for one in found)
-
-
 def kinds(facts: Mapping[str, Any]) -> dict[str, Kind]:
     """Every array that an artifact with these facts has."""
     readings = [str(name) for name in facts["readings"]]
@@ -196,76 +171,6 @@ def write(
     return write_folder(folder, arrays, kinds(facts), item_ids=item_ids, facts=facts)
 
 
-def write_folder(
-    folder: Path,
-    arrays: Mapping[str, NDArray[Any]],
-    known: Mapping[str, Kind],
-    *,
-    item_ids: list[str],
-    facts: Mapping[str, Any],
-) -> str:
-    """As `write`, for arrays of whatever kinds."""
-    if folder.exists():
-        raise FileExistsError(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}{PARTIAL}")
-    partial.mkdir()
-    try:
-        encoded = [item_id.encode() for item_id in item_ids]
-        start = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-        text = np.frombuffer(b"".join(encoded), np.uint8)
-        files = {
-            name: write_array(partial / f"{name}.npy", array, dtype=known[name][0])
-            for name, array in {**arrays, "item_text": text, "item_start": start}.items()
-        }
-        manifest = json.dumps(
-            {"format": FORMAT, "facts": facts, "files": files}, indent=1, sort_keys=True
-        ).encode()
-        write_file(partial / MANIFEST, manifest)
-        sync_folder(partial)
-        partial.rename(folder)
-        sync_folder(folder.parent)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    return hashlib.sha256(manifest).hexdigest()
-
-
-def write_array(path: Path, array: NDArray[Any], *, dtype: str) -> dict[str, Any]:
-    """Write one array in numpy's format; its entry for the manifest."""
-    array = np.ascontiguousarray(array, dtype=np.dtype(dtype))
-    with path.open("xb") as file:
-        np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-    return {
-        "dtype": dtype,
-        "shape": list(array.shape),
-        "bytes": path.stat().st_size,
-        "sha256": hash_file(path),
-    }
-
-
-def write_file(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def load(folder: Path, *, checksum: str, build_id: int) -> Artifact:
     """Map a model, after proving that every byte is the one that was written.
 
@@ -276,93 +181,6 @@ def load(folder: Path, *, checksum: str, build_id: int) -> Artifact:
     """
     stamp, arrays, item_ids, facts = read_folder(folder, kinds, check_numbers, checksum=checksum)
     return Artifact(build_id, item_ids, arrays, facts, {folder: stamp})
-
-
-def read_folder(
-    folder: Path,
-    kinds_of: Callable[[Mapping[str, Any]], Mapping[str, Kind]],
-    check: Callable[[Mapping[str, NDArray[Any]], Mapping[str, Any]], None],
-    *,
-    checksum: str,
-) -> tuple[Stamp, dict[str, NDArray[Any]], list[str], dict[str, Any]]:
-    """Stamp, arrays, item ids and facts of a folder, all of it proved.
-
-    Raises
-    ------
-    DamagedArtifact
-    """
-    try:
-        stamp = stamp_of(folder)  # first: what is written meanwhile must not pass for proved
-        files, facts = read_manifest(folder, checksum)
-        check_files(folder, files)
-        known = kinds_of(facts)
-        arrays = {name: map_array(folder / f"{name}.npy", files[name]) for name in known}
-        check_shapes(arrays, known)
-        check(arrays, facts)
-        item_ids = decode_ids(arrays["item_text"], arrays["item_start"])
-    except (OSError, KeyError, TypeError, ValueError, OverflowError) as exc:
-        raise DamagedArtifact(
-            f"The artifact in {folder.name} is damaged and is not served.",
-            detail=f"{type(exc).__name__}: {exc}",
-        ) from exc
-    return stamp, arrays, item_ids, facts
-
-
-def read_manifest(folder: Path, checksum: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    with (folder / MANIFEST).open("rb") as file:
-        raw = file.read(MANIFEST_MAX_BYTES + 1)
-    if hashlib.sha256(raw).hexdigest() != checksum:
-        raise ValueError("the manifest is not the one that was published")
-    manifest = json.loads(raw)
-    if manifest["format"] != FORMAT:
-        raise ValueError(f"format {manifest['format']} is not {FORMAT}")
-    return manifest["files"], manifest["facts"]
-
-
-def check_files(folder: Path, files: Mapping[str, Any]) -> None:
-    """Nothing lies in the folder that the build did not write."""
-    found = {path.name for path in folder.iterdir()}
-    if strange := found - {MANIFEST, *(f"{name}.npy" for name in files)}:
-        raise ValueError(f"{min(strange)!r} was not written by the build")
-
-
-def map_array(path: Path, entry: Mapping[str, Any]) -> NDArray[Any]:
-    """A view of the file's pages. The header is believed only where it fits the file."""
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size != entry["bytes"]:
-            raise ValueError(f"{path.name} has {size} bytes, {entry['bytes']} were written")
-        if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
-            raise ValueError(f"{path.name} is not what was written")
-        file.seek(0)
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError(f"{path.name} is of another version")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-        offset = file.tell()
-        if fortran or dtype.hasobject or dtype.str != entry["dtype"]:
-            raise ValueError(f"{path.name} is of another type")
-        if list(shape) != entry["shape"] or size - offset != prod(shape) * dtype.itemsize:
-            raise ValueError(f"{path.name} is of another shape")
-        if size == offset:
-            return np.zeros(shape, dtype)
-        # Private pages: shared until somebody writes, and a stray write never reaches the file.
-        # Not ACCESS_READ: numba takes ten times longer to look at a read-only array.
-        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    return np.frombuffer(pages, dtype, offset=offset).reshape(shape)
-
-
-def check_shapes(arrays: Mapping[str, NDArray[Any]], known: Mapping[str, Kind]) -> None:
-    """Every array of its kind; sizes of one name are the same everywhere."""
-    sizes: dict[str, int] = {}
-    for name, (dtype, shape) in known.items():
-        found = arrays[name]
-        if found.dtype.str != dtype or found.ndim != len(shape):
-            raise ValueError(f"{name} is {found.dtype} {found.shape}")
-        for word, size in zip(shape, found.shape, strict=True):
-            plain = word.removesuffix(" + 1")
-            size -= word != plain
-            if sizes.setdefault(plain, size) != size:
-                raise ValueError(f"{name} is {found.shape}, others have {sizes[plain]} {plain}")
 
 
 def check_numbers(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
@@ -415,17 +233,3 @@ def check_people(
         raise ValueError("people_items names items that do not exist")
     if not (np.isfinite(lift) & (lift > 0)).all():
         raise ValueError("people_lift has a number that is no factor")
-
-
-def decode_ids(text: NDArray[np.uint8], start: NDArray[np.int64]) -> list[str]:
-    if start[0] != 0 or start[-1] != text.size or (np.diff(start) < 0).any():
-        raise ValueError("the item ids do not fit their text")
-    raw = text.tobytes()
-    edges = start.tolist()
-    return [raw[a:b].decode() for a, b in pairwise(edges)]
-
-
-def remove_partial(folder: Path) -> None:
-    """What killed builds left; only the one build that runs may call this."""
-    for left in folder.glob(f"*{PARTIAL}"):
-        shutil.rmtree(left, ignore_errors=True)

@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 from catalog.models import Catalog
 from engage.lib import locks
 from engage.lib.errors import NotFound
-from recommendations import artifact, descriptions, interactions, people_alike, registry, threads
+from recommendations import (
+    array_files,
+    artifact,
+    descriptions,
+    interactions,
+    people_alike,
+    registry,
+    threads,
+)
 from recommendations.algorithms import demographics
 from recommendations.algorithms.choosing import choose_recipe
 from recommendations.algorithms.choosing_demographics import choose
@@ -86,7 +94,7 @@ def run(
 
 def open_build(catalog: str, *, recipe: Recipe, now: datetime) -> Build:
     """A new row. The caller holds the lock, so what is still marked as running was killed."""
-    artifact.remove_partial(registry.artifacts_dir())
+    array_files.remove_partial(registry.artifacts_dir())
     running = Build.objects.filter(state=Build.State.RUNNING)
     for killed in running:
         shutil.rmtree(registry.artifacts_dir() / folder_name(killed), ignore_errors=True)

@@ -13,8 +13,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations import artifact
-from recommendations.artifact import Artifact, Kind
+from recommendations import array_files
+from recommendations.array_files import Kind
+from recommendations.artifact import Artifact
 
 LISTS: Final = ("personal", "similar", "next")
 ROWS: Final[Mapping[str, Kind]] = {
@@ -43,7 +44,7 @@ def write(
     folder: Path, arrays: Mapping[str, NDArray[Any]], *, newcomers: list[str], build_id: int
 ) -> str:
     """Write a new folder, all or nothing; the checksum of its manifest."""
-    return artifact.write_folder(
+    return array_files.write_folder(
         folder, arrays, KINDS, item_ids=newcomers, facts={"build": build_id}
     )
 
@@ -56,7 +57,7 @@ def apply(base: Artifact, folder: Path, *, checksum: str) -> Artifact:
     DamagedArtifact
         If anything of the patch is missing or different, or it is another build's.
     """
-    stamp, arrays, newcomers, _ = artifact.read_folder(
+    stamp, arrays, newcomers, _ = array_files.read_folder(
         folder, lambda facts: KINDS, lambda *found: check(base, *found), checksum=checksum
     )
     item_ids = base.item_ids + newcomers

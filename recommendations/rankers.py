@@ -17,10 +17,10 @@ import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
 
-from recommendations import artifact, registry, threads
+from recommendations import array_files, registry, threads
 from recommendations.algorithms import trees
 from recommendations.algorithms.trees import Trees
-from recommendations.artifact import Stamp
+from recommendations.array_files import Kind, Stamp
 from recommendations.errors import DamagedArtifact, NoSuchRanker
 from recommendations.features import FEATURES
 from recommendations.models import Ranker
@@ -53,7 +53,7 @@ class Held:
     ranker: Live | None = None
 
 
-KINDS: Final[Mapping[str, artifact.Kind]] = {
+KINDS: Final[Mapping[str, Kind]] = {
     "item_text": ("|u1", ("text",)),  # the names of the features
     "item_start": ("<i8", ("names + 1",)),
     **trees.KINDS,
@@ -85,7 +85,7 @@ def refresh(catalog: str, mine: Held) -> None:
 
 def is_unchanged(ranker: Live) -> bool:
     try:
-        return artifact.stamp_of(ranker.folder) == ranker.stamp
+        return array_files.stamp_of(ranker.folder) == ranker.stamp
     except OSError:
         return False
 
@@ -106,7 +106,7 @@ def write(row: Ranker, learned: Trees) -> None:
     row.artifact = f"{row.catalog}-{row.pk}"
     folder = folder_of(row)
     shutil.rmtree(folder, ignore_errors=True)  # of a training that was killed before its row
-    row.checksum = artifact.write_folder(
+    row.checksum = array_files.write_folder(
         folder, learned._asdict(), KINDS, item_ids=list(FEATURES), facts={}
     )
 
@@ -122,7 +122,7 @@ def find(row: Ranker) -> Live | None:
 
 def load(row: Ranker) -> Live:
     folder = folder_of(row)
-    stamp, arrays, names, _ = artifact.read_folder(
+    stamp, arrays, names, _ = array_files.read_folder(
         folder, lambda facts: KINDS, check, checksum=row.checksum
     )
     if names != list(FEATURES):

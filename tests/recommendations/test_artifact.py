@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 from itertools import pairwise
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommendations import artifact
+from recommendations import array_files, artifact
 from recommendations.algorithms.model import ItemModel
 from recommendations.algorithms.recipe import Recipe
 from recommendations.algorithms.words import index_words
@@ -149,13 +150,13 @@ def lie(folder, name: str, **header: object) -> str:
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"][name] |= {
         "bytes": path.stat().st_size,
-        "sha256": artifact.hash_file(path),
+        "sha256": array_files.hash_file(path),
         "shape": list(told["shape"]),
         "dtype": told["descr"],
     }
     raw = json.dumps(manifest).encode()
     (folder / "manifest.json").write_bytes(raw)
-    return artifact.hashlib.sha256(raw).hexdigest()
+    return hashlib.sha256(raw).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_array_of_nothing_is_refused(copy, name):
     folder, _ = copy
     whole = np.load(folder / f"{name}.npy")
     (folder / f"{name}.npy").unlink()
-    artifact.write_array(folder / f"{name}.npy", whole[:0], dtype=whole.dtype.str)
+    array_files.write_array(folder / f"{name}.npy", whole[:0], dtype=whole.dtype.str)
     assert refused(folder, lie(folder, name)) == bool(whole.size)
 
 
@@ -220,7 +221,7 @@ def test_change_below_a_mapped_artifact_is_noticed(copy):
 def test_left_overs_of_killed_builds_are_removed(tmp_path):
     (tmp_path / "default-3.abc.partial").mkdir()
     (tmp_path / "default-2").mkdir()
-    artifact.remove_partial(tmp_path)
+    array_files.remove_partial(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["default-2"]
 
 

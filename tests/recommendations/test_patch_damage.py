@@ -10,7 +10,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from recommendations import artifact, fold, patch, registry, shelf
+from recommendations import array_files, fold, patch, registry, shelf
 from recommendations.algorithms.recipe import Recipe
 from recommendations.errors import DamagedArtifact
 from recommendations.models import Build
@@ -107,7 +107,7 @@ def test_array_of_nothing_is_refused(patched, name):
     folder = folder_of(patched)
     entry = json.loads((folder / "manifest.json").read_text())["files"][name]
     (folder / f"{name}.npy").unlink()
-    artifact.write_array(
+    array_files.write_array(
         folder / f"{name}.npy", np.zeros((0, *entry["shape"][1:])), dtype=entry["dtype"]
     )
     patched.patch_checksum = lie(folder, name)
