@@ -89,7 +89,7 @@ def test_topic_modules_never_import_tasks() -> None:
     importers = {
         f"{path.relative_to(ROOT)} imports {name}"
         for path in SOURCES
-        if path.name not in ringing and "runner" not in path.parts and "demo" not in path.parts
+        if path.name not in ringing and not {"admin", "runner", "demo"} & set(path.parts)
         for name in imported_modules(path)
         if name.endswith(".tasks") or ".tasks." in name
     }

@@ -216,7 +216,20 @@ class RowList(unfold.views.ChangeList):  # type: ignore[misc]
         return cast(str, super().url_for_result(result))
 
 
-class Ledger(Page):
+class ReadOnly(Page):
+    """Rows that the machine writes. Buttons may act on them, nobody edits them."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class Ledger(ReadOnly):
     """A read-only list over a table whose rows are found by `row_key`, joined by "~"."""
 
     row_key: ClassVar[tuple[str, ...]] = ("profile_id", "id")
@@ -248,15 +261,6 @@ class Ledger(Page):
             return cast("Model | None", found.first())
         except (ValueError, OverflowError, ValidationError):
             return None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
 
 class PeriodFilter(SimpleListFilter):

@@ -207,7 +207,7 @@ def test_build_button_rings_for_the_catalog(admin_client: Client, builds_asked) 
 def builds_asked(monkeypatch) -> list[str]:
     """The catalogs that builds were asked for; no broker takes part."""
     asked: list[str] = []
-    monkeypatch.setattr("recommendations.admin.build.delay_on_commit", asked.append)
+    monkeypatch.setattr("recommendations.tasks.build.delay_on_commit", asked.append)
     return asked
 
 
