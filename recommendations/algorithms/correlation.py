@@ -7,25 +7,27 @@ Sources: Sarwar et al. (2001), "Item-based collaborative filtering"; Breese et a
 inverse user frequency; Christoffel et al. (2015) for the tilted powers of RP3beta.
 """
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from recommendations.algorithms.correlation_in_numpy import (
+    Floats,
+    Rows,
+    cut,
+    next_rows_in_numpy,
+    similar_rows_in_numpy,
+)
 from recommendations.algorithms.log import Log
 
 UNIT = 1 << 12  # integers stand for fractions of this
-BLOCK = 4_000_000  # pair additions in one block of the numpy twin
 INT32_MAX = (1 << 31) - 1
 NOTHING = -1  # pads a row with fewer neighbours than it has places
-
-Rows = Callable[[int, int, NDArray[np.int32], NDArray[np.float32]], None]
-Floats = NDArray[np.float64]
 
 
 @cache
@@ -38,6 +40,7 @@ def find_kernels() -> Any | None:
     return kernels
 
 
+@dataclass(kw_only=True, eq=False)
 class ItemCorrelation:
     """What the two readings share: the best neighbours of each item, best first.
 
@@ -64,28 +67,19 @@ class ItemCorrelation:
     Of a fit of some rows the first two have only these, in their order.
     """
 
-    neighbours_: NDArray[np.int32]
-    scores_: NDArray[np.float32]
-    occurrences_: NDArray[np.int64]
+    source: float
+    target: float
+    shrink: float = 0.0
+    top: int = 100
+    threads: int = 1
+    use_numba: bool = True
+    neighbours_: NDArray[np.int32] = field(init=False, repr=False)
+    scores_: NDArray[np.float32] = field(init=False, repr=False)
+    occurrences_: NDArray[np.int64] = field(init=False, repr=False)
 
-    def __init__(
-        self,
-        *,
-        source: float,
-        target: float,
-        shrink: float,
-        top: int,
-        threads: int,
-        use_numba: bool,
-    ) -> None:
-        if top < 1 or threads < 1:
+    def __post_init__(self) -> None:
+        if self.top < 1 or self.threads < 1:
             raise ValueError("top and threads must be at least 1")
-        self.source = source
-        self.target = target
-        self.shrink = shrink
-        self.top = top
-        self.threads = threads
-        self.use_numba = use_numba
 
     def _choose(
         self,
@@ -118,14 +112,7 @@ class ItemCorrelation:
             list(filled)  # raises what a thread raised
 
 
-def cut(work: NDArray[np.int64], *, parts: int) -> list[tuple[int, int]]:
-    """Ranges of rows with about the same sum of work each."""
-    total = np.append(0, np.cumsum(work))
-    marks = np.searchsorted(total, np.linspace(0, total[-1], parts + 1)[1:-1])
-    edges = [0, *(int(mark) for mark in marks), work.size]
-    return [(a, b) for a, b in pairwise(edges) if a < b]
-
-
+@dataclass(kw_only=True, eq=False)
 class SimilarItems(ItemCorrelation):
     """Symmetric: met together by the same profiles.
 
@@ -140,26 +127,9 @@ class SimilarItems(ItemCorrelation):
         As in `ItemCorrelation`; occurrences are squares of weights.
     """
 
-    def __init__(
-        self,
-        *,
-        source: float = 0.5,
-        target: float = 0.5,
-        damping: float = 0.5,
-        shrink: float = 0.0,
-        top: int = 100,
-        threads: int = 1,
-        use_numba: bool = True,
-    ) -> None:
-        super().__init__(
-            source=source,
-            target=target,
-            shrink=shrink,
-            top=top,
-            threads=threads,
-            use_numba=use_numba,
-        )
-        self.damping = damping
+    source: float = 0.5
+    target: float = 0.5
+    damping: float = 0.5
 
     def fit(
         self,
@@ -218,6 +188,7 @@ class SimilarItems(ItemCorrelation):
         return self
 
 
+@dataclass(kw_only=True, eq=False)
 class NextItems(ItemCorrelation):
     """Directed: what comes soon after.
 
@@ -234,32 +205,16 @@ class NextItems(ItemCorrelation):
         As in `ItemCorrelation`; occurrences are steps.
     """
 
-    def __init__(
-        self,
-        *,
-        window: int = 10,
-        decay: float = 0.9,
-        backward: float = 0.3,
-        source: float = 0.7,
-        target: float = 0.3,
-        shrink: float = 0.0,
-        top: int = 100,
-        threads: int = 1,
-        use_numba: bool = True,
-    ) -> None:
-        super().__init__(
-            source=source,
-            target=target,
-            shrink=shrink,
-            top=top,
-            threads=threads,
-            use_numba=use_numba,
-        )
-        if window < 1:
+    window: int = 10
+    decay: float = 0.9
+    backward: float = 0.3
+    source: float = 0.7
+    target: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.window < 1:
             raise ValueError("window must be at least 1 step")
-        self.window = window
-        self.decay = decay
-        self.backward = backward
 
     def fit(
         self,
@@ -313,86 +268,3 @@ def with_values(pairs: Any, values: NDArray[Any]) -> Any:
 
 def unsigned(indices: NDArray[Any]) -> NDArray[np.uint32]:
     return indices.astype(np.int32, copy=False).view(np.uint32)
-
-
-# --- the twins in numpy and scipy ------------------------------------------------------------
-
-
-def similar_rows_in_numpy(
-    interactions: csr_matrix,
-    by_item: Any,
-    scale: NDArray[np.int64],
-    column: Floats,
-    row: Floats,
-    chosen: NDArray[np.int64],
-    work: NDArray[np.int64],
-) -> Rows:
-    """Blocks of the sparse product, sized by work so that memory stays bounded."""
-    weighted = interactions.copy()
-    weighted.data = interactions.data.astype(np.int64) * np.repeat(
-        scale, np.diff(interactions.indptr)
-    )
-    by_row = by_item.T.tocsr()
-
-    def rows(
-        first: int, last: int, neighbours: NDArray[np.int32], scores: NDArray[np.float32]
-    ) -> None:
-        parts = int(work[first:last].sum()) // BLOCK + 1
-        for a, b in cut(work[first:last], parts=parts):
-            sums = by_row[chosen[first + a : first + b]] @ weighted
-            write_best(sums, first + a, column, row, chosen, neighbours, scores)
-
-    return rows
-
-
-def next_rows_in_numpy(
-    steps: Log,
-    ahead: NDArray[np.int64],
-    behind: NDArray[np.int64],
-    column: Floats,
-    row: Floats,
-    chosen: NDArray[np.int64],
-) -> Rows:
-    """All pairs of each distance at once, summed in a sparse matrix."""
-    shape = (steps.n_items, steps.n_items)
-    total = csr_matrix(shape, dtype=np.int64)
-    for distance in range(1, min(max(ahead.size, behind.size), len(steps) - 1) + 1):
-        together = steps.profile[:-distance] == steps.profile[distance:]
-        earlier, later = steps.item[:-distance][together], steps.item[distance:][together]
-        once = np.ones(earlier.size, np.int64)
-        forward = csr_matrix((once, (earlier, later)), shape=shape)
-        for weights, pairs in ((ahead, forward), (behind, forward.T.tocsr())):
-            if distance <= weights.size:
-                total = total + weights[distance - 1] * pairs
-
-    def rows(
-        first: int, last: int, neighbours: NDArray[np.int32], scores: NDArray[np.float32]
-    ) -> None:
-        write_best(total[chosen[first:last]], first, column, row, chosen, neighbours, scores)
-
-    return rows
-
-
-def write_best(
-    sums: csr_matrix,
-    first: int,
-    column: Floats,
-    row: Floats,
-    chosen: NDArray[np.int64],
-    neighbours: NDArray[np.int32],
-    scores: NDArray[np.float32],
-) -> None:
-    """The best columns of each row of a block; the diagonal is left out."""
-    sums = sums.tocoo()
-    i, j = sums.row + first, sums.col
-    kept = (chosen[i] != j) & (sums.data > 0)
-    i, j, score = i[kept], j[kept], sums.data[kept] * column[j[kept]]
-    order = np.lexsort((j, -score, i))
-    i, j, score = i[order], j[order], score[order]
-    if not i.size:
-        return
-    starts = np.flatnonzero(np.diff(i, prepend=-1))
-    place = np.arange(i.size) - np.repeat(starts, np.diff(np.append(starts, i.size)))
-    best = place < neighbours.shape[1]
-    neighbours[i[best], place[best]] = j[best]
-    scores[i[best], place[best]] = score[best] * row[chosen[i[best]]]

@@ -1,5 +1,6 @@
 """Items that come soon after one another, read with a history."""
 
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from recommendations.algorithms.log import Log, sequences
 from recommendations.algorithms.sources import Scores
 
 
+@dataclass(kw_only=True, eq=False)
 class Following:
     """The *next* reading, every pair kept.
 
@@ -30,28 +32,15 @@ class Following:
     strength_ : csr_matrix of shape (n_items, n_items), dtype float32
     """
 
-    strength_: csr_matrix
-
-    def __init__(
-        self,
-        *,
-        window: int = 10,
-        decay: float = 0.9,
-        backward: float = 0.3,
-        source: float = 0.7,
-        target: float = 0.3,
-        fading: float = 0.6,
-        steps: int = 20,
-        cap: int = 1_000,
-    ) -> None:
-        self.window = window
-        self.decay = decay
-        self.backward = backward
-        self.source = source
-        self.target = target
-        self.fading = fading
-        self.steps = steps
-        self.cap = cap
+    window: int = 10
+    decay: float = 0.9
+    backward: float = 0.3
+    source: float = 0.7
+    target: float = 0.3
+    fading: float = 0.6
+    steps: int = 20
+    cap: int = 1_000
+    strength_: csr_matrix = field(init=False, repr=False)
 
     def fit(self, log: Log) -> Self:
         path = sequences(log, cap=self.cap)

@@ -1,6 +1,6 @@
 """Session-kNN: what stands beside the items of this session in sessions much like it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -41,6 +41,7 @@ class Neighbours:
         )
 
 
+@dataclass(kw_only=True, eq=False)
 class LikeSessions:
     """Every profile of the log is a session; the newest ones count most.
 
@@ -89,49 +90,29 @@ class LikeSessions:
     Analysis of Session-Based Recommendation Algorithms" (VSKNN).
     """
 
-    bounds_: NDArray[np.int64]
-    item_: NDArray[np.int32]
-    item_bounds_: NDArray[np.int64]
-    session_: NDArray[np.int32]
-    step_: NDArray[np.int32]
-    weight_: NDArray[np.float64]
-    rarity_: NDArray[np.float64]
-    target_: NDArray[np.float64]
-
-    def __init__(
-        self,
-        *,
-        fading: float = 0.7,
-        rarity: float = 2.0,
-        agreement: float = 1.5,
-        length: float = 0.25,
-        oldest: float = 0.37,
-        ahead: float = 0.8,
-        behind: float = 0.7,
-        behind_fading: float = 0.9,
-        itself: float = 0.7,
-        target: float = 0.25,
-        again: tuple[float, ...] = (1.0, 1.15),
-        neighbours: int = 500,
-        steps: int = 30,
-        reach: int = 5_000,
-        cap: int = 50,
-    ) -> None:
-        self.fading = fading
-        self.rarity = rarity
-        self.agreement = agreement
-        self.length = length
-        self.oldest = oldest
-        self.ahead = ahead
-        self.behind = behind
-        self.behind_fading = behind_fading
-        self.itself = itself
-        self.target = target
-        self.again = again
-        self.neighbours = neighbours
-        self.steps = steps
-        self.reach = reach
-        self.cap = cap
+    fading: float = 0.7
+    rarity: float = 2.0
+    agreement: float = 1.5
+    length: float = 0.25
+    oldest: float = 0.37
+    ahead: float = 0.8
+    behind: float = 0.7
+    behind_fading: float = 0.9
+    itself: float = 0.7
+    target: float = 0.25
+    again: tuple[float, ...] = (1.0, 1.15)
+    neighbours: int = 500
+    steps: int = 30
+    reach: int = 5_000
+    cap: int = 50
+    bounds_: NDArray[np.int64] = field(init=False, repr=False)
+    item_: NDArray[np.int32] = field(init=False, repr=False)
+    item_bounds_: NDArray[np.int64] = field(init=False, repr=False)
+    session_: NDArray[np.int32] = field(init=False, repr=False)
+    step_: NDArray[np.int32] = field(init=False, repr=False)
+    weight_: NDArray[np.float64] = field(init=False, repr=False)
+    rarity_: NDArray[np.float64] = field(init=False, repr=False)
+    target_: NDArray[np.float64] = field(init=False, repr=False)
 
     def fit(self, log: Log) -> Self:
         self.bounds_, self.item_ = in_order_of_time(newest(log, cap=self.cap))

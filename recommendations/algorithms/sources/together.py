@@ -1,5 +1,6 @@
 """Items that the same profiles met, read with a history."""
 
+from dataclasses import dataclass, field
 from typing import Self
 
 from scipy.sparse import csr_matrix
@@ -11,6 +12,7 @@ from recommendations.algorithms.log import Log, matrix
 from recommendations.algorithms.sources import Scores
 
 
+@dataclass(kw_only=True, eq=False)
 class Together:
     """The *similar* reading, with lists long enough to score by.
 
@@ -32,26 +34,14 @@ class Together:
     strength_ : csr_matrix of shape (n_items, n_items), dtype float32
     """
 
-    strength_: csr_matrix
-
-    def __init__(
-        self,
-        *,
-        source: float = 0.5,
-        target: float = 0.5,
-        damping: float = 0.5,
-        fading: float = 1.0,
-        half_life_days: float | None = None,
-        top: int = 1_000,
-        cap: int = 500,
-    ) -> None:
-        self.source = source
-        self.target = target
-        self.damping = damping
-        self.fading = fading
-        self.half_life_days = half_life_days
-        self.top = top
-        self.cap = cap
+    source: float = 0.5
+    target: float = 0.5
+    damping: float = 0.5
+    fading: float = 1.0
+    half_life_days: float | None = None
+    top: int = 1_000
+    cap: int = 500
+    strength_: csr_matrix = field(init=False, repr=False)
 
     def fit(self, log: Log) -> Self:
         similar = SimilarItems(
