@@ -236,9 +236,8 @@ class NextItems(ItemCorrelation):
         positions = np.argsort(steps.item, kind="stable")
         kernels = find_kernels() if self.use_numba else None
         if kernels is None:
-            self._fill(
-                found[chosen], next_rows_in_numpy(steps, ahead, behind, column, row, chosen)
-            )
+            twin = next_rows_in_numpy(steps, start, positions, ahead, behind, column, row, chosen)
+            self._fill(found[chosen], twin)
         else:
             args = (
                 chosen, start, positions, steps.profile, steps.item, ahead, behind, column, row,

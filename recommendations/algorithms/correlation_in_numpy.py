@@ -53,28 +53,39 @@ def similar_rows_in_numpy(
 
 def next_rows_in_numpy(
     steps: Log,
+    start: NDArray[np.int64],
+    positions: NDArray[np.int64],
     ahead: NDArray[np.int64],
     behind: NDArray[np.int64],
     column: Floats,
     row: Floats,
     chosen: NDArray[np.int64],
 ) -> Rows:
-    """All pairs of each distance at once, summed in a sparse matrix."""
-    shape = (steps.n_items, steps.n_items)
-    total = csr_matrix(shape, dtype=np.int64)
-    for distance in range(1, min(max(ahead.size, behind.size), len(steps) - 1) + 1):
-        together = steps.profile[:-distance] == steps.profile[distance:]
-        earlier, later = steps.item[:-distance][together], steps.item[distance:][together]
-        once = np.ones(earlier.size, np.int64)
-        forward = csr_matrix((once, (earlier, later)), shape=shape)
-        for weights, pairs in ((ahead, forward), (behind, forward.T.tocsr())):
-            if distance <= weights.size:
-                total = total + weights[distance - 1] * pairs
+    """Blocks of rows, all pairs of a block and a distance at once; sized as those above."""
+    shifts = [(d + 1, int(worth)) for d, worth in enumerate(ahead)]
+    shifts += [(-d - 1, int(worth)) for d, worth in enumerate(behind)]
+    counts = np.diff(start)[chosen]
 
     def rows(
         first: int, last: int, neighbours: NDArray[np.int32], scores: NDArray[np.float32]
     ) -> None:
-        write_best(total[chosen[first:last]], first, column, row, chosen, neighbours, scores)
+        parts = int(counts[first:last].sum()) * len(shifts) // BLOCK + 1
+        for a, b in cut(counts[first:last], parts=parts):
+            sums = add_steps(slice(first + a, first + b))
+            write_best(sums, first + a, column, row, chosen, neighbours, scores)
+
+    def add_steps(block: slice) -> csr_matrix:
+        at = np.concatenate([positions[start[i] : start[i + 1]] for i in chosen[block]])
+        place = np.repeat(np.arange(counts[block].size), counts[block])
+        total = csr_matrix((counts[block].size, steps.n_items), dtype=np.int64)
+        for shift, worth in shifts:
+            other = at + shift
+            there = (other >= 0) & (other < len(steps))
+            there[there] = steps.profile[at[there]] == steps.profile[other[there]]
+            places = place[there], steps.item[other[there]]
+            worths = np.full(places[0].size, worth, np.int64)
+            total = total + csr_matrix((worths, places), shape=total.shape)
+        return total
 
     return rows
 

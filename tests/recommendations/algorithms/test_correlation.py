@@ -1,3 +1,4 @@
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -6,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
+from recommendations.algorithms import correlation_in_numpy
 from recommendations.algorithms.correlation import UNIT, NextItems, SimilarItems, cut
 from recommendations.algorithms.log import make_log, matrix, sequences
 from tests.recommendations.shops import random_log
@@ -160,3 +162,27 @@ def test_parts_cover_all_rows_once():
     for parts in (1, 2, 3, 8, 20):
         found = [row for a, b in cut(work, parts=parts) for row in range(a, b)]
         assert found == list(range(8))
+
+
+@pytest.mark.parametrize("block", [1, 7, 10_000])
+def test_blocks_of_the_twins_do_not_change_a_bit(block, monkeypatch):
+    log = random_log(profiles=30, items=20, events=400)
+    for model, learned in ((SimilarItems, matrix(log, cap=50)), (NextItems, log)):
+        whole = model(top=6, use_numba=False).fit(learned)
+        with monkeypatch.context() as patch:
+            patch.setattr(correlation_in_numpy, "BLOCK", block)
+            cut = model(top=6, use_numba=False).fit(learned)
+        assert cut.neighbours_.tobytes() == whole.neighbours_.tobytes()
+        assert cut.scores_.tobytes() == whole.scores_.tobytes()
+
+
+def test_twins_hold_one_block_of_pairs_and_not_all_of_them(monkeypatch):
+    """40,000 steps make 800,000 pairs, of 12 bytes at least."""
+    monkeypatch.setattr(correlation_in_numpy, "BLOCK", 20_000)
+    rng = np.random.default_rng(2)
+    log = make_log(rng.integers(0, 100, 40_000), rng.integers(0, 5_000, 40_000), n_items=5_000)
+    tracemalloc.start()
+    NextItems(top=5, use_numba=False).fit(log)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6_000_000
