@@ -89,7 +89,7 @@ def _named(addressees: Sequence[Addressee]) -> list[Addressee]:
     known = [one.person.profile_id for one in addressees if one.person.profile_id is not None]
     names = identity.list_identities(known)
     return [
-        replace(one, name=names[found][0][1])
+        one._replace(name=names[found][0][1])
         if (found := one.person.profile_id) is not None and names.get(found)
         else one
         for one in addressees

@@ -125,9 +125,10 @@ def fill_from_neighbours(
             if number < 0 or len(person.picks) == this.n:
                 break
             row = int(here.row_of[number])
+            if row in person.shown:  # a variant of it, joined in, may be picked by now
+                continue
             if because < 0:
-                if row not in person.shown:  # a variant of it may be picked by now
-                    add_other(this, person, row, score, code=because)
+                add_other(this, person, row, score, code=because)
                 continue
             said_by, recent = pairs[because]
             source = here.model.source(said_by, place) if reading == "personal" else reading

@@ -288,7 +288,7 @@ WISHES = (
     {"ladder": ["personal", "best_sellers"], "explore": 50, "variety": 40},
     {"ladder": [], "pins": [{"place": 2, "item": "i03"}], "caps": {"category": 1}},
     {"ladder": ["trending"], "explore": 50, "filter": {"context": "trigger.category"}},
-    {"ladder": [], "filter": {"context": "trigger.price", "times": 1.2}},
+    {"ladder": [], "filter": {"context": "trigger.price", "times": 1.2}, "repeats": True},
 )
 
 
