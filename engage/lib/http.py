@@ -94,10 +94,9 @@ class Door:
     """
 
     def __init__(self, *, connections_per_host: int = 4, patient: bool = True) -> None:
-        self.multi = pycurl.CurlMulti()
-        self.multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
-        self.multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, connections_per_host)
+        self.connections_per_host = connections_per_host
         self.patient = patient
+        self.multi = self._without_connections()
         self.idle: list[Any] = []
 
     def fetch(
@@ -124,6 +123,11 @@ class Door:
             answers[transfer.index] = NoAnswer("timeout", sent=True)
             self.multi.remove_handle(curl)
             curl.close()
+        if any(isinstance(answer, NoAnswer) and answer.sent for answer in answers):
+            # A broken connection, or one into a black hole, is kept by libcurl for a while; the
+            # next requests would end on it with nobody knowing (seen in 8.23).
+            self.multi.close()
+            self.multi = self._without_connections()
         return [answer for answer in answers if answer is not None]
 
     def close(self) -> None:
@@ -131,6 +135,12 @@ class Door:
             curl.close()
         self.idle.clear()
         self.multi.close()
+
+    def _without_connections(self) -> Any:
+        multi = pycurl.CurlMulti()
+        multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
+        multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, self.connections_per_host)
+        return multi
 
     def _drive(self, deadline: float) -> None:
         while self.multi.perform()[0] == pycurl.E_CALL_MULTI_PERFORM:

@@ -2,7 +2,45 @@ from datetime import UTC, datetime
 
 import pytest
 
-from engage.lib.http import Door, Request, Response, retry_after_seconds
+from engage.lib.http import Door, NoAnswer, Request, Response, retry_after_seconds
+from tests.providers import ledger
+from tests.providers.http2 import UNHANDLED, Answer, Provider
+
+LOST = NoAnswer("connection_broke", sent=True)
+
+
+class Echo(Provider):
+    """Keeps every path it is asked for, and says it back."""
+
+    def answer(self, path, headers, body):
+        fault = self.faults.take(path)
+        if not (fault and fault.action in UNHANDLED):
+            self.ledger.write(path=path)
+        return Answer(200, path, fault=fault)
+
+    def kept(self) -> list[str]:
+        return [line["path"] for line in ledger.read(self.ledger.path)]
+
+
+@pytest.fixture
+def echo(tmp_path, settings):
+    echo = Echo(tmp_path / "echo.jsonl", folder=tmp_path)
+    with echo.running():
+        settings.CA_FILE = str(echo.ca_file)
+        yield echo
+
+
+@pytest.fixture
+def door():
+    door = Door()
+    yield door
+    door.close()
+
+
+def fetch(door, echo, *paths, seconds=5):
+    requests = [Request(url=f"{echo.url}{path}", body=b"x" * 400) for path in paths]
+    answers = door.fetch(requests, timeout_seconds=seconds)
+    return [a.status if isinstance(a, Response) else a for a in answers]
 
 
 @pytest.mark.parametrize(
@@ -30,3 +68,43 @@ def test_what_must_not_leave_is_refused(request_):
 def test_a_pause_is_read_as_seconds_or_date_and_bounded(said, seconds):
     now = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
     assert retry_after_seconds(Response(503, {"retry-after": said}, b""), now=now) == seconds
+
+
+@pytest.mark.parametrize("fault", ["reset", "accept_then_reset"])
+def test_a_broken_connection_costs_nothing_of_the_next_call(door, echo, fault):
+    echo.faults.play(fault, match="/bad", times=1)
+    assert fetch(door, echo, "/bad") == [LOST]
+    assert fetch(door, echo, "/next") == [200]
+    assert (echo.kept().count("/next"), echo.connections) == (1, 2)
+
+
+def test_a_connection_that_hangs_is_not_used_again(door, echo):
+    fetch(door, echo, "/first")
+    echo.faults.play("slow", match="/slow", times=1, seconds=30)
+    assert fetch(door, echo, "/slow", seconds=0.3) == [NoAnswer("timeout", sent=True)]
+    assert fetch(door, echo, "/next") == [200]
+    assert echo.connections == 2
+
+
+@pytest.mark.parametrize("fault", ["hang_up", "refuse_stream"])
+def test_what_a_server_disowned_is_not_repeated(door, echo, fault):
+    """GOAWAY, REFUSED_STREAM: it was not handled. libcurl does not tell us, so it is not known."""
+    fetch(door, echo, "/first")
+    echo.faults.play(fault, match="/bad", times=1)
+    answers = fetch(door, echo, "/a", "/b", "/bad")
+    assert answers == [200, 200, LOST]
+    assert sorted(echo.kept()) == ["/a", "/b", "/first"]
+
+
+@pytest.mark.parametrize("late", [0.0, 0.3])
+def test_one_stream_at_a_time_is_enough(door, echo, late):
+    echo.streams_at_once, echo.settings_seconds = 1, late
+    paths = [f"/{n}" for n in range(20)]
+    assert fetch(door, echo, *paths) == [200] * 20
+    assert sorted(echo.kept()) == sorted(paths)
+    assert echo.most_at_once == 1
+
+
+def test_an_answer_of_a_gigabyte_is_cut_off(door, echo):
+    echo.faults.play("huge", match="/huge")
+    assert fetch(door, echo, "/huge", "/a") == [NoAnswer("answer_too_large", sent=True), 200]
