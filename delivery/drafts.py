@@ -54,6 +54,7 @@ class Draft:
     key: UUID
     address: str
     content: Content
+    platform: str = ""  # of a device, as its app says it: "ios", "android"
     items: Sequence[Mapping[str, object]] = ()  # what the slots showed, for the ledger
     worth: float = 0.0  # what is expected of them, for a choice between messages
 

@@ -96,6 +96,13 @@ SMTP_URL = env.text(
 )  # smtp://user:password@host:587?starttls=1; empty: no e-mail
 FCM_CREDENTIALS_FILE = env.text("ENGAGE_FCM_CREDENTIALS_FILE")  # service account JSON; empty: none
 FCM_URL = env.url("ENGAGE_FCM_URL", "https://fcm.googleapis.com", schemes=("https",))
+APNS_KEY_FILE = env.text("ENGAGE_APNS_KEY_FILE")  # .p8 of Apple; empty: iOS too goes by FCM
+APNS_KEY_ID = env.text("ENGAGE_APNS_KEY_ID")
+APNS_TEAM_ID = env.text("ENGAGE_APNS_TEAM_ID")
+APNS_TOPIC = env.text("ENGAGE_APNS_TOPIC")  # the app's bundle id
+APNS_URL = env.url("ENGAGE_APNS_URL", "https://api.push.apple.com", schemes=("https",))
+VAPID_KEY_FILE = env.text("ENGAGE_VAPID_KEY_FILE")  # PEM, of make_vapid_key; empty: no web push
+VAPID_SUBJECT = env.text("ENGAGE_VAPID_SUBJECT")  # mailto: or https:, whom push services may ask
 CA_FILE = env.text("ENGAGE_CA_FILE")  # extra certificates that outgoing TLS trusts
 # Where URLs that others gave may lead although it is not public: (host, port), 0 for the usual.
 PRIVATE_HOSTS = env.hosts("ENGAGE_PRIVATE_HOSTS")

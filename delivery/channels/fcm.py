@@ -28,6 +28,10 @@ ASSERTION_SECONDS = 3_600
 REFRESH_AT = 5 / 6  # of a token's life
 QUOTA_SECONDS = 60.0  # to wait after 429 when the answer does not say
 NOT_SENT_YET = TryLater("no_time")
+CODES: Final = (
+    "UNREGISTERED", "INVALID_ARGUMENT", "SENDER_ID_MISMATCH", "THIRD_PARTY_AUTH_ERROR",
+    "QUOTA_EXCEEDED", "UNAVAILABLE", "INTERNAL",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +207,8 @@ def judge(answer: Response | NoAnswer) -> Outcome:
 
 
 def _judge_refusal(answer: Response, details: list[dict[str, Any]]) -> Outcome:
-    code = next((str(one["errorCode"]) for one in details if "errorCode" in one), "")
+    said = [one["errorCode"] for one in details if "errorCode" in one]
+    code = next((word for word in said if word in CODES), "")  # no text of theirs in our reasons
     reason = code.lower() or f"http_{answer.status}"
     wait = retry_after_seconds(answer, now=clock.now())
     match code:

@@ -54,6 +54,13 @@ def make_service_account(path: Path, *, token_uri: str, project: str = "demo-sho
     return key.public_key()
 
 
+def write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> ec.EllipticCurvePublicKey:
+    """A private key as PEM, which is what is in Apple's .p8 files; its public key."""
+    path.touch(mode=0o600)
+    path.write_bytes(_pem(key))
+    return key.public_key()
+
+
 def _certificate(name, *, key, issuer, issuer_key, names=()) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)

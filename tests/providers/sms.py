@@ -4,8 +4,8 @@
 
 It verifies basic auth, the sender, E.164, the length and the callback's address, and counts
 segments by its own arithmetic. Faults (see `faults.py`), matched by number or text: an error
-number of `ERRORS`, "html" (201 and not JSON), "unavailable", "slow", "reset" (before it is kept),
-"accept_then_reset".
+number of `ERRORS`, "html" (201 and not JSON), "huge", "unavailable", "chatty" (an error that repeats
+the number), "slow", "reset" (before it is kept), "accept_then_reset".
 """
 
 import argparse
@@ -61,6 +61,9 @@ class SmsProvider:
         fault = self.faults.take(f"{form['To']} {form['Body']}")
         if fault and fault.action in ERRORS:
             return failure(int(fault.action), ERRORS[fault.action], fault)
+        if fault and fault.action == "chatty":
+            said = {"code": form["To"], "message": form["To"], "status": 400}
+            return Answer(400, json.dumps(said).encode())
         if fault and fault.action == "unavailable":
             return Answer(503, headers=wait(fault))
         if fault and fault.action == "reset":
@@ -75,11 +78,10 @@ class SmsProvider:
             segments=segments(form["Body"]),
         )
         body = {"sid": sid, "status": "queued", "num_segments": str(segments(form["Body"]))}
+        instead = {"html": b"<html>hello</html>", "huge": b" " * 1_000_000}
         return Answer(
             201,
-            b"<html>hello</html>"
-            if fault and fault.action == "html"
-            else json.dumps(body).encode(),
+            instead.get(fault.action if fault else "", json.dumps(body).encode()),
             seconds=fault.seconds if fault else 0.0,
             resets=bool(fault) and fault.action == "accept_then_reset",
         )

@@ -3,7 +3,8 @@
     python -m tests.providers.smtp --port 0 --ledger FILE [--captured FOLDER] [--faults FILE]
 
 Faults (see `faults.py`), matched by recipient: "rcpt:550 5.1.1 No such user", "data:452 …",
-"reset" (before it is kept), "accept_then_reset", "silent" (kept, never answered); all may be slow.
+"reset" (before it is kept), "accept_then_reset", "silent" (kept, never answered), "garbage" (kept,
+and the answer is no SMTP); all may be slow.
 """
 
 import argparse
@@ -107,6 +108,8 @@ class SmtpSink:
             await asyncio.sleep(3_600)
         if action == "accept_then_reset":
             server.transport.abort()
+        if action == "garbage":
+            return "<html>Welcome to the airport</html>"
         return f"250 2.0.0 Ok: queued as {len(self.seen)}"
 
     def _keep(self, raw: bytes, recipient: str) -> None:

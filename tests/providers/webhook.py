@@ -4,8 +4,8 @@
 
 It verifies signature and time of every request by `standardwebhooks` and drops ids it had. Faults
 (see `faults.py`), matched by the path: a number (that status), "redirect" (to the metadata of a
-cloud), "drip" (a byte a tenth of a second), "slow" (see `seconds`), "huge", "reset" (before it is
-kept), "accept_then_reset".
+cloud), "drip" (a byte a tenth of a second), "slow" (see `seconds`), "huge", "chatty" (an error that
+repeats the path), "reset" (before it is kept), "accept_then_reset".
 """
 
 import argparse
@@ -80,6 +80,8 @@ def refuse(fault: Fault) -> Answer | None:
         return Answer(302, headers={"Location": METADATA})
     if fault.action == "reset":
         return Answer(resets=True)
+    if fault.action == "chatty":
+        return Answer(400, body=fault.match.encode())
     if fault.action.isdecimal():
         wait = {"Retry-After": fault.retry_after} if fault.retry_after else {}
         return Answer(int(fault.action), headers=wait, seconds=fault.seconds)

@@ -1,11 +1,23 @@
+import hashlib
+import zlib
+
 import pytest
 
+from delivery.channels.apns import ApnsChannel
 from delivery.channels.fcm import FcmChannel
 from delivery.channels.sms import SmsChannel
 from delivery.channels.smtp import SmtpChannel
 from delivery.channels.webhook import WebhookChannel
-from tests.delivery.sending import SECRET
+from tests.delivery.channels.setting import Setting
+from tests.delivery.sending import (
+    SECRET,
+    email_content,
+    push_content,
+    sms_content,
+    webhook_content,
+)
 from tests.providers import sms as sms_provider
+from tests.providers.apns import Apns
 from tests.providers.fcm import Fcm
 from tests.providers.smtp import SmtpSink
 from tests.providers.webhook import Receiver
@@ -28,6 +40,27 @@ def mail(sink):
 
 
 @pytest.fixture
+def over_smtp(mail, sink, settings):
+    def elsewhere(port):
+        settings.SMTP_URL = f"smtp://127.0.0.1:{port}"
+        return SmtpChannel()
+
+    return Setting(
+        channel=mail,
+        provider=sink,
+        address=lambda name: f"{name}@shop.example",
+        content=lambda key: email_content(),
+        match=lambda name: f"{name}@",
+        make_elsewhere=elsewhere,
+        gone="rcpt:550 5.1.1 unknown",
+        later="rcpt:451 4.7.1 later",
+        malformed="garbage",
+        endless="",
+        chatty="rcpt:550 5.1.1 <ann@shop.example> unknown",
+    )
+
+
+@pytest.fixture
 def fcm(tmp_path, settings):
     """A push provider, and settings that point at it."""
     fcm = Fcm(tmp_path / "push.jsonl", folder=tmp_path)
@@ -43,6 +76,68 @@ def push(fcm):
     channel = FcmChannel()
     yield channel
     channel.door.close()
+
+
+@pytest.fixture
+def over_fcm(push, fcm, settings):
+    def elsewhere(port):
+        settings.FCM_URL = f"https://localhost:{port}"
+        return FcmChannel()
+
+    return Setting(
+        channel=push,
+        provider=fcm,
+        address=lambda name: f"token-of-{name}",
+        content=lambda key: push_content(),
+        match=lambda name: f"token-of-{name}",
+        make_elsewhere=elsewhere,
+        gone="unregistered",
+        later="unavailable",
+    )
+
+
+def apple_token(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+@pytest.fixture
+def apns(tmp_path, settings):
+    """Apple's push provider, and settings that point at it."""
+    folder = tmp_path / "apns"
+    folder.mkdir()
+    apns = Apns(tmp_path / "apple.jsonl", folder=folder)
+    with apns.running():
+        settings.APNS_URL = apns.url
+        settings.APNS_KEY_FILE = str(apns.key_file)
+        settings.APNS_KEY_ID, settings.APNS_TEAM_ID = apns.key_id, apns.team_id
+        settings.APNS_TOPIC = apns.topic
+        settings.CA_FILE = str(apns.ca_file)
+        yield apns
+
+
+@pytest.fixture
+def apple(apns):
+    channel = ApnsChannel()
+    yield channel
+    channel.door.close()
+
+
+@pytest.fixture
+def over_apns(apple, apns, settings):
+    def elsewhere(port):
+        settings.APNS_URL = f"https://localhost:{port}"
+        return ApnsChannel()
+
+    return Setting(
+        channel=apple,
+        provider=apns,
+        address=apple_token,
+        content=lambda key: push_content(),
+        match=apple_token,
+        make_elsewhere=elsewhere,
+        gone="Unregistered",
+        later="ServiceUnavailable",
+    )
 
 
 @pytest.fixture
@@ -64,6 +159,28 @@ def sms(texter):
     channel.close()
 
 
+def number(name: str) -> str:
+    return f"+1555{zlib.crc32(name.encode()):010d}"
+
+
+@pytest.fixture
+def over_sms(sms, texter, settings):
+    def elsewhere(port):
+        settings.SMS_URL = f"https://localhost:{port}"
+        return SmsChannel()
+
+    return Setting(
+        channel=sms,
+        provider=texter,
+        address=number,
+        content=lambda key: sms_content(status_url=f"https://shop.example/hooks/sms/{key}"),
+        match=number,
+        make_elsewhere=elsewhere,
+        gone="21610",
+        later="unavailable",
+    )
+
+
 @pytest.fixture
 def receiver(tmp_path, settings):
     """A receiver of webhooks on this machine, and the setting that allows it."""
@@ -79,3 +196,27 @@ def hook(receiver):
     channel = WebhookChannel()
     yield channel
     channel.close()
+
+
+@pytest.fixture
+def over_webhook(hook, receiver, settings):
+    ports = []
+
+    def elsewhere(port):
+        settings.PRIVATE_HOSTS = [("localhost", port)]
+        ports.append(port)
+        return WebhookChannel()
+
+    return Setting(
+        channel=hook,
+        provider=receiver,
+        address=lambda name: f"{receiver.url}/of/{name}",
+        address_elsewhere=lambda name: f"https://localhost:{ports[0]}/of/{name}",
+        content=lambda key: webhook_content(),
+        match=lambda name: f"/of/{name}",
+        make_elsewhere=elsewhere,
+        gone="410",
+        later="503",
+        malformed="",
+        is_one_provider=False,
+    )
