@@ -4,8 +4,8 @@
 
 It verifies basic auth, the sender, E.164, the length and the callback's address, and counts
 segments by its own arithmetic. Faults (see `faults.py`), matched by number or text: an error
-number of `ERRORS`, "html" (201 and not JSON), "huge", "unavailable", "chatty" (an error that repeats
-the number), "slow", "reset" (before it is kept), "accept_then_reset".
+number of `ERRORS`, "html" (201 and not JSON), "huge", "unavailable", "chatty" (an error that
+repeats the number), "slow", "reset" (before it is kept), "accept_then_reset".
 """
 
 import argparse

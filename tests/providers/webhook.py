@@ -4,8 +4,8 @@
 
 It verifies signature and time of every request by `standardwebhooks` and drops ids it had. Faults
 (see `faults.py`), matched by the path: a number (that status), "redirect" (to the metadata of a
-cloud), "drip" (a byte a tenth of a second), "slow" (see `seconds`), "huge", "chatty" (an error that
-repeats the path), "reset" (before it is kept), "accept_then_reset".
+cloud), "drip" (a byte a tenth of a second), "slow" (see `seconds`), "huge", "chatty" (an error
+that repeats the path), "reset" (before it is kept), "accept_then_reset".
 """
 
 import argparse

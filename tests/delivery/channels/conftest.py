@@ -2,11 +2,13 @@ import hashlib
 import zlib
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from delivery.channels.apns import ApnsChannel
 from delivery.channels.fcm import FcmChannel
 from delivery.channels.sms import SmsChannel
 from delivery.channels.smtp import SmtpChannel
+from delivery.channels.web_push import WebPushChannel
 from delivery.channels.webhook import WebhookChannel
 from tests.delivery.channels.setting import Setting
 from tests.delivery.sending import (
@@ -18,8 +20,10 @@ from tests.delivery.sending import (
 )
 from tests.providers import sms as sms_provider
 from tests.providers.apns import Apns
+from tests.providers.certificates import write_key
 from tests.providers.fcm import Fcm
 from tests.providers.smtp import SmtpSink
+from tests.providers.web_push import WebPush
 from tests.providers.webhook import Receiver
 
 
@@ -218,5 +222,58 @@ def over_webhook(hook, receiver, settings):
         gone="410",
         later="503",
         malformed="",
+        is_one_provider=False,
+    )
+
+
+@pytest.fixture
+def vapid(tmp_path, settings):
+    """Our key; its file."""
+    path = tmp_path / "vapid.pem"
+    write_key(path, ec.generate_private_key(ec.SECP256R1()))
+    settings.VAPID_KEY_FILE, settings.VAPID_SUBJECT = str(path), "mailto:push@shop.example"
+    return path
+
+
+@pytest.fixture
+def browsers(tmp_path, vapid, settings):
+    """A push service with its browsers, and settings that let us reach it."""
+    folder = tmp_path / "browsers"
+    folder.mkdir()
+    browsers = WebPush(tmp_path / "web.jsonl", folder=folder)
+    with browsers.running():
+        settings.CA_FILE = str(browsers.ca_file)
+        settings.PRIVATE_HOSTS = {("localhost", browsers.port)}
+        yield browsers
+
+
+@pytest.fixture
+def web(browsers):
+    channel = WebPushChannel()
+    yield channel
+    channel.door.close()
+
+
+@pytest.fixture
+def over_web_push(web, browsers, settings):
+    elsewhere = []
+
+    def make_elsewhere(port):
+        settings.PRIVATE_HOSTS = {("localhost", port)}
+        elsewhere.append(f"localhost:{port}")
+        return WebPushChannel()
+
+    return Setting(
+        channel=web,
+        provider=browsers,
+        address=browsers.subscribe,
+        address_elsewhere=lambda name: browsers.subscribe(name).replace(
+            f"localhost:{browsers.port}", elsewhere[0]
+        ),
+        content=lambda key: push_content(),
+        match=lambda name: f"/push/{name}",
+        make_elsewhere=make_elsewhere,
+        gone="410",
+        later="503",
         is_one_provider=False,
     )

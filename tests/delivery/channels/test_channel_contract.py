@@ -9,7 +9,14 @@ import pytest
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.errors import ChannelUnavailable
 
-CHANNELS = ["over_smtp", "over_fcm", "over_apns", "over_sms", "over_webhook"]
+CHANNELS = [
+    "over_smtp",
+    "over_fcm",
+    "over_apns",
+    "over_web_push",
+    "over_sms",
+    "over_webhook",
+]
 
 
 @pytest.fixture(params=CHANNELS)
