@@ -1,6 +1,7 @@
 """At start: what the channels are told must be usable."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +13,43 @@ from delivery.errors import ChannelNotConfigured
 
 def check_channels(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """A channel that is not set up is fine; one that is set up wrongly is not."""
-    from delivery.channels import fcm, sms, smtp  # only commands that check need these libraries
+    # Only commands that check need these libraries.
+    from delivery.channels import apns, fcm, sms, smtp, web_push
 
     problems: list[CheckMessage] = []
     if settings.CA_FILE and not Path(settings.CA_FILE).is_file():
         problems.append(Error("ENGAGE_CA_FILE: there is no such file", id="delivery.E001"))
-    try:
-        if settings.SMTP_URL:
-            smtp.parse_url(settings.SMTP_URL)
-    except ChannelNotConfigured as exc:
-        problems.append(Error(exc.message, id="delivery.E002"))
-    try:
-        if settings.FCM_CREDENTIALS_FILE:
-            fcm.read_account(settings.FCM_CREDENTIALS_FILE)
-    except ChannelNotConfigured as exc:
-        problems.append(Error(exc.message, id="delivery.E003"))
-    if not settings.FCM_URL.startswith("https://"):
-        problems.append(Error("ENGAGE_FCM_URL: must begin with https://", id="delivery.E004"))
-    try:
-        if settings.SMS_ACCOUNT or settings.SMS_TOKEN or settings.SMS_FROM:
-            sms.read_account()
-    except ChannelNotConfigured as exc:
-        problems.append(Error(exc.message, id="delivery.E006"))
+    accounts: Sequence[tuple[str, Callable[[], object], str]] = (
+        (settings.SMTP_URL, partial(smtp.parse_url, settings.SMTP_URL), "E002"),
+        (
+            settings.FCM_CREDENTIALS_FILE,
+            partial(fcm.read_account, settings.FCM_CREDENTIALS_FILE),
+            "E003",
+        ),
+        (
+            settings.APNS_KEY_FILE or settings.APNS_KEY_ID or settings.APNS_TOPIC,
+            apns.read_account,
+            "E007",
+        ),
+        (settings.VAPID_KEY_FILE or settings.VAPID_SUBJECT, web_push.read_account, "E008"),
+        (
+            settings.SMS_ACCOUNT or settings.SMS_TOKEN or settings.SMS_FROM,
+            sms.read_account,
+            "E006",
+        ),
+    )
+    for is_wanted, read, number in accounts:
+        try:
+            if is_wanted:
+                read()
+        except ChannelNotConfigured as exc:
+            problems.append(Error(exc.message, id=f"delivery.{number}"))
+    for name, url, number in (
+        ("ENGAGE_FCM_URL", settings.FCM_URL, "E004"),
+        ("ENGAGE_APNS_URL", settings.APNS_URL, "E009"),
+    ):
+        if not url.startswith("https://"):
+            problems.append(Error(f"{name}: must begin with https://", id=f"delivery.{number}"))
     if settings.SEND_LEASE_SECONDS <= 2 * settings.PROVIDER_TIMEOUT_SECONDS:
         problems.append(
             Error(

@@ -112,7 +112,8 @@ SMS_TOKEN = env.text("ENGAGE_SMS_TOKEN")
 SMS_FROM = env.text("ENGAGE_SMS_FROM")  # +number, sender name or messaging service (MG…)
 CHANNELS = {
     "email": "delivery.channels.smtp.SmtpChannel",
-    "push": "delivery.channels.fcm.FcmChannel",
+    "push": "delivery.channels.push.PushChannel",
+    "web_push": "delivery.channels.web_push.WebPushChannel",
     "sms": "delivery.channels.sms.SmsChannel",
     "webhook": "delivery.channels.webhook.WebhookChannel",
 }

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -83,7 +83,7 @@ def read_account() -> Account:
 
 
 class ApnsChannel:
-    batch_size = 50
+    batch_size: ClassVar[int] = 50
 
     def __init__(self) -> None:
         self.account = read_account()

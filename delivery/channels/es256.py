@@ -29,6 +29,14 @@ def read_key(path: str) -> ec.EllipticCurvePrivateKey:
     return key
 
 
+def to_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
 def sign(
     key: ec.EllipticCurvePrivateKey, claims: Mapping[str, object], *, key_id: str = ""
 ) -> str:

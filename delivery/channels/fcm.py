@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -65,7 +65,7 @@ def read_account(path: str) -> Account:
 
 
 class FcmChannel:
-    batch_size = 50
+    batch_size: ClassVar[int] = 50
 
     def __init__(self) -> None:
         self.account = read_account(settings.FCM_CREDENTIALS_FILE)

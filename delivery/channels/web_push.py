@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -101,7 +101,7 @@ def read_subscription(text: str) -> Subscription:
 
 
 class WebPushChannel:
-    batch_size = 50
+    batch_size: ClassVar[int] = 50
 
     def __init__(self) -> None:
         self.account = read_account()

@@ -1,11 +1,13 @@
 import hashlib
 import zlib
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from delivery.channels.apns import ApnsChannel
 from delivery.channels.fcm import FcmChannel
+from delivery.channels.push import PushChannel
 from delivery.channels.sms import SmsChannel
 from delivery.channels.smtp import SmtpChannel
 from delivery.channels.web_push import WebPushChannel
@@ -275,5 +277,47 @@ def over_web_push(web, browsers, settings):
         make_elsewhere=make_elsewhere,
         gone="410",
         later="503",
+        is_one_provider=False,
+    )
+
+
+@pytest.fixture
+def both(fcm, apns, tmp_path, settings):
+    """Push with Google's and Apple's provider, and settings that trust both."""
+    trusted = tmp_path / "both.pem"
+    trusted.write_bytes(fcm.ca_file.read_bytes() + apns.ca_file.read_bytes())
+    settings.CA_FILE = str(trusted)
+    channel = PushChannel()
+    yield channel
+    channel.fcm.door.close()
+    channel.apns.door.close()
+
+
+@pytest.fixture
+def over_both_to_android(both, over_fcm, settings):
+    def elsewhere(port):
+        settings.FCM_URL = f"https://localhost:{port}"
+        return PushChannel()
+
+    return replace(
+        over_fcm,
+        channel=both,
+        make_elsewhere=elsewhere,
+        platform="android",
+        is_one_provider=False,
+    )
+
+
+@pytest.fixture
+def over_both_to_ios(both, over_apns, settings):
+    def elsewhere(port):
+        settings.APNS_URL = f"https://localhost:{port}"
+        return PushChannel()
+
+    return replace(
+        over_apns,
+        channel=both,
+        make_elsewhere=elsewhere,
+        platform="ios",
         is_one_provider=False,
     )

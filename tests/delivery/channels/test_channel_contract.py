@@ -13,6 +13,8 @@ CHANNELS = [
     "over_smtp",
     "over_fcm",
     "over_apns",
+    "over_both_to_android",
+    "over_both_to_ios",
     "over_web_push",
     "over_sms",
     "over_webhook",

@@ -1,0 +1,78 @@
+"""Push to phones: each draft goes to the provider of its device."""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import ClassVar, Final
+
+from django.conf import settings
+
+from delivery.channels.apns import DEVICE_TOKEN, ApnsChannel
+from delivery.channels.base import Channel
+from delivery.channels.fcm import FcmChannel
+from delivery.drafts import Accepted, Draft, Outcome, Refused, TryLater, Unknown
+from delivery.errors import ChannelUnavailable
+
+logger = logging.getLogger(__name__)
+
+APPLE: Final = {"ios", "ipados"}
+
+
+class PushChannel:
+    """FCM, and APNs where it is set up: for devices of Apple with a token of APNs."""
+
+    batch_size: ClassVar[int] = 50
+
+    def __init__(self) -> None:
+        self.apns = ApnsChannel() if settings.APNS_KEY_FILE else None
+        # When there is neither, FCM says what is missing.
+        wanted = settings.FCM_CREDENTIALS_FILE or self.apns is None
+        self.fcm = FcmChannel() if wanted else None
+        self.aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="push")
+
+    def send(self, drafts: Sequence[Draft]) -> list[Outcome]:
+        """Raises ChannelUnavailable when FCM is the only provider and cannot be reached."""
+        if self.apns is None and self.fcm is not None:
+            return self.fcm.send(drafts)
+        apple = [n for n, draft in enumerate(drafts) if is_for_apns(draft)]
+        rest = [n for n, draft in enumerate(drafts) if not is_for_apns(draft)]
+        # At the same time: both have to be done before the one deadline.
+        waiting = self.aside.submit(_ask, self.apns, [drafts[n] for n in apple])
+        answers = [_ask(self.fcm, [drafts[n] for n in rest]), waiting.result()]
+        if self.fcm is not None and not all(_is_away(outcomes) for outcomes in answers):
+            answers = [[_of_this_one(outcome) for outcome in outcomes] for outcomes in answers]
+        found = dict(zip([*rest, *apple], [*answers[0], *answers[1]], strict=True))
+        return [found[n] for n in range(len(drafts))]
+
+
+def is_for_apns(draft: Draft) -> bool:
+    """A device of Apple may also have a token of Firebase, which looks different."""
+    return draft.platform in APPLE and DEVICE_TOKEN.fullmatch(draft.address) is not None
+
+
+def _ask(provider: Channel | None, drafts: Sequence[Draft]) -> list[Outcome]:
+    """Whatever happens to one provider, the answers of the other are kept."""
+    if not drafts:
+        return []
+    if provider is None:
+        return [Refused("no_provider")] * len(drafts)
+    try:
+        return provider.send(drafts)
+    except ChannelUnavailable as exc:
+        return [TryLater("unavailable", exc.retry_after_seconds, everybody=True)] * len(drafts)
+    except Exception:
+        logger.exception("push provider broke", extra={"provider": type(provider).__name__})
+        return [Unknown("channel_broke")] * len(drafts)
+
+
+def _is_away(outcomes: Sequence[Outcome]) -> bool:
+    """Whether a provider took nobody and says that it is not their fault."""
+    return any(isinstance(o, TryLater) and o.everybody for o in outcomes) and not any(
+        isinstance(outcome, Accepted) for outcome in outcomes
+    )
+
+
+def _of_this_one(outcome: Outcome) -> Outcome:
+    """One provider that is away must not pause the channel, and with it the other."""
+    return replace(outcome, everybody=False) if isinstance(outcome, TryLater) else outcome
