@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from campaigns.models import Campaign, Variant
 from campaigns.personalise import NO_CONTENT, Addressee, Person, Personal, load_people, personalise
@@ -23,6 +24,11 @@ from engage.profiles import devices
 
 Composed = Draft | Drop
 ENDPOINT_DISABLED = "endpoint_disabled"
+
+
+class Address(NamedTuple):
+    text: str  # empty: there is none
+    platform: str = ""  # of a device
 
 
 def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list[Composed]:
@@ -47,10 +53,10 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
             if endpoint is None or endpoint.disabled_at is not None:
                 composed |= dict.fromkeys(places, Drop(ENDPOINT_DISABLED))
                 continue
-            addresses |= dict.fromkeys(places, endpoint.url)
+            addresses |= dict.fromkeys(places, Address(endpoint.url))
         ready = []
         for place in places:
-            if addresses[place] and messages[place].profile_id in people:
+            if addresses[place].text and messages[place].profile_id in people:
                 ready.append(place)
             else:
                 composed[place] = _unaddressed(messages[place])
@@ -78,19 +84,19 @@ def _by_variant(messages: Sequence[Message]) -> dict[int, list[int]]:
     return places
 
 
-def _addresses(messages: Sequence[Message], people: Mapping[int, Person]) -> dict[int, str]:
-    """The present address of each message by its place; empty when it has none."""
+def _addresses(messages: Sequence[Message], people: Mapping[int, Person]) -> dict[int, Address]:
+    """The present address of each message by its place."""
     tokens = {
-        (channel, profile_id, device_id): token
+        (channel, profile_id, device_id): Address(token, platform)
         for channel in TO_DEVICES
         if (asked := [one.profile_id for one in messages if one.channel == channel])
         for profile_id, found in devices.push_tokens(asked, web=channel == "web_push").items()
-        for device_id, token, _ in found
+        for device_id, token, platform in found
     }
     return {
-        place: tokens.get((message.channel, message.profile_id, message.address_id), "")
+        place: tokens.get((message.channel, message.profile_id, message.address_id), Address(""))
         if message.channel in TO_DEVICES
-        else _own_address(message.channel, people.get(message.profile_id))
+        else Address(_own_address(message.channel, people.get(message.profile_id)))
         for place, message in enumerate(messages)
     }
 
@@ -121,14 +127,15 @@ def _unaddressed(message: Message) -> Draft:
 
 
 def _draft(
-    message: Message, personal: Personal, *, address: str, campaign: Campaign, now: datetime
+    message: Message, personal: Personal, *, address: Address, campaign: Campaign, now: datetime
 ) -> Composed:
     if personal.drop:
         return Drop(personal.drop, tuple(personal.short))
     return Draft(
         message_id=message.id,
         key=message.key,
-        address=address,
+        address=address.text,
+        platform=address.platform,
         content=_content(message, personal, campaign=campaign, now=now),
         items=[*personal.items, *personal.short],
     )

@@ -263,4 +263,5 @@ def test_a_web_push_goes_to_the_subscription_of_the_browser(now):
         for channel in ("web_push", "push")
     ]
     assert [draft.address for draft in drafts] == [SUBSCRIPTION, ""]
+    assert [draft.platform for draft in drafts] == ["web", ""]
     assert drafts[0].content.title == "Hello"
