@@ -91,12 +91,23 @@ class Door:
 
     `patient`: rather wait for the one HTTP/2 connection than open more. A server that does not say
     which HTTP it speaks then makes all wait for its first answer: not for hosts we do not know.
+
+    Servers close connections that idle, and libcurl may put requests on one all the same (seen in
+    8.23); then nobody knows what became of them. Those idle for longer are not used again.
     """
 
-    def __init__(self, *, connections_per_host: int = 4, patient: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        connections_per_host: int = 4,
+        patient: bool = True,
+        longest_idle_seconds: float = 60.0,
+    ) -> None:
         self.connections_per_host = connections_per_host
         self.patient = patient
+        self.longest_idle_seconds = longest_idle_seconds
         self.multi = self._without_connections()
+        self.used_at = time.monotonic()
         self.idle: list[Any] = []
 
     def fetch(
@@ -104,6 +115,8 @@ class Door:
     ) -> list[Response | NoAnswer]:
         """Make all requests at once; answers in their order, all of them before the timeout."""
         deadline = time.monotonic() + timeout_seconds
+        if time.monotonic() - self.used_at > self.longest_idle_seconds:
+            self._begin_anew()
         answers: list[Response | NoAnswer | None] = [None] * len(requests)
         under_way: dict[Any, Transfer] = {}
         for index, request in enumerate(requests):
@@ -126,8 +139,8 @@ class Door:
         if any(isinstance(answer, NoAnswer) and answer.sent for answer in answers):
             # A broken connection, or one into a black hole, is kept by libcurl for a while; the
             # next requests would end on it with nobody knowing (seen in 8.23).
-            self.multi.close()
-            self.multi = self._without_connections()
+            self._begin_anew()
+        self.used_at = time.monotonic()
         return [answer for answer in answers if answer is not None]
 
     def close(self) -> None:
@@ -135,6 +148,10 @@ class Door:
             curl.close()
         self.idle.clear()
         self.multi.close()
+
+    def _begin_anew(self) -> None:
+        self.multi.close()
+        self.multi = self._without_connections()
 
     def _without_connections(self) -> Any:
         multi = pycurl.CurlMulti()

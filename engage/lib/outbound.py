@@ -19,6 +19,7 @@ from django.conf import settings
 from engage.lib.http import Door, NoAnswer, Request, Response
 
 PORTS: Final = frozenset({443, 80, 8443})
+LONGEST_IDLE_SECONDS: Final = 3.0  # some servers close a connection after five
 LONGEST_LOOK_UP_SECONDS: Final = 5.0  # of one name; at most half of the time there is
 # One strict reading of a URL, and libcurl gets it put together anew: two parsers that see
 # different hosts in it are the classic hole. No userinfo, no backslash, no escapes in the host.
@@ -138,7 +139,11 @@ class OutboundDoor:
     """Like `Door`, for URLs that are not ours. Not for use by several threads."""
 
     def __init__(self, *, connections_per_host: int = 4, resolve: Resolve = resolve) -> None:
-        self.door = Door(connections_per_host=connections_per_host, patient=False)
+        self.door = Door(
+            connections_per_host=connections_per_host,
+            patient=False,
+            longest_idle_seconds=LONGEST_IDLE_SECONDS,
+        )
         self.resolve = resolve
 
     def fetch(

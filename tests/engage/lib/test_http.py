@@ -86,6 +86,17 @@ def test_a_connection_that_hangs_is_not_used_again(door, echo):
     assert echo.connections == 2
 
 
+def test_a_connection_that_idled_for_long_is_not_used_again(door, echo):
+    """The server closed it, which libcurl sees only as it writes."""
+    fetch(door, echo, "/first")
+    fetch(door, echo, "/second")
+    assert echo.connections == 1
+    echo.close_all()
+    door.used_at -= 61
+    assert fetch(door, echo, "/a", "/b") == [200, 200]
+    assert echo.connections == 2
+
+
 @pytest.mark.parametrize("fault", ["hang_up", "refuse_stream"])
 def test_what_a_server_disowned_is_not_repeated(door, echo, fault):
     """GOAWAY, REFUSED_STREAM: it was not handled. libcurl does not tell us, so it is not known."""
