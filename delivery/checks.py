@@ -27,7 +27,10 @@ def check_channels(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
             "E003",
         ),
         (
-            settings.APNS_KEY_FILE or settings.APNS_KEY_ID or settings.APNS_TOPIC,
+            settings.APNS_KEY_FILE
+            or settings.APNS_KEY_ID
+            or settings.APNS_TEAM_ID
+            or settings.APNS_TOPIC,
             apns.read_account,
             "E007",
         ),

@@ -31,6 +31,8 @@ DEVICE_TOKEN: Final = re.compile(r"[0-9a-fA-F]{64,200}")
 TEN: Final = re.compile(r"[A-Z0-9]{10}")
 TOPIC: Final = re.compile(r"[A-Za-z0-9.-]{1,255}")
 
+# The moment that comes with them is not read: they speak of the token as it is now, and an app
+# that is installed again brings another one.
 GONE: Final = {"Unregistered", "ExpiredToken"}
 # As gone, unless it is us: with the address of the sandbox or the name of another app, every
 # token looks like this.

@@ -5,7 +5,9 @@ from delivery.checks import check_channels
 
 def test_channels_that_are_not_set_up_are_fine(settings):
     settings.SMTP_URL = settings.FCM_CREDENTIALS_FILE = settings.CA_FILE = ""
-    settings.APNS_KEY_FILE = settings.APNS_KEY_ID = settings.APNS_TOPIC = ""
+    settings.APNS_KEY_FILE = settings.APNS_KEY_ID = settings.APNS_TEAM_ID = settings.APNS_TOPIC = (
+        ""
+    )
     settings.VAPID_KEY_FILE = settings.VAPID_SUBJECT = ""
     assert check_channels(None) == []
 
@@ -19,6 +21,7 @@ def test_channels_that_are_not_set_up_are_fine(settings):
         ("FCM_URL", "http://fcm.example", "ENGAGE_FCM_URL: must begin with https://"),
         ("SMS_TOKEN", "sesame", "ENGAGE_SMS_ACCOUNT is not set"),
         ("APNS_KEY_FILE", "/nowhere.p8", "ENGAGE_APNS_KEY_FILE cannot be used"),
+        ("APNS_TEAM_ID", "TEAM567890", "ENGAGE_APNS_KEY_FILE is not set"),
         ("APNS_TOPIC", "example.app", "ENGAGE_APNS_KEY_FILE is not set"),
         ("APNS_URL", "http://apns.example", "ENGAGE_APNS_URL: must begin with https://"),
         ("VAPID_KEY_FILE", "/nowhere.pem", "ENGAGE_VAPID_KEY_FILE cannot be used"),
