@@ -50,3 +50,13 @@ class TemplateFailed(EngageError):
     """Rendering broke: a limit was reached or a filter got what it cannot use."""
 
     code: ClassVar[str] = "template_error"
+
+
+class TemplateAborted(TemplateFailed):
+    """The template itself says that this person shall not get the message."""
+
+    code: ClassVar[str] = "template_abort"
+
+    def __init__(self, word: str = "") -> None:
+        super().__init__(word or "abort_message")
+        self.word = word

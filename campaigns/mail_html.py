@@ -15,6 +15,8 @@ import mjml
 
 from campaigns.errors import InvalidTemplate, Problem
 from campaigns.language import TOKEN
+from campaigns.liquid.dialect import translate
+from campaigns.liquid.queries import encode_attributes
 
 COMPONENTS = frozenset(
     {
@@ -57,6 +59,7 @@ class Compiled:
 @lru_cache(maxsize=256)
 def compile_body(body: str) -> Compiled:
     """Raises `InvalidTemplate` with the line of what MJML cannot take. Cached by body."""
+    body = encode_attributes(translate(body))
     shelter = Shelter.of(body)
     html = shelter.covered
     if is_mjml(body):

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from campaigns import slots as slot_filling
-from campaigns.errors import TemplateFailed
+from campaigns.errors import TemplateAborted, TemplateFailed
 from campaigns.models import Slot, Template
 from campaigns.render import Content, render
 from engage.profiles import activity, extract, identity, people
@@ -45,7 +45,7 @@ class Personal(NamedTuple):
     content: Content = Content()
     cards: Sequence[Mapping[str, Any]] = ()  # of all slots, in the order of the slots
     items: Sequence[Mapping[str, Any]] = ()  # the same for the ledger
-    short: Sequence[Mapping[str, Any]] = ()  # for the ledger too: the slots that found too few
+    short: Sequence[Mapping[str, Any]] = ()  # for the ledger too: slots too short, an abort
     drop: str = ""
     problem: str = ""  # what the template did wrong, for its author
 
@@ -122,6 +122,9 @@ def _one(
         variables["person"] = {"id": addressee.name}
     try:
         content = render(template, variables)
+    except TemplateAborted as exc:
+        told = [{"aborted": exc.word}] if exc.word else []
+        return Personal(drop=exc.code, short=told, problem=exc.word)
     except TemplateFailed as exc:
         return Personal(drop=TEMPLATE_ERROR, problem=exc.message)
     if not _says_something(template.channel, content):

@@ -7,6 +7,8 @@ from typing import Any
 
 from campaigns.errors import TemplateFailed
 from campaigns.language import parse
+from campaigns.liquid.dialect import translate
+from campaigns.liquid.queries import encode_address
 from campaigns.mail_html import compile_body
 from campaigns.models import Template
 
@@ -35,8 +37,8 @@ def render(template: Template, variables: Mapping[str, Any]) -> Content:
     return Content(
         title=_line(template.title, variables),
         body=parse(template.body).render(variables).strip(),
-        image_url=_line(template.image_url, variables),
-        link=_line(template.link, variables),
+        image_url=_address(template.image_url, variables),
+        link=_address(template.link, variables),
         button=_line(template.button, variables),
         content_type=template.content_type,
     )
@@ -73,3 +75,8 @@ def _refuse(word: str) -> None:
 def _line(source: str, variables: Mapping[str, Any]) -> str:
     """One line: a header or an address must not get another from a value."""
     return " ".join(parse(source).render(variables).split())
+
+
+def _address(source: str, variables: Mapping[str, Any]) -> str:
+    """A value in the query of an address stays one value, whatever signs it has."""
+    return _line(encode_address(translate(source)), variables)

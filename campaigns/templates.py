@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from campaigns import slot_checks
-from campaigns.errors import InvalidTemplate, Problem, TemplateFailed
-from campaigns.language import find_error, list_names, parse
+from campaigns.errors import InvalidTemplate, Problem, TemplateAborted, TemplateFailed
+from campaigns.language import find_error, list_names, list_unguarded, parse
+from campaigns.liquid.dialect import translate
 from campaigns.mail_html import compile_body
 from campaigns.models import Slot, Template
 from campaigns.render import render
@@ -123,6 +124,8 @@ def _not_json(template: Template, slots: Sequence[Slot]) -> Iterator[Problem]:
         }
         try:
             render(template, variables)
+        except TemplateAborted:
+            continue  # as its author wants it for such a person
         except TemplateFailed as exc:
             yield Problem("body", exc.message)
             return
@@ -153,8 +156,24 @@ def _slips(
                 yield Problem(place, f"no profile has “{attribute}”: {name} stays empty")
     if template.channel == "sms" and "stop" not in template.body.lower():
         yield Problem("body", "does not say how to end it, such as “Reply STOP to end”")
-    if template.channel == "email" and "unsubscribe_url" not in template.body:
+    yield from _bare(template, known)
+    if template.channel == "email" and "unsubscribe_url" not in translate(template.body):
         yield Problem("body", "has no {{ unsubscribe_url }}; only the mail's header will have it")
+
+
+def _bare(template: Template, known: Collection[str] | None) -> Iterator[Problem]:
+    """Attributes that some people lack, printed without a word for those."""
+    if template.channel == "webhook":
+        return  # data, not words: what is missing is empty or null there
+    for field in FIELDS[template.channel]:
+        for attribute, line in list_unguarded(getattr(template, field)):
+            sure = template.channel == "email" and attribute == "email"
+            if not sure and (known is None or attribute in known):
+                yield Problem(
+                    f"{field}, line {line}",
+                    f"profile.{attribute} may be missing: say what stands there then, "
+                    f'such as {{{{ profile.{attribute} | default: "…" }}}}',
+                )
 
 
 def _names(template: Template) -> Iterator[tuple[str, str, tuple[str, ...]]]:

@@ -119,7 +119,7 @@ def list_times(
 
 
 def describe(items: object) -> str:
-    """The products of a message's record, and which slots found too few, in one line."""
+    """A message's record in one line: products, slots that found too few, why it was aborted."""
     records = [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
     shown = ", ".join(str(one["item"]) for one in records if one.get("item"))
     short = [
@@ -127,4 +127,5 @@ def describe(items: object) -> str:
         for one in records
         if one.get("short")
     ]
-    return " · ".join(part for part in (shown, *short) if part)
+    aborted = [f"aborted: {one['aborted']}" for one in records if one.get("aborted")]
+    return " · ".join(part for part in (shown, *short, *aborted) if part)

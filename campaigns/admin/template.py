@@ -22,6 +22,7 @@ from engage.profiles.models import Profile
 WITH_TITLE = ("push", "web_push", "in_app")
 DROPS = {
     "slot_short": "this person would get nothing: a slot finds fewer products than its minimum",
+    "template_abort": "the template says that this person shall not get it",
     "template_error": "the template breaks for this person",
     "no_content": "there would be nothing to read",
 }

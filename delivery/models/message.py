@@ -68,7 +68,7 @@ class Message(models.Model):
     # What the slots showed, written with the mark. Of each product: slot, item, rank, rung,
     # source, price, f (what was known of it, in numbers), p (how likely it was to stand there)
     # and, where that was left to chance, arm and arms. Of each slot that found too few: slot,
-    # short (what it did then), found, needed.
+    # short (what it did then), found, needed. Of a template that aborted: aborted (its word).
     items = models.JSONField(default=list)
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)

@@ -105,6 +105,22 @@ def test_one_person_a_template_breaks_on_does_not_stop_the_others(now):
     assert broken == Drop("template_error")
 
 
+def test_a_template_that_aborts_drops_the_message_and_keeps_its_word(now):
+    campaign = make_mail(
+        subject="{% if profile.vip %}{% abort_message('has it already') %}{% endif %}"
+        "{% if profile.old %}{% abort_message %}{% endif %}For you",
+        slot=False,
+    )
+    people = [
+        make_profile(email=f"{n}@x.example", **known)
+        for n, known in enumerate([{"vip": True}, {"old": True}, {}])
+    ]
+    told, silent, sent = compose([message_for(campaign, one, now) for one in people], now=now)
+    assert told == Drop("template_abort", ({"aborted": "has it already"},))
+    assert silent == Drop("template_abort")
+    assert sent.content.subject == "For you"
+
+
 def test_a_short_slot_drops_the_message_where_it_says_so(now):
     campaign = make_mail(
         minimum=2, on_short="drop_message", filter={"column": "price", "op": ">", "value": 2}

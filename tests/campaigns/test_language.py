@@ -62,6 +62,30 @@ def test_an_odd_value_fails_its_message_or_renders_but_never_breaks(expression):
             assert isinstance(parse(expression).render({"p": value}), str)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 'x' | escape: environment: 1 }}",
+        "{{ cards | compact: 'colour' }}",
+    ],
+)
+def test_what_the_library_does_not_catch_fails_the_message(source):
+    with pytest.raises(TemplateFailed):
+        parse(source).render({"cards": [{"name": "Cup"}]})
+
+
+def test_a_source_beyond_all_reason_is_refused_before_it_is_read():
+    assert find_error("{{ x }}" * 71_429).message == "is longer than 500,000 characters"
+    assert find_error("x" * 500_000) is None
+
+
+def test_what_cannot_be_compiled_is_rendered_by_the_library():
+    parsed = parse("{% for i in (1..3) %}{% cycle 'a', 'b' %}{% endfor %}")
+    assert (parsed.program, parsed.render({})) == (None, "aba")
+    assert parse("{{ 'a' }}" * 2_001).program is None
+    assert parse("{{ 'a' }}" * 1_000).program is not None
+
+
 def test_an_error_says_its_line():
     found = find_error("one\ntwo\n{{ x | nofilter }}")
     assert (found.line, found.message) == (3, "there is no filter “nofilter”")

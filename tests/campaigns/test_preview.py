@@ -46,6 +46,12 @@ def test_a_preview_says_why_somebody_would_get_nothing(now):
     assert shown.problem == "divided_by: can't divide by 0"
 
 
+def test_a_preview_says_that_a_template_would_abort(now):
+    template = make_template(subject="{% abort_message('not now') %}")
+    shown = preview(template, make_profile().pk, now=now).personal
+    assert (shown.drop, shown.problem) == ("template_abort", "not now")
+
+
 def test_cost_of_pins_and_boosts_is_taken_over_the_people_seen_last(now):
     template = make_mail()
     make_profile(), make_profile()

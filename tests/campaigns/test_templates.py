@@ -126,6 +126,11 @@ def test_a_webhook_that_is_not_json_once_filled_is_a_problem(body, problem):
     assert problem in found
 
 
+def test_a_webhook_may_abort_for_the_person_it_is_tried_for():
+    body = "{% unless profile.first_name %}{% abort_message %}{% endunless %}{}"
+    assert lint("webhook", body=body) == ([], [])
+
+
 def test_only_a_webhook_knows_the_persons_id():
     assert "there is no “person.id”" in lint("sms", body="{{ person.id }} STOP")[0][0]
 
@@ -135,3 +140,37 @@ def test_an_sms_that_does_not_say_how_to_end_it_is_noticed():
         "body: does not say how to end it, such as “Reply STOP to end”"
     ]
     assert lint("sms", body="Sale! Reply STOP to end") == ([], [])
+
+
+def test_what_was_pasted_is_judged_like_the_rest():
+    problems, _ = lint(subject="Hi {{${first_name}}}", text="\n{{event_properties.${total}}}")
+    assert problems == [
+        "text, line 2: there is no “event_properties.total”; a template sees profile, slots, "
+        "campaign, unsubscribe_url, preheader"
+    ]
+    _, notices = lint(subject="{{custom_attribute.${shoe size} | default: 'x'}}", known={"plan"})
+    assert notices == [
+        "subject, line 1: no profile has “shoe size”: profile.shoe size stays empty"
+    ]
+
+
+def test_an_attribute_printed_without_a_default_is_a_notice():
+    _, notices = lint(subject="Hi\n{{${first_name} | upcase}}", known={"first_name"})
+    assert notices == [
+        "subject, line 2: profile.first_name may be missing: say what stands there then, such as "
+        '{{ profile.first_name | default: "…" }}'
+    ]
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Hi {{ profile.first_name | default: 'you' }}",
+        "{% if profile.first_name %}Hi {{ profile.first_name }}{% endif %}",
+        "{% unless a == 1 %}{% elsif profile.first_name %}{{ profile.first_name }}{% endunless %}",
+        "{% case profile.plan %}{% when 'a' %}{{ profile.plan }}{% endcase %}",
+        "{{ campaign.name }} to {{ profile.email }}",
+    ],
+)
+def test_an_attribute_somebody_thought_of_is_no_notice(subject):
+    assert lint(subject=subject.replace("a == 1", "campaign.id == 1")) == ([], [])

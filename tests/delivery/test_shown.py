@@ -128,4 +128,5 @@ def test_rows_are_found_by_an_index_that_begins_with_the_person(ann, query):
 def test_record_of_a_message_in_one_line():
     too_few = {"slot": "more", "short": "drop_block", "found": 1, "needed": 2}
     assert describe([{"item": "p1"}, {"item": "p2"}, too_few]) == "p1, p2 · more: 1 of 2 needed"
+    assert describe([{"aborted": "no stock"}]) == "aborted: no stock"
     assert describe([]) == describe(None) == ""

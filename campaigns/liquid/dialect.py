@@ -1,0 +1,58 @@
+"""What people paste from other systems, as the Liquid we understand. Lines stay where they are.
+
+Braze writes `{{${first_name}}}`, `{{custom_attribute.${size}}}`; CleverTap `{{ Profile.Name }}`.
+Only tags and outputs are looked at, outside of texts in quotes and of {% raw %}.
+"""
+
+import re
+from functools import lru_cache
+from typing import Final
+
+RAW = r"\{%-?\s*(?P<verbatim>raw|comment|doc)\b.*?\{%-?\s*end(?P=verbatim)\s*-?%\}"
+# As the library finds them: whatever comes first ends them. What never ends is eaten whole, so
+# that a source of nothing but beginnings takes no longer than any other.
+PIECE = re.compile(
+    rf"{RAW}"
+    r"|\{\{(?>\$\{[^{}\n]*\}|(?!\}\}).)*+(?:\}\}|\Z)"
+    r"|\{%(?>(?!%\}).)*+(?:%\}|\Z)",
+    re.DOTALL,
+)
+NAME = re.compile(
+    r"(?P<quoted>\"[^\"]*\"|'[^']*')"
+    r"|(?:(?P<owner>[A-Za-z_]\w*)\.)?\$\{\s*(?P<braze>[^{}\n\"]+?)\s*\}"
+    r"|(?<![\w.])Profile\.(?P<clevertap>\w+)"
+)
+WORD = re.compile(r"[A-Za-z_]\w*")
+# What Braze calls them, and where we have them. Any other keeps its name.
+STANDARD: Final = {
+    "email_address": "profile.email",
+    "phone_number": "profile.phone",
+    "time_zone": "profile.timezone",
+    "date_of_birth": "profile.birthday",
+    "set_user_to_unsubscribed_url": "unsubscribe_url",
+}
+CLEVERTAP: Final = {"Email": "email", "Phone": "phone", "Name": "name"}
+
+
+@lru_cache(maxsize=2048)
+def translate(source: str) -> str:
+    if "${" not in source and "Profile." not in source:
+        return source
+    return PIECE.sub(_piece, source)
+
+
+def _piece(found: re.Match[str]) -> str:
+    text = found.group()
+    return text if found["verbatim"] else NAME.sub(_name, text)
+
+
+def _name(found: re.Match[str]) -> str:
+    if found["quoted"]:
+        return found.group()
+    if found["clevertap"]:
+        return f"profile.{CLEVERTAP.get(found['clevertap'], found['clevertap'])}"
+    name, owner = found["braze"], found["owner"]
+    if owner is None and name in STANDARD:
+        return STANDARD[name]
+    owner = "profile" if owner in (None, "custom_attribute") else owner
+    return f"{owner}.{name}" if WORD.fullmatch(name) else f'{owner}["{name}"]'

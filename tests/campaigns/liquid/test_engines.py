@@ -1,0 +1,17 @@
+from hypothesis import HealthCheck, given, settings
+
+from campaigns.errors import TemplateFailed
+from tests.campaigns.liquid.templates import TEMPLATES, VARIABLES, outcomes
+
+ESCAPES = ({}, {"html": True}, {"json": True})
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(source=TEMPLATES, variables=VARIABLES)
+def test_a_compiled_template_says_what_the_library_says(source, variables):
+    for escape in ESCAPES:
+        try:
+            compiled, library = outcomes(source, variables, **escape)
+        except TemplateFailed:
+            return  # not Liquid
+        assert compiled is None or compiled == library
