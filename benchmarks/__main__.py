@@ -25,6 +25,7 @@ ROWS = {
     "app-launch": "benchmarks.app_launch",
     "serve": "benchmarks.serve",
     "similar-items-build": "benchmarks.similar_build",
+    "templates": "benchmarks.liquid_templates",
 }
 
 
