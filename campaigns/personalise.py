@@ -12,6 +12,7 @@ from campaigns import slots as slot_filling
 from campaigns.errors import TemplateAborted, TemplateFailed
 from campaigns.models import Slot, Template
 from campaigns.render import Content, render
+from delivery import links
 from engage.profiles import activity, extract, identity, people
 from recommendations import serve
 
@@ -48,6 +49,7 @@ class Personal(NamedTuple):
     short: Sequence[Mapping[str, Any]] = ()  # for the ledger too: slots too short, an abort
     drop: str = ""
     problem: str = ""  # what the template did wrong, for its author
+    worth: float = 0.0  # what is expected of the best product
 
 
 def load_people(profile_ids: Sequence[int]) -> dict[int, Person]:
@@ -76,6 +78,9 @@ def personalise(
     who = [serve.Who(one.person.profile_id, list(one.person.touches)) for one in addressees]
     contexts = [context_of(one.person) for one in addressees]
     fillings = slot_filling.fill(slots, who=who, contexts=contexts, now=now)
+    if any(one.link is not None for one in addressees):
+        shown = (cards for one in fillings for cards in one.cards.values())
+        links.keep(card["url"] for cards in shown for card in cards)
     if template.channel == "webhook":
         addressees = _named(addressees)
     return [
@@ -132,7 +137,13 @@ def _one(
     if addressee.link and content.link and not _is_ours(content.link, cards):
         content = replace(content, link=addressee.link(content.link, "", None))
     every = [card for of_slot in cards.values() for card in of_slot]
-    return Personal(content=content, cards=every, items=filling.items, short=filling.short)
+    return Personal(
+        content=content,
+        cards=every,
+        items=filling.items,
+        short=filling.short,
+        worth=filling.worth,
+    )
 
 
 def _with_link(card: Mapping[str, Any], link: Link | None) -> dict[str, Any]:

@@ -14,15 +14,21 @@ from django.conf import settings
 from django.db import connection
 
 from delivery import controls, policy
-from delivery.controls import EXEMPT_KINDS, Person, Quiet, Rules, Sent, Wish
+from delivery.controls import EXEMPT_KINDS, Cap, Person, Quiet, Rules, Sent, Wish
 from delivery.drafts import Draft
-from delivery.models import Cap, Message, QuietHours
+from delivery.models import Message
 from delivery.policy import Allow, Decision
 
 LONGEST_PERIOD: Final = timedelta(days=32)
 MOST_SENT: Final = 500  # of one person in that time, the newest
 LOCK_CLASS: Final = 1_163_413_601  # of our locks on people; no other lock uses two numbers
 
+RULES: Final = """
+SELECT 'cap', name, most, period, hours, channel, topic, NULL::time, NULL::time
+FROM delivery_cap WHERE enabled
+UNION ALL
+SELECT 'quiet', '', 0, '', 0, channel, '', begin, "end" FROM delivery_quiethours
+"""
 LOCK: Final = """
 SELECT pg_advisory_xact_lock(%s, number) FROM (
   SELECT DISTINCT (id %% 2147483647)::int AS number FROM unnest(%s::bigint[]) AS p (id) ORDER BY 1
@@ -71,11 +77,12 @@ WHERE {policy.VERDICT} = 'allow'
 
 def read_rules() -> Rules:
     """As they stand now: what was committed a moment ago holds."""
-    caps = Cap.objects.filter(enabled=True).values_list(
-        "name", "most", "period", "hours", "channel", "topic"
-    )
-    quiet = QuietHours.objects.values_list("begin", "end", "channel")
-    return Rules([controls.Cap(*row) for row in caps], [Quiet(*row) for row in quiet])
+    with connection.cursor() as cursor:
+        cursor.execute(RULES)
+        rows = cursor.fetchall()
+    caps = [Cap(*row[1:7]) for row in rows if row[0] == "cap"]
+    quiet = [Quiet(row[7], row[8], row[5]) for row in rows if row[0] == "quiet"]
+    return Rules(caps, quiet)
 
 
 def judge(

@@ -31,6 +31,15 @@ HREF: Final = re.compile(
 )
 
 
+INSERT: Final = """
+INSERT INTO delivery_link (digest, url, created_at)
+SELECT digest, url, clock_timestamp() FROM unnest(%s::uuid[], %s::text[]) AS t (digest, url)
+ON CONFLICT (digest) DO NOTHING
+"""
+MOST_KEPT = 100_000  # targets that a process knows to be written
+kept: dict[str, UUID] = {}
+
+
 class ShownItem(NamedTuple):
     """A product in a message: links to its page count for it."""
 
@@ -69,10 +78,11 @@ def link_token(message: Message, url: str, *, item: str = "", position: int | No
 
     The row of its target is written when it is new.
     """
-    if not is_safe_target(url):
+    link = find_link(url, public_url=settings.PUBLIC_URL)
+    if link is None:
         return url
-    link = digest16(url)
-    _keep(url, link)
+    if url not in kept:
+        keep([url])
     payload = _who(message) + WHERE.pack(link.bytes, position or 0) + item.encode()
     return f"{settings.PUBLIC_URL}/t/c/{sign(payload, purpose=CLICK)}"
 
@@ -119,6 +129,27 @@ def tracked_html(html: str, message: Message, items: Iterable[ShownItem] = ()) -
     linked = HREF.sub(tracked, html)
     head, body_end, tail = linked.rpartition("</body>")
     return f"{head}{pixel}{body_end}{tail}" if body_end else f"{linked}{pixel}"
+
+
+@lru_cache(maxsize=100_000)
+def find_link(url: str, *, public_url: str) -> UUID | None:
+    """The number of a target; None where we must not lead."""
+    return digest16(url) if is_safe_target(url) else None
+
+
+def keep(urls: Iterable[str]) -> None:
+    """Write the targets that are new, all at once: a batch of messages has many."""
+    public_url = settings.PUBLIC_URL
+    found = {url: link for url in urls if (link := find_link(url, public_url=public_url))}
+    new = {url: link for url, link in found.items() if url not in kept}
+    if not new:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT, [list(map(str, new.values())), list(new)])
+    if not connection.in_atomic_block:  # which may be undone
+        kept.update(new)
+        while len(kept) > MOST_KEPT:
+            kept.pop(next(iter(kept)))
 
 
 def is_safe_target(url: str) -> bool:
@@ -176,30 +207,9 @@ def find_target(link: UUID) -> str | None:
 
 def forget_kept() -> None:
     """For tests, whose rows vanish."""
-    _keep_once.cache_clear()
+    kept.clear()
+    find_link.cache_clear()
 
 
 def _who(message: Message) -> bytes:
     return WHO.pack(message.profile_id, message.id.bytes)
-
-
-def _keep(url: str, link: UUID) -> None:
-    """Write the target once; not remembered inside a transaction, which may be undone."""
-    if connection.in_atomic_block:
-        _insert(url, link)
-    else:
-        _keep_once(url, link)
-
-
-@lru_cache(maxsize=100_000)
-def _keep_once(url: str, link: UUID) -> None:
-    _insert(url, link)
-
-
-def _insert(url: str, link: UUID) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO delivery_link (digest, url, created_at)"
-            " VALUES (%s, %s, clock_timestamp()) ON CONFLICT (digest) DO NOTHING",
-            [link, url],
-        )

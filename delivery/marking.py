@@ -7,19 +7,22 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from delivery import control_rows, policy, suppression
+from delivery.attempts import Attempt, add_attempts
 from delivery.drafts import Accepted, Draft, Outcome, Refused, TryLater, Unknown
-from delivery.models import Message, SendAttempt
+from delivery.models import Message
 from delivery.policy import Decision
-from engage.lib.ids import uuid7
+from engage.lib.prepared import Statement
 
 State = Message.State
 
 # One statement judges and moves. A withdrawal, suppression, pause or cancellation that was
 # committed before it began is seen; so is a lost lease, because the row's lock is taken first.
-MARK: Final = f"""
+MARK: Final = Statement(
+    "mark",
+    f"""
 WITH judged AS (
   SELECT m.profile_id, m.id, asked.items, asked.worth, asked.until, asked.said,
     {policy.VERDICT} AS verdict
@@ -51,7 +54,22 @@ UPDATE delivery_message m SET
   finished_at = CASE WHEN final IN ('allow', 'paused', 'later') THEN NULL ELSE %(now)s END
 FROM decided WHERE m.profile_id = decided.profile_id AND m.id = decided.id
 RETURNING m.id, final, m.attempt
-"""  # noqa: S608
+""",  # noqa: S608
+    types={
+        "profiles": "bigint[]",
+        "ids": "uuid[]",
+        "addresses": "text[]",
+        "digests": "uuid[]",
+        "items": "text[]",
+        "worths": "float8[]",
+        "said": "text[]",
+        "until": "timestamptz[]",
+        "token": "uuid",
+        "call_seconds": "float8",
+        "need_opt_in": "text[]",
+        "now": "timestamptz",
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +125,7 @@ def mark(
         "token": token,
         "call_seconds": call_seconds,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(MARK, parameters)
-        rows = cursor.fetchall()
+    rows = MARK.fetch_all(parameters)
     return Marked(
         {row[0]: policy.decide(row[1], attempt=row[2], said=said.get(row[0])) for row in rows}
     )
@@ -175,7 +191,9 @@ def judge(
 
 # A late answer of the same token may close an unknown row, but never open it again: its run may
 # be finished. Then "later" means that it certainly was not sent.
-RECORD: Final = """
+RECORD: Final = Statement(
+    "record",
+    """
 UPDATE delivery_message m SET
   state = CASE WHEN m.state = 'unknown' AND done.state IN ('planned', 'expired') THEN 'failed'
                ELSE done.state END,
@@ -195,7 +213,20 @@ FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[], %(states)s::text[], %(reaso
 WHERE m.profile_id = done.profile_id AND m.id = done.id
   AND m.lease_token = %(token)s AND m.state = ANY(%(from_states)s)
 RETURNING m.id
-"""
+""",
+    types={
+        "profiles": "bigint[]",
+        "ids": "uuid[]",
+        "states": "text[]",
+        "reasons": "text[]",
+        "provider_ids": "text[]",
+        "not_before": "timestamptz[]",
+        "items": "text[]",
+        "token": "uuid",
+        "from_states": "text[]",
+        "now": "timestamptz",
+    },
+)
 
 
 def record(
@@ -208,23 +239,21 @@ def record(
     now: datetime,
 ) -> int:
     """Write the outcomes and one attempt row each; how many came too late for their lease."""
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         taken = _close(messages, results, token=token, states=["attempting", "unknown"], now=now)
-        SendAttempt.objects.bulk_create(
-            SendAttempt(
-                profile_id=message.profile_id,
-                id=uuid7(),
-                message_id=message.id,
-                attempt=attempt,
-                lease_token=token,
-                outcome=result.outcome if message.id in taken else "fenced",
-                detail=result.reason[:255],
-                provider_id=result.provider_id,
-                started_at=started_at,
-                ended_at=now,
+        made = [
+            Attempt(
+                message.profile_id,
+                message.id,
+                attempt,
+                token,
+                result.outcome if message.id in taken else "fenced",
+                result.reason[:255],
+                result.provider_id,
             )
             for message, result, attempt in zip(messages, results, attempts, strict=True)
-        )
+        ]
+        add_attempts(made, started_at=started_at, ended_at=now)
     return len(messages) - len(taken)
 
 
@@ -249,20 +278,18 @@ def _close(
     states: Sequence[str],
     now: datetime,
 ) -> set[UUID]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            RECORD,
-            {
-                "profiles": [m.profile_id for m in messages],
-                "ids": [m.id for m in messages],
-                "states": [str(r.state) for r in results],
-                "reasons": [r.reason for r in results],
-                "provider_ids": [r.provider_id for r in results],
-                "not_before": [r.not_before for r in results],
-                "items": [json.dumps(list(r.items)) if r.items else None for r in results],
-                "token": token,
-                "from_states": list(states),
-                "now": now,
-            },
-        )
-        return {row[0] for row in cursor.fetchall()}
+    rows = RECORD.fetch_all(
+        {
+            "profiles": [m.profile_id for m in messages],
+            "ids": [m.id for m in messages],
+            "states": [str(r.state) for r in results],
+            "reasons": [r.reason for r in results],
+            "provider_ids": [r.provider_id for r in results],
+            "not_before": [r.not_before for r in results],
+            "items": [json.dumps(list(r.items)) if r.items else None for r in results],
+            "token": token,
+            "from_states": list(states),
+            "now": now,
+        }
+    )
+    return {row[0] for row in rows}

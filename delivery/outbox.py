@@ -19,10 +19,11 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models.base import ModelState
 
 from delivery import policy
-from delivery.models import ChannelPause, Halt, Message, RunHold, SendAttempt
-from engage.lib.ids import uuid7
+from delivery.attempts import Attempt, add_attempts
+from delivery.models import ChannelPause, Halt, Message, RunHold
 
 State = Message.State
 # Which state may follow which; tests hold every statement here to it.
@@ -219,8 +220,11 @@ def _claim_run(
 
 
 def _message(row: Sequence[Any]) -> Message:
-    message = Message(**dict(zip(LEASED_COLUMNS, row, strict=True)))
+    """As `from_db` makes it, without its look at every field."""
+    message = Message.__new__(Message)
+    message._state = ModelState()
     message._state.adding = False
+    message.__dict__.update(zip(LEASED_COLUMNS, row, strict=True))
     return message
 
 
@@ -379,19 +383,20 @@ def _give_up(now: datetime) -> Iterator[int]:
                 },
             )
             rows = cursor.fetchall()
-            SendAttempt.objects.bulk_create(
-                SendAttempt(
-                    profile_id=profile_id,
-                    id=uuid7(),
-                    message_id=message_id,
-                    attempt=attempt,
-                    lease_token=token,
-                    outcome="unknown",
-                    detail="no answer before the lease ended",
-                    started_at=now,
-                    ended_at=now,
-                )
-                for profile_id, message_id, attempt, token in rows
+            add_attempts(
+                [
+                    Attempt(
+                        profile_id,
+                        message_id,
+                        attempt,
+                        token,
+                        "unknown",
+                        "no answer before the lease ended",
+                    )
+                    for profile_id, message_id, attempt, token in rows
+                ],
+                started_at=now,
+                ended_at=now,
             )
         yield len(rows)
         if len(rows) < SWEEP:

@@ -6,7 +6,7 @@ query asked again.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 from weakref import WeakSet
@@ -62,3 +62,44 @@ class Query:
                 )
             row: tuple[Any, ...] | None = cursor.fetchone()
             return row
+
+
+class Statement:
+    """A statement of a transaction, planned once per connection, its values by name.
+
+    `sql` has %(name)s in the places of the values, as Django's cursors take it; `types` has the
+    type of each. A connection whose plan turns out to be unfit fails that transaction, and asks
+    without a plan from then on: whoever runs it must be ready to run it again.
+    """
+
+    def __init__(self, name: str, sql: str, *, types: Mapping[str, str]) -> None:
+        plan = f"{name}_{blake2b(sql.encode(), digest_size=4).hexdigest()}"
+        places = {one: place for place, one in enumerate(types, start=1)}
+        numbered = re.sub(r"%\((\w+)\)s", lambda found: f"${places[found[1]]}", sql)
+        body = numbered.replace("%%", "%")
+        self.execute = f"EXECUTE {plan} ({', '.join(f'%({one})s' for one in types)})"
+        types_of = ", ".join(types.values())
+        self.prepare = f"PREPARE {plan} ({types_of}) AS {body.replace('%', '%%')}; {self.execute}"
+        self.plain = sql
+        self.planned: WeakSet[Any] = WeakSet()  # the connections that have the plan
+        self.unfit: WeakSet[Any] = WeakSet()  # and those that lost it once
+
+    def fetch_all(self, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """All rows. Raises `django.db.Error` as a cursor of Django's does."""
+        django = connections["default"]
+        django.ensure_connection()
+        link = django.connection
+        with django.wrap_database_errors, link.cursor() as cursor:
+            try:
+                cursor.execute(self._words(link), values)
+            except UNFIT_PLAN:
+                self.unfit.add(link)
+                raise
+            self.planned.add(link)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
+
+    def _words(self, link: Any) -> str:
+        if link in self.unfit:
+            return self.plain
+        return self.execute if link in self.planned else self.prepare

@@ -176,7 +176,7 @@ def test_without_rules_and_wishes_nothing_is_looked_up(django_assert_num_queries
     person = make_person()
     planned(person)
     [message] = claim()
-    with django_assert_num_queries(4):  # the caps, the quiet hours, the people, the mark
+    with django_assert_num_queries(2):  # the rules and the people, before the mark
         mark([message])
 
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.db import DataError, OperationalError, connection, transaction
 
-from engage.lib.prepared import Query
+from engage.lib.prepared import Query, Statement
 
 ADD = Query("add", "SELECT $1 + $2, $3", types=("bigint", "bigint", "text[]"))
 NOTHING = Query("nothing", "SELECT 1 WHERE $1", types=("boolean",))
@@ -99,3 +99,28 @@ def test_errors_are_those_of_django(fresh):
     with pytest.raises(DataError, match="division by zero"):
         INVERSE.fetch_one(0)
     assert INVERSE.fetch_one(1) == (1,)
+
+
+# --- statements of a transaction, by name --------------------------------------------------------
+
+SUM = Statement(
+    "sum", "SELECT %(a)s + %(b)s, 7 %% %(a)s", types={"a": "bigint", "b": "bigint"}
+)  # fmt: skip
+
+
+def test_a_statement_is_planned_once_and_takes_its_values_by_name(fresh):
+    with transaction.atomic():
+        assert SUM.fetch_all({"b": 3, "a": 2, "more": "is ignored"}) == [(5, 1)]
+        assert SUM.fetch_all({"a": 4, "b": 1}) == [(5, 3)]
+    assert list_plans() == ["sum"]
+
+
+def test_a_plan_that_was_lost_fails_one_transaction_and_is_done_without_then(fresh):
+    SUM.fetch_all({"a": 1, "b": 1})
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+    with pytest.raises(OperationalError), transaction.atomic():
+        SUM.fetch_all({"a": 1, "b": 1})
+    with transaction.atomic():
+        assert SUM.fetch_all({"a": 3, "b": 1}) == [(4, 1)]
+    assert list_plans() == []
