@@ -138,6 +138,7 @@ def _draft(
         platform=address.platform,
         content=_content(message, personal, campaign=campaign, now=now),
         items=[*personal.items, *personal.short],
+        worth=personal.worth,
     )
 
 

@@ -14,6 +14,8 @@ from campaigns.experiments import choose_variant, is_held_out
 from campaigns.models import Campaign, Slot, Variant
 from campaigns.segments import rules
 from campaigns.segments.match import Facts, matches
+from delivery import control_rows
+from delivery.controls import Cap
 from engage.lib import clock
 
 logger = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class Live:
     stale: Sequence[str] = ()
     event_names: list[str] = field(default_factory=list)
     window_days: float | None = 0
+    caps: Sequence[Cap] = ()  # those that count in-app messages
 
     def since(self, now: datetime) -> datetime | None:
         if self.window_days is None:
@@ -143,6 +146,7 @@ def load(*, now: datetime) -> Live:
         campaign_ids=[live.campaign.pk for live in campaigns],
         stale=_stale(now),
         event_names=sorted({deed.event for deed in deeds}),
+        caps=[cap for cap in control_rows.read_rules().caps if cap.channel in {"", "in_app"}],
         window_days=None if None in windows else max((w for w in windows if w), default=0),
     )
 

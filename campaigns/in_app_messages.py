@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from campaigns import in_app, launch_facts
 from campaigns.in_app import Live, LiveCampaign, Standing
+from campaigns.in_app_caps import Room
 from campaigns.launch_body import LAUNCHED
 from campaigns.launch_facts import Found, Look
 from campaigns.personalise import Addressee, Person, Personal, personalise
@@ -74,10 +75,14 @@ def messages_from(
         (one.properties for one in reversed(events) if one.name == LAUNCHED), {}
     )
     person = Person(found.known.profile_id, facts.attributes, found.touches, launch)
+    room = Room(found.known, facts.attributes, live, now=now)
     messages = []
     for campaign in chosen:
+        if not room.has(campaign):
+            continue
         message = _message(campaign, person=person, standing=standing, now=now)
         if message is not None:
+            room.take(campaign)
             messages.append(message)
         if len(messages) == MOST_MESSAGES:
             break

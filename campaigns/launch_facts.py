@@ -44,7 +44,10 @@ SELECT json_build_array(
     FROM (SELECT campaign_id, ts FROM delivery_interaction
       WHERE profile_id = p.id AND kind = 'impression' AND item_id = ''
         AND campaign_id = ANY($3) ORDER BY ts DESC LIMIT $4) AS i),
-  {events}
+  {events},
+  (SELECT json_build_array(
+      w.most_a_week, floor(extract(epoch FROM w.paused_until) * 1000)::bigint)
+    FROM delivery_preference w WHERE w.profile_id = p.id)
 )::text
 FROM me JOIN profiles_profile p ON p.id = me.id
 LEFT JOIN profiles_activity a ON a.profile_id = p.id
@@ -83,6 +86,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     opted_out: list[str]
     impressions: list[tuple[int, int]]
     events: list[StoredEvent]
+    wishes: tuple[int | None, int | None] | None
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -95,6 +99,8 @@ class Known(msgspec.Struct, frozen=True):
     opted_out: list[str] = []
     impressions: list[tuple[int, int]] = []  # campaign, ms
     events: list[StoredEvent] = []
+    most_a_week: int | None = None  # messages, by their own wish
+    paused_until_ms: int | None = None
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -172,6 +178,7 @@ def load(*, user_id: str, anonymous_id: str, live: Live, now: datetime) -> Known
     if found is None:
         return NOBODY
     row = decode_row(found[0])
+    most_a_week, paused_until_ms = row.wishes or (None, None)
     return Known(
         profile_id=row.profile_id,
         attributes=row.attributes,
@@ -180,6 +187,8 @@ def load(*, user_id: str, anonymous_id: str, live: Live, now: datetime) -> Known
         opted_out=row.opted_out,
         impressions=row.impressions,
         events=row.events,
+        most_a_week=most_a_week,
+        paused_until_ms=paused_until_ms,
     )
 
 

@@ -27,7 +27,8 @@ RUNGS = (
 WISHES = ("variety", "caps", "boosts", "pins", "damp_after", "block_after")
 logger = logging.getLogger(__name__)
 
-Shown = tuple[dict[str, Any], dict[str, Any]]  # a product as templates see it, and for the ledger
+# A product as templates see it, and for the ledger, and what is expected of it.
+Shown = tuple[dict[str, Any], dict[str, Any], float]
 SLOT_SHORT = "slot_short"  # why a message was dropped
 
 
@@ -38,6 +39,7 @@ class Filling(NamedTuple):
     items: list[dict[str, Any]]  # what was shown, for the ledger
     short: list[dict[str, Any]]  # the slots that found too few, for the ledger
     drop: str = ""
+    worth: float = 0.0  # what is expected of the best product for this very person
 
 
 def fill(
@@ -56,6 +58,7 @@ def fill(
     items: list[list[dict[str, Any]]] = [[] for _ in who]
     short: list[list[dict[str, Any]]] = [[] for _ in who]
     drops = [""] * len(who)
+    worths = [0.0] * len(who)
     occasion = Occasion(who, contexts, _list_shown(slots, who, now=now), now)
     for slot in slots:
         for number, picks in enumerate(_recommend(slot, occasion, shown)):
@@ -65,10 +68,11 @@ def fill(
                 picks = []
                 if slot.on_short == Slot.Short.DROP_MESSAGE:
                     drops[number] = SLOT_SHORT
-            cards[number][slot.name] = [card for card, _ in picks]
-            items[number] += [{"slot": slot.name, **record} for _, record in picks]
-            shown[number].update(record["item"] for _, record in picks)
-    return [Filling(*parts) for parts in zip(cards, items, short, drops, strict=True)]
+            cards[number][slot.name] = [card for card, _, _ in picks]
+            items[number] += [{"slot": slot.name, **record} for _, record, _ in picks]
+            shown[number].update(record["item"] for _, record, _ in picks)
+            worths[number] = max(worths[number], *(worth for _, _, worth in picks), 0.0)
+    return [Filling(*parts) for parts in zip(cards, items, short, drops, worths, strict=True)]
 
 
 class Occasion(NamedTuple):
@@ -181,6 +185,8 @@ def _shown(pick: serve.Pick, card: serve.Card, rank: int) -> Shown:
             "f": pick.features,
             **serve.tell(pick.chance),
         },
+        # Scores of this rung compare for one person; what is popular says nothing of them.
+        pick.score if pick.rung == "personal" else 0.0,
     )
 
 

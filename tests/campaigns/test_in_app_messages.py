@@ -7,7 +7,7 @@ import pytest
 from campaigns import in_app, in_app_messages
 from campaigns.in_app_messages import Happened
 from delivery import inapp
-from delivery.models import Interaction
+from delivery.models import Cap, Interaction, Preference
 from engage.lib.clock import to_millis
 from engage.lib.ids import uuid7
 from engage.lib.prepared import Query
@@ -20,6 +20,7 @@ from tests.factories import (
     NOON,
     make_campaign,
     make_catalog,
+    make_message,
     make_profile,
     make_segment,
     make_slot,
@@ -268,3 +269,55 @@ def test_a_launch_asks_the_database_once(now, django_assert_num_queries, monkeyp
     with django_assert_num_queries(0):  # but for the planned one, which passes Django by
         assert len(ask(now)["messages"]) == 1
     assert asked == [1]
+
+
+# --- frequency caps and wishes ------------------------------------------------------------------
+
+
+def show(profile, campaign, *, at):
+    """As the app reports it."""
+    return make_message(
+        profile=profile, campaign_id=campaign.pk, run_id=None, channel="in_app", kind="in_app",
+        state="accepted", marked_at=at, finished_at=at,
+    )  # fmt: skip
+
+
+def test_a_cap_counts_what_the_app_showed_and_what_other_channels_sent(now):
+    Cap.objects.create(name="two a day", most=2)
+    campaign, profile = make_live(), make_profile(user_id="ana")
+    assert len(ask(now)["messages"]) == 1
+    make_message(profile=profile, run_id=7, state="accepted", marked_at=now - timedelta(hours=3))
+    assert len(ask(now)["messages"]) == 1
+    show(profile, campaign, at=now - timedelta(hours=2))
+    assert ask(now)["messages"] == []
+    assert len(ask(now + timedelta(hours=23))["messages"]) == 1
+
+
+def test_one_answer_holds_no_more_than_a_cap_leaves_the_first_by_priority(now):
+    Cap.objects.create(name="two a day", most=2, channel="in_app")
+    for priority in (10, 90, 50):
+        make_live(name=f"priority {priority}", priority=priority)
+    make_profile(user_id="ana")
+    assert [one["priority"] for one in ask(now)["messages"]] == [90, 50]
+
+
+def test_a_cap_of_another_channel_is_no_matter(now):
+    Cap.objects.create(name="no pushes", most=1, channel="push")
+    make_live()
+    profile = make_profile(user_id="ana")
+    make_message(profile=profile, channel="push", state="accepted", marked_at=now)
+    assert len(ask(now)["messages"]) == 1
+
+
+def test_a_persons_pause_and_weekly_maximum_hold_in_the_app_too(now):
+    make_live()
+    profile = make_profile(user_id="ana")
+    wishes = Preference.objects.create(
+        profile_id=profile.pk, paused_until=now + timedelta(hours=1), stated_at=now
+    )
+    assert ask(now)["messages"] == []
+    assert len(ask(now + timedelta(hours=1))["messages"]) == 1
+    wishes.paused_until, wishes.most_a_week = None, 1
+    wishes.save()
+    make_message(profile=profile, state="accepted", marked_at=now)
+    assert ask(now)["messages"] == []

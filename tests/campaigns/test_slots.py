@@ -347,3 +347,16 @@ def test_whatever_slots_wish_for_no_product_and_no_two_variants_stand_twice(now,
         assert bool(filling.drop) == (f"s{seed}" in short)
         came_short += len(short)
     assert 0 < came_short < 60
+
+
+def test_what_follows_from_a_persons_past_is_worth_something_what_is_popular_is_not(now):
+    Catalog.objects.all().delete()
+    ids = [f"i{number:02}" for number in range(12)]
+    make_shop(ids)
+    publish(random_log(items=12, seed=3), ids)
+    slot = make(ladder=["personal", "best_sellers"], maximum=3)
+    known = Who(make_profile().pk, [touch("i01", VIEW, now=now)])
+    personal, popular = slots.fill([slot], who=[known, NOBODY], now=now)
+    assert {one["rung"] for one in personal.items} >= {"personal"}
+    assert {one["rung"] for one in popular.items} == {"best_sellers"}
+    assert (personal.worth > 0, popular.worth) == (True, 0)
