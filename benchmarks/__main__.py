@@ -23,6 +23,7 @@ ROWS = {
     "event-endpoint": "benchmarks.event_endpoint",
     "ingest": "benchmarks.ingest",
     "app-launch": "benchmarks.app_launch",
+    "fan-out": "benchmarks.fan_out",
     "serve": "benchmarks.serve",
     "similar-items-build": "benchmarks.similar_build",
     "templates": "benchmarks.liquid_templates",
