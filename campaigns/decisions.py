@@ -31,7 +31,7 @@ WITH decision AS (
 LIST: Final = f"""{DECISIONS}
 SELECT profile_id, decision, reason, message_id, at, until, items::text FROM decision
 WHERE (%(decision)s = '' OR decision = %(decision)s) AND (%(reason)s = '' OR reason = %(reason)s)
-  AND (%(person)s::bigint IS NULL OR profile_id = %(person)s)
+  AND (%(people)s::bigint[] IS NULL OR profile_id = ANY(%(people)s))
 ORDER BY profile_id LIMIT %(limit)s
 """  # noqa: S608
 COUNT: Final = f"""{DECISIONS}
@@ -60,11 +60,11 @@ def list_decisions(
     *,
     decision: str = "",
     reason: str = "",
-    person: int | None = None,
+    people: Sequence[int] | None = None,
     after: int = 0,
     limit: int = 100,
 ) -> Sequence[Decision]:
-    """By profile id, from behind `after`."""
+    """By profile id, from behind `after`; of those `people` alone where they are given."""
     with connection.cursor() as cursor:
         cursor.execute(
             LIST,
@@ -72,7 +72,7 @@ def list_decisions(
                 "run": run_id,
                 "decision": decision,
                 "reason": reason,
-                "person": person,
+                "people": None if people is None else list(people),
                 "after": after,
                 "limit": limit,
                 "order": list(ORDER),

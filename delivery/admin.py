@@ -67,7 +67,7 @@ class CapAdmin(Page):
 
     form = CapForm
     list_display = ("name", "rule", "channel_name", "topic", "enabled")
-    fields = (("name", "enabled"), ("most", "period", "hours"), ("channel", "topic"))
+    fields = (("name", "enabled"), ("most", "period"), "hours", ("channel", "topic"))
     conditional_fields = {"hours": shown_if("period", "hours")}
     ordering = ("name",)
 

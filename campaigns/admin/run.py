@@ -136,7 +136,7 @@ class RunAdmin(Page):
             run,
             decision=asked.get("decision", "")[:20],
             reason=asked.get("reason", "")[:100],
-            person=whole_number(asked.get("person", "")),
+            person=asked.get("person", "")[:255],
             after=whole_number(asked.get("after", "")) or 0,
         )
         context = {"title": f"People of {run}", "page": page}

@@ -11,6 +11,8 @@ from campaigns import decisions, stats
 from campaigns.models import Run, Slot
 from delivery.models import Message
 from engage.lib import screen
+from engage.profiles import identity
+from engage.profiles.directory import find_people
 
 TONES = {
     "accepted": "green",
@@ -92,26 +94,27 @@ def describe(run: Run, *, csv_url: str) -> dict[str, Any]:
 
 
 def describe_people(
-    run: Run, *, decision: str, reason: str, person: int | None, after: int
+    run: Run, *, decision: str, reason: str, person: str, after: int
 ) -> dict[str, Any]:
-    """Who got it and who did not, each with the reason."""
+    """Who got it and who did not, each with the reason. `person`: a number, id or e-mail."""
     found = decisions.list_decisions(
         run.pk,
         decision=decision,
         reason=reason,
-        person=person,
+        people=find_people(person) if person.strip() else None,
         after=after,
         limit=PEOPLE_SHOWN,
     )
     counts = decisions.count_decisions(run.pk)
-    chosen = {"decision": decision, "reason": reason}
+    names = identity.list_identities([one.profile_id for one in found])
+    chosen = {"decision": decision, "reason": reason, "person": person}
+    more = urlencode(chosen | {"after": found[-1].profile_id}) if found else ""
     return {
-        "campaign": run.campaign.name,
-        "chosen": {**chosen, "person": person or ""},
+        "chosen": chosen,
         "counts": [
             {
                 "name": DECISIONS.get(one.decision, one.decision),
-                "reason": one.reason,
+                "reason": one.reason.replace("_", " "),
                 "people": screen.number(one.people),
                 "url": f"?{urlencode({'decision': one.decision, 'reason': one.reason})}",
             }
@@ -119,22 +122,20 @@ def describe_people(
         ],
         "sum": screen.number(sum(one.people for one in counts)),
         "audience": screen.number(run.audience),
-        "lines": [person_line(one) for one in found],
-        "next": f"?{urlencode(chosen | {'after': found[-1].profile_id})}"
-        if len(found) == PEOPLE_SHOWN
-        else "",
+        "lines": [person_line(one, names.get(one.profile_id, [])) for one in found],
+        "next": f"?{more}" if len(found) == PEOPLE_SHOWN else "",
     }
 
 
-def person_line(one: decisions.Decision) -> dict[str, Any]:
-    when = f"due {screen.stamp(one.until)} UTC" if one.until else ""
+def person_line(one: decisions.Decision, names: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    waits = f"due {screen.stamp(one.until)} UTC" if one.until else ""
     return {
-        "person": one.profile_id,
+        "person": names[0][1] if names else one.profile_id,
         "url": reverse("admin:profiles_profile_change", args=[one.profile_id]),
         "decision": DECISIONS.get(one.decision, one.decision),
         "tone": TONES.get(one.decision, "grey"),
-        "reason": one.reason,
-        "detail": tell_why(one) or when,
+        "reason": one.reason.replace("_", " "),
+        "detail": tell_why(one) or waits,
         "when": screen.stamp(one.at) if one.at else "",
     }
 
@@ -143,9 +144,19 @@ def tell_why(one: decisions.Decision) -> str:
     """Of somebody who was capped: the rule, and what went out before."""
     notes = [note for note in json.loads(one.items) if "cap" in note]
     return "; ".join(
-        f"{note['cap']}: at most {note['most']}, before it {', '.join(note['earlier'])}"
+        f"{note['cap']}: at most {note['most']}, before it went "
+        f"{', '.join(map(name_of, note['earlier'])) or 'nothing'}"
         for note in notes
     )
+
+
+def name_of(unit: str) -> str:
+    """The campaign of "run 7"; what was no run's was a message of its own."""
+    number = unit.removeprefix("run ")
+    if number == unit or not number.isdecimal():
+        return "a single message"
+    name = Run.objects.filter(pk=int(number)).values_list("campaign__name", flat=True).first()
+    return f"“{name}”" if name else unit
 
 
 def count_planned(run: Run) -> int:
@@ -164,8 +175,8 @@ def tell(run: Run, *, planned: int, still_open: int) -> str:
     held = f"{screen.number(run.held_out)} held out for comparing"
     if run.stopped_because:
         return (
-            f"It stopped itself: {run.stopped_because}. {screen.number(still_open)} messages "
-            "wait; resume the campaign to go on, or cancel it."
+            f"It stopped itself: {run.stopped_because}. Still open: {screen.number(still_open)}. "
+            "Resume the campaign to go on, or cancel it."
         )
     if run.state == Run.State.MISSED:
         return "It could not start in time. Send it although it is late, or leave it."

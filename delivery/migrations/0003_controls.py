@@ -44,7 +44,7 @@ class Migration(migrations.Migration):
                 ('enabled', models.BooleanField(default=True)),
             ],
             options={
-                'ordering': ('name',),
+                'verbose_name': 'frequency cap', 'ordering': ('name',),
                 'constraints': [models.CheckConstraint(condition=models.Q(('most__gte', 1)), name='cap_most'), models.CheckConstraint(condition=models.Q(('hours__gte', 1), ('hours__lte', 720)), name='cap_hours')],
             },
         ),

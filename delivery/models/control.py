@@ -26,6 +26,7 @@ class Cap(models.Model):
 
     class Meta:
         ordering = ("name",)
+        verbose_name = "frequency cap"
         constraints = [
             models.CheckConstraint(name="cap_most", condition=Q(most__gte=1)),
             models.CheckConstraint(name="cap_hours", condition=Q(hours__gte=1, hours__lte=720)),

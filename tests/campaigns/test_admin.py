@@ -481,19 +481,25 @@ def test_spreadsheet_takes_no_name_for_a_formula(marketer: Client) -> None:
 
 def test_the_people_of_a_run_are_found_by_reason_and_by_person(admin_client, now):
     run = make_run(campaign=make_campaign(name="Spring"), at=now)
-    capped, sent = make_profile(), make_profile()
-    note = {"cap": "two a day", "most": 2, "earlier": ["run 1", "run 2"]}
+    before = make_run(campaign=make_campaign(name="Winter"), at=now)
+    capped, sent = make_profile(user_id="ann"), make_profile(user_id="bob", email="bob@x.example")
+    note = {"cap": "two a day", "most": 2, "earlier": [f"run {before.pk}", "0198-key"]}
     make_message(profile=capped, run_id=run.pk, state="suppressed", reason="capped", items=[note])
     make_message(profile=sent, run_id=run.pk, state="accepted")
     url = reverse("admin:campaigns_run_decisions", args=[run.pk])
     page = text_of(admin_client.get(url))
     assert "Sent" in page
-    assert "two a day: at most 2, before it run 1, run 2" in page
+    assert "two a day: at most 2, before it went “Winter”, a single message" in page
     page = text_of(admin_client.get(url, {"decision": "suppressed", "reason": "capped"}))
     lines = page[page.index("people-lines") :]
-    assert f">{capped.pk}</a>" in lines
-    assert f">{sent.pk}</a>" not in lines
-    assert "Sent" in text_of(admin_client.get(url, {"person": sent.pk}))
+    assert ">ann</a>" in lines
+    assert ">bob</a>" not in lines
+    for person in (sent.pk, "bob", "bob@x.example"):
+        page = text_of(admin_client.get(url, {"person": person}))
+        lines = page[page.index("people-lines") :]
+        assert ">bob</a>" in lines
+        assert ">ann</a>" not in lines
+    assert "Nobody." in text_of(admin_client.get(url, {"person": "nobody-of-ours"}))
     assert admin_client.get(url, {"person": "x'--", "after": "-1"}).status_code == 200
 
 

@@ -43,7 +43,7 @@ def test_of_two_devices_the_one_that_came_furthest_decides(run):
     person = next(message.profile_id for message in Message.objects.filter(address_id="tablet"))
     Message.objects.filter(profile_id=person).update(state="failed")
     Message.objects.filter(profile_id=person, address_id="tablet").update(state="accepted")
-    [found] = decisions.list_decisions(run.pk, person=person)
+    [found] = decisions.list_decisions(run.pk, people=[person])
     assert found.decision == "accepted"
 
 
