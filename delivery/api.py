@@ -3,14 +3,20 @@
 from collections.abc import Callable
 from typing import Final
 
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.http import HttpRequest, HttpResponse, QueryDict, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from django.template.loader import render_to_string
 from django.utils.encoding import iri_to_uri
 from django.views.decorators.csrf import csrf_exempt
 
-from delivery import tracking
+from delivery import preferences, tracking
+from delivery.links import WayOut
 from delivery.machines import is_machine
+from delivery.schemas import read_preferences
+from delivery.tracking import Left
 from engage.lib import clock
+from engage.lib.errors import InvalidInput
 
 PIXEL: Final = (
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,"
@@ -68,18 +74,68 @@ def opened(request: HttpRequest, token: str) -> HttpResponse:
 
 
 @only("GET", "HEAD", "POST")
+def trap(request: HttpRequest, token: str) -> HttpResponse:
+    """Where a link leads that no person sees."""
+    known = tracking.trap(token, now=clock.now())
+    return _page("nothing", None) if known else _unknown()
+
+
+@only("GET", "HEAD", "POST")
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
-    """GET shows a page with a button, because scanners follow links. POST is the deed: from the
-    button, or from a mailbox provider with "List-Unsubscribe=One-Click" (RFC 8058)."""
-    if request.method == "POST":
-        left = tracking.unsubscribe(token, now=clock.now())
-        return _page("unsubscribed", left) if left else _unknown()
-    way_out = tracking.read_way_out(token)
-    return _page("unsubscribe", way_out) if way_out else _unknown()
+    """GET shows a page with buttons, because scanners follow links. POST is the deed: of a button,
+    or of a mailbox provider with "List-Unsubscribe=One-Click" (RFC 8058), which leaves."""
+    if request.method != "POST":
+        way_out = tracking.read_way_out(token)
+        return _preferences(way_out) if way_out else _unknown()
+    sent = _read_form(request)
+    if "do" in sent:
+        way_out = tracking.read_way_out(token)
+        return _choose(way_out, sent) if way_out else _unknown()
+    left = tracking.unsubscribe(token, now=clock.now())
+    return _page("unsubscribed", left) if left else _unknown()
 
 
-def _page(name: str, about: object, *, status: int = 200) -> HttpResponse:
-    text = render_to_string(f"delivery/{name}.html", {"about": about})
+def _read_form(request: HttpRequest) -> QueryDict:
+    """A mailbox provider's click counts, whatever it has in its body."""
+    try:
+        return request.POST
+    except (MultiPartParserError, SuspiciousOperation, BadRequest, UnreadablePostError):
+        return QueryDict()
+
+
+def _choose(way_out: WayOut, sent: QueryDict) -> HttpResponse:
+    now, wish, length = clock.now(), sent["do"], preferences.PAUSES.get(sent.get("length", ""))
+    try:
+        if wish == "save":
+            preferences.save(way_out, read_preferences(sent), now=now)
+        elif wish == "pause" and length is not None:
+            preferences.pause(way_out, length=length, now=now)
+        elif wish == "resume":
+            preferences.pause(way_out, length=None, now=now)
+        elif wish == "return":
+            preferences.come_back(way_out, now=now)
+        elif wish == "leave":
+            preferences.leave_everything(way_out, now=now)
+            return _page("unsubscribed", Left("", ""))
+        else:
+            raise InvalidInput("We did not understand that. Please choose again.")
+    except InvalidInput as exc:
+        return _preferences(way_out, note=exc.message, status=400)
+    return _preferences(way_out, note="Saved. Thank you for telling us.")
+
+
+def _preferences(way_out: WayOut, *, note: str = "", status: int = 200) -> HttpResponse:
+    context = {
+        "channel": Left(way_out.channel, ""),
+        "wishes": preferences.read(way_out, now=clock.now()),
+        "numbers": preferences.MOST_A_WEEK,
+        "note": note,
+    }
+    return _page("unsubscribe", way_out, status=status, **context)
+
+
+def _page(name: str, about: object, *, status: int = 200, **more: object) -> HttpResponse:
+    text = render_to_string(f"delivery/{name}.html", {"about": about, **more})
     return HttpResponse(text, status=status, headers=PAGE_HEADERS)
 
 

@@ -1,14 +1,18 @@
 """At start: what the channels are told must be usable."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
+from delivery import esps
 from delivery.errors import ChannelNotConfigured
+from delivery.hooks import signed
+
+SHORTEST_PASSWORD: Final = 16
 
 
 def check_channels(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
@@ -40,6 +44,7 @@ def check_channels(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
             sms.read_account,
             "E006",
         ),
+        (settings.ESP_KEY, esps.make_backend, "E010"),
     )
     for is_wanted, read, number in accounts:
         try:
@@ -53,6 +58,7 @@ def check_channels(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     ):
         if not url.startswith("https://"):
             problems.append(Error(f"{name}: must begin with https://", id=f"delivery.{number}"))
+    problems += [Error(problem, id="delivery.E011") for problem in _find_hook_problems()]
     if settings.SEND_LEASE_SECONDS <= 2 * settings.PROVIDER_TIMEOUT_SECONDS:
         problems.append(
             Error(
@@ -62,3 +68,20 @@ def check_channels(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
             )
         )
     return problems
+
+
+def _find_hook_problems() -> Iterator[str]:
+    if settings.HOOK_SECRET:
+        try:
+            signed.read_secret(settings.HOOK_SECRET)
+        except ValueError as exc:
+            yield f"ENGAGE_HOOK_SECRET: {exc}, as in whsec_ and base64 of random bytes"
+    for pair in settings.ANYMAIL_WEBHOOK_SECRET:
+        user, colon, password = pair.partition(":")
+        if not (user and colon and len(password) >= SHORTEST_PASSWORD):
+            yield (
+                "ENGAGE_ANYMAIL_WEBHOOK_SECRET: expected user:password, the password of at least"
+                f" {SHORTEST_PASSWORD} characters"
+            )
+    if settings.ESP_URL and not settings.ESP_URL.startswith("https://"):
+        yield "ENGAGE_ESP_URL: must begin with https://"

@@ -36,7 +36,11 @@ SELECT pg_advisory_xact_lock(%s, number) FROM (
 """
 PEOPLE: Final = """
 SELECT p.id, p.attributes ->> 'timezone', w.most_a_week, w.quiet_begin, w.quiet_end, w.paused_until
-FROM profiles_profile p LEFT JOIN delivery_preference w ON w.profile_id = p.id
+FROM profiles_profile p LEFT JOIN LATERAL (
+  -- Of people who turned out to be one, the newest word counts.
+  SELECT * FROM delivery_preference WHERE profile_id IN (
+    SELECT p.id UNION ALL SELECT id FROM profiles_profile WHERE merged_into = p.id)
+  ORDER BY stated_at DESC, profile_id LIMIT 1) w ON true
 WHERE p.id = ANY(%s)
 """
 OWNERS: Final = """

@@ -12,15 +12,16 @@ UPDATE delivery_message SET
   reason = CASE WHEN state IN ('planned', 'leased') THEN 'erased' ELSE reason END,
   finished_at = CASE WHEN state IN ('planned', 'leased') THEN clock_timestamp()
                      ELSE finished_at END,
-  address_id = '', provider_id = '', topic = '', items = '[]'
+  address_id = '', address_digest = NULL, provider_id = '', topic = '', items = '[]'
 WHERE profile_id = %s
 """
+TABLES: Final = ("interaction", "sendattempt", "receipt", "preference")
 
 
 @transaction.atomic
 def erase(profile_id: int) -> None:
     """Safe to run twice. Suppressed addresses stay, as digests: the promise not to write again."""
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM delivery_interaction WHERE profile_id = %s", [profile_id])
-        cursor.execute("DELETE FROM delivery_sendattempt WHERE profile_id = %s", [profile_id])
+        for table in TABLES:
+            cursor.execute(f"DELETE FROM delivery_{table} WHERE profile_id = %s", [profile_id])  # noqa: S608
         cursor.execute(STRIP, [profile_id])

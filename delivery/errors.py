@@ -17,3 +17,9 @@ class ChannelNotConfigured(EngageError):
     """A setting that the channel needs is missing or wrong."""
 
     code = "channel_not_configured"
+
+
+class ForgedReceipt(EngageError):
+    """Nobody who may tell us of messages signed this."""
+
+    code = "forged_receipt"

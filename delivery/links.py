@@ -21,7 +21,7 @@ from delivery.models import Link, Message
 from engage.lib.ids import digest16
 from engage.lib.signing import sign, unsign
 
-CLICK, OPEN, UNSUBSCRIBE, SMS_STATUS = "click", "open", "unsubscribe", "sms status"
+CLICK, OPEN, UNSUBSCRIBE, STATUS, TRAP = "click", "open", "unsubscribe", "sms status", "trap"
 WHO: Final = struct.Struct(">Q16s")  # profile, message
 WHERE: Final = struct.Struct(">16sH")  # the link's digest, position (0: none)
 LONGEST_URL = 2_048
@@ -31,6 +31,7 @@ HREF: Final = re.compile(
 )
 
 
+UNSEEN: Final = 'rel="nofollow" tabindex="-1" aria-hidden="true" style="display:none"'
 INSERT: Final = """
 INSERT INTO delivery_link (digest, url, created_at)
 SELECT digest, url, clock_timestamp() FROM unnest(%s::uuid[], %s::text[]) AS t (digest, url)
@@ -100,11 +101,16 @@ def status_url(message: Message) -> str:
     """Where an SMS provider tells what became of the message; empty while none could reach us."""
     if not settings.PUBLIC_URL.startswith("https://"):
         return ""
-    return f"{settings.PUBLIC_URL}/hooks/sms/status/{sign(_who(message), purpose=SMS_STATUS)}"
+    return f"{settings.PUBLIC_URL}/hooks/twilio/{sign(_who(message), purpose=STATUS)}"
+
+
+def trap_url(message: Message) -> str:
+    """Where no person can get: who follows it is a machine."""
+    return f"{settings.PUBLIC_URL}/t/n/{sign(_who(message), purpose=TRAP)}"
 
 
 def tracked_html(html: str, message: Message, items: Iterable[ShownItem] = ()) -> str:
-    """The HTML with its links tracked and the pixel at its end.
+    """The HTML with its links tracked; the pixel and a link for machines at its end.
 
     A link to a product's page counts for that product. What is no web address, our own links
     included, stays as it is.
@@ -126,9 +132,10 @@ def tracked_html(html: str, message: Message, items: Iterable[ShownItem] = ()) -
         return f'{found[1]}"{html_text.escape(ours)}"'
 
     pixel = f'<img src="{open_url(message)}" width="1" height="1" alt="" style="border:0">'
+    trap = f'<a href="{trap_url(message)}" {UNSEEN}></a>'
     linked = HREF.sub(tracked, html)
     head, body_end, tail = linked.rpartition("</body>")
-    return f"{head}{pixel}{body_end}{tail}" if body_end else f"{linked}{pixel}"
+    return f"{head}{pixel}{trap}{body_end}{tail}" if body_end else f"{linked}{pixel}{trap}"
 
 
 @lru_cache(maxsize=100_000)
@@ -183,7 +190,19 @@ def read_click(token: str) -> Click | None:
 
 
 def read_open(token: str) -> Recipient | None:
-    payload = unsign(token, purpose=OPEN)
+    return _read_who(token, OPEN)
+
+
+def read_trap(token: str) -> Recipient | None:
+    return _read_who(token, TRAP)
+
+
+def read_status(token: str) -> Recipient | None:
+    return _read_who(token, STATUS)
+
+
+def _read_who(token: str, purpose: str) -> Recipient | None:
+    payload = unsign(token, purpose=purpose)
     if payload is None:
         return None
     profile_id, message = WHO.unpack(payload)

@@ -2,7 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Final
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from delivery.interactions import About, Deed
+from delivery.models import Interaction, Message
 
 # Crawlers, link scanners of mail gateways, and previews in chats. Programs that people write
 # themselves (curl, scripts) are not here: nobody opens mail with those by the million.
@@ -27,4 +34,53 @@ def is_machine(method: str, headers: Mapping[str, str]) -> bool:
         or agent == APPLE_PRIVACY
         or BOTS.search(agent) is not None
         or any(FETCHED_AHEAD.search(headers.get(name, "")) for name in PREFETCH)
+    )
+
+
+# A mail gateway tries links the moment the mail comes in, and tries several at once.
+SOONEST: Final = timedelta(seconds=2)  # after the provider took it: no person is that fast
+TOGETHER: Final = timedelta(seconds=1)  # nor follows two links in that time
+AROUND_A_TRAP: Final = timedelta(seconds=60)
+SCANNED: Final = ("email", "sms")  # a push may be touched as soon as it rings
+GIVE: Final = """
+UPDATE delivery_interaction SET machine = true, key = gen_random_uuid()
+WHERE profile_id = %s AND message_id = %s AND kind IN ('click', 'impression') AND NOT machine
+  AND ts BETWEEN %s AND %s
+"""
+
+
+def is_too_soon(message: Message, *, now: datetime) -> bool:
+    sent_at = message.finished_at or message.marked_at
+    return message.channel in SCANNED and sent_at is not None and now - sent_at < SOONEST
+
+
+def is_trapped(about: About, *, now: datetime) -> bool:
+    """Whether the link for machines was followed a moment ago."""
+    return (
+        _around(about, now=now, within=AROUND_A_TRAP).filter(kind=Interaction.Kind.TRAP).exists()
+    )
+
+
+def is_hasty(deed: Deed) -> bool:
+    """Whether another link of the message was followed at the same time as this one."""
+    clicks = _around(deed.about, now=deed.ts, within=TOGETHER).filter(kind=deed.kind)
+    same = (deed.key, deed._replace(machine=not deed.machine).key)
+    return clicks.exclude(key__in=same).exists()
+
+
+def give(about: About, *, now: datetime, within: timedelta) -> int:
+    """The clicks of the message around now were a machine's, and what they showed; how many.
+
+    They get new keys: the person may still come and be counted.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(GIVE, [about.profile_id, about.message_id, now - within, now + within])
+        return int(cursor.rowcount)
+
+
+def _around(about: About, *, now: datetime, within: timedelta) -> QuerySet[Interaction]:
+    return Interaction.objects.filter(
+        profile_id=about.profile_id,
+        message_id=about.message_id,
+        ts__range=(now - within, now + within),
     )

@@ -24,7 +24,7 @@ MARK: Final = Statement(
     "mark",
     f"""
 WITH judged AS (
-  SELECT m.profile_id, m.id, asked.items, asked.worth, asked.until, asked.said,
+  SELECT m.profile_id, m.id, asked.digest, asked.items, asked.worth, asked.until, asked.said,
     {policy.VERDICT} AS verdict
   FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[], %(addresses)s::text[],
               %(digests)s::uuid[], %(items)s::text[], %(worths)s::float8[],
@@ -47,6 +47,7 @@ UPDATE delivery_message m SET
   reason = CASE WHEN final IN ('allow', 'paused', 'later') THEN '' ELSE final END,
   attempt = m.attempt + (final = 'allow')::int,
   marked_at = CASE final WHEN 'allow' THEN %(now)s ELSE m.marked_at END,
+  address_digest = CASE final WHEN 'allow' THEN decided.digest ELSE m.address_digest END,
   items = CASE WHEN final = 'allow' OR final = said THEN decided.items::jsonb ELSE m.items END,
   worth = decided.worth,
   not_before = CASE final WHEN 'later' THEN decided.until ELSE m.not_before END,

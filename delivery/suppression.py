@@ -2,6 +2,7 @@
 
 import unicodedata
 from contextlib import suppress as ignoring
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -13,11 +14,12 @@ from engage.lib.ids import digest16
 
 ADD: Final = """
 INSERT INTO delivery_suppression (channel, digest, reason, source, created_at)
-VALUES (%s, %s::uuid, %s, %s, clock_timestamp())
+VALUES (%s, %s::uuid, %s, %s, coalesce(%s, clock_timestamp()))
 ON CONFLICT (channel, digest) DO UPDATE
 SET reason = CASE delivery_suppression.reason WHEN 'unsubscribed' THEN excluded.reason
              ELSE delivery_suppression.reason END,
-    source = excluded.source, created_at = excluded.created_at
+    source = excluded.source,
+    created_at = greatest(delivery_suppression.created_at, excluded.created_at)
 RETURNING xmax = 0
 """
 
@@ -47,8 +49,22 @@ def suppress(
     Any other reason replaces `unsubscribed`, and a new unsubscription renews the time of the old
     one: an opt-in in between no longer counts.
     """
+    return suppress_digest(
+        digest(address, channel=channel), channel=channel, reason=reason, source=source
+    )
+
+
+def suppress_digest(
+    digest: UUID,
+    *,
+    channel: str,
+    reason: Suppression.Reason | str,
+    source: str = "",
+    stated_at: datetime | None = None,
+) -> bool:
+    """The same for an address that only its digest is known of. `stated_at`: None is now."""
     with connection.cursor() as cursor:
-        cursor.execute(ADD, [channel, digest(address, channel=channel).hex, reason, source])
+        cursor.execute(ADD, [channel, digest.hex, reason, source, stated_at])
         return bool(cursor.fetchone()[0])
 
 

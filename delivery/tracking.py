@@ -7,12 +7,11 @@ from uuid import UUID
 
 from django.db import DatabaseError, transaction
 
-from delivery import interactions, links, suppression
+from delivery import interactions, links, machines, suppression
 from delivery.interactions import Deed, Kind
 from delivery.links import Click, WayOut
 from delivery.models import Message, Suppression
 from delivery.notices import consume_notices
-from engage.lib.clock import to_millis
 from engage.lib.errors import EngageError
 from engage.profiles import consents, identity, people, store
 from engage.profiles.events import StoredEvent
@@ -45,12 +44,33 @@ def _keep_click(clicked: Click, target: str, *, machine: bool, now: datetime) ->
     if message is None:  # erased meanwhile
         return
     about = interactions.about(message)
+    machine = (
+        machine or machines.is_too_soon(message, now=now) or machines.is_trapped(about, now=now)
+    )
     deed = Deed(about, Kind.CLICK, now, clicked.item, clicked.position, str(clicked.link), machine)
     if machine:
         interactions.add([deed])
         return
     interactions.add([deed, *interactions.seen(about, _shown(message), ts=now)])
+    # What is found a moment later: the first click of a machine is an event of the person by then.
+    if machines.is_hasty(deed):
+        machines.give(about, now=now, within=machines.TOGETHER)
+        return
     _tell_profile(deed, target)
+
+
+def trap(token: str, *, now: datetime) -> bool:
+    """Whether the token is ours; whoever came here is a machine, and so it was a moment ago."""
+    recipient = links.read_trap(token)
+    if recipient is None:
+        return False
+    message = _find(recipient.profile_id, recipient.message_id)
+    if message is not None:
+        about = interactions.about(message)
+        # One a minute is enough to know of each scan.
+        interactions.add([Deed(about, Kind.TRAP, now, link=f"{now:%Y%m%d%H%M}", machine=True)])
+        machines.give(about, now=now, within=machines.AROUND_A_TRAP)
+    return True
 
 
 def open_message(token: str, *, machine: bool, now: datetime) -> bool:
@@ -88,49 +108,49 @@ def unsubscribe(token: str, *, now: datetime) -> Left | None:
     topic, the address is suppressed, whoever else has it.
     """
     way_out = links.read_unsubscribe(token)
-    if way_out is None:
-        return None
+    return leave(way_out, now=now) if way_out else None
+
+
+def leave(way_out: WayOut, *, now: datetime) -> Left:
+    """In the caller's transaction."""
     consents.state_opt_out(
         way_out.profile_id,
         channel=way_out.channel,
         topic=way_out.topic,
-        stated_ms=_after_opt_in(way_out, now=now),
+        stated_ms=consents.after_last_ms(
+            way_out.profile_id, channel=way_out.channel, topic=way_out.topic, now=now
+        ),
         message_id=str(way_out.message_id),
         source=UNSUBSCRIBE_LINK,
     )
-    if not way_out.topic and way_out.channel == "email":
-        _suppress_email(way_out.profile_id)
     message = _find(way_out.profile_id, way_out.message_id)
+    if not way_out.topic and way_out.channel == "email":
+        _suppress_email(way_out.profile_id, message)
     if message is not None:
         interactions.add([Deed(interactions.about(message), Kind.UNSUBSCRIBE, now)])
     return Left(way_out.channel, way_out.topic)
 
 
-def _after_opt_in(way_out: WayOut, *, now: datetime) -> int:
-    """When the withdrawal counts: now, but no earlier than the opt-in it takes back.
-
-    A client whose clock runs ahead states an opt-in of the future; a tie is an opt-out.
-    """
-    profile_id = identity.follow_redirect(way_out.profile_id)
-    known = consents.list_consents([profile_id]).get(profile_id, [])
-    place = (way_out.channel, way_out.topic)
-    stated: list[int] = [
-        one["stated_ms"] for one in known if (one["channel"], one["topic"]) == place
-    ]
-    return max([to_millis(now), *stated])
-
-
-def _suppress_email(profile_id: int) -> None:
+def _suppress_email(profile_id: int, message: Message | None) -> None:
+    """The address that the mail went to; the person's own where that is not known any more."""
+    digest = message.address_digest if message and message.channel == "email" else None
+    if digest is not None:
+        _suppress(digest)
+        return
     known = people.list_attributes([identity.follow_redirect(profile_id)])
     for attributes in known.values():
         address = attributes.get("email")
         if isinstance(address, str) and address:
-            suppression.suppress(
-                address,
-                channel="email",
-                reason=Suppression.Reason.UNSUBSCRIBED,
-                source=UNSUBSCRIBE_LINK,
-            )
+            _suppress(suppression.digest(address, channel="email"))
+
+
+def _suppress(digest: UUID) -> None:
+    suppression.suppress_digest(
+        digest,
+        channel="email",
+        reason=Suppression.Reason.UNSUBSCRIBED,
+        source=UNSUBSCRIBE_LINK,
+    )
 
 
 def _find(profile_id: int, message_id: UUID) -> Message | None:

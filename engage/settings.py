@@ -72,7 +72,10 @@ DEDUPE_DAYS = env.integer("ENGAGE_DEDUPE_DAYS", 30, minimum=1, maximum=90)
 RECENT_ITEMS = 50  # touches kept per profile, newest first
 EVENT_MONTHS = env.integer("ENGAGE_EVENT_MONTHS", 0)  # older months are dropped; 0: kept for ever
 # What the rooms above add to the export of a person, and do when one is erased; by profile id.
-PERSON_PARTS = {"messages": "delivery.reports.messages_of"}
+PERSON_PARTS = {
+    "messages": "delivery.reports.messages_of",
+    "preferences": "delivery.preferences.export",
+}
 ERASERS = [
     "engage.collector.quarantine.erase",
     "delivery.erasure.erase",
@@ -110,8 +113,25 @@ SMS_URL = env.url("ENGAGE_SMS_URL", "https://api.twilio.com", schemes=("https",)
 SMS_ACCOUNT = env.text("ENGAGE_SMS_ACCOUNT")  # empty: no SMS
 SMS_TOKEN = env.text("ENGAGE_SMS_TOKEN")
 SMS_FROM = env.text("ENGAGE_SMS_FROM")  # +number, sender name or messaging service (MG…)
+SMS_HELP = env.text(  # what HELP is answered with
+    "ENGAGE_SMS_HELP", "Answer STOP to get no more messages, START to get them again."
+)
+# The e-mail service: hooks come from there, and with a key mail goes by its API instead of SMTP.
+EMAIL_ESP = env.choice(
+    "ENGAGE_EMAIL_ESP",
+    "",
+    options=("", "amazon_ses", "brevo", "mailgun", "postmark", "sendgrid", "sparkpost"),
+)
+ESP_KEY = env.text("ENGAGE_ESP_KEY")
+ESP_URL = env.text("ENGAGE_ESP_URL")  # empty: the service's own
+ESP_DOMAIN = env.text("ENGAGE_ESP_DOMAIN")  # Mailgun: the domain that sends
+ESP_HOOK_KEY = env.text("ENGAGE_ESP_HOOK_KEY")  # of services that sign their hooks
+ANYMAIL_WEBHOOK_SECRET = env.names("ENGAGE_ANYMAIL_WEBHOOK_SECRET", "")  # user:password, each
+HOOK_SECRET = env.text("ENGAGE_HOOK_SECRET")  # whsec_…, of other relays that send receipts
 CHANNELS = {
-    "email": "delivery.channels.smtp.SmtpChannel",
+    "email": (
+        "delivery.channels.esp.EspChannel" if ESP_KEY else "delivery.channels.smtp.SmtpChannel"
+    ),
     "push": "delivery.channels.push.PushChannel",
     "web_push": "delivery.channels.web_push.WebPushChannel",
     "sms": "delivery.channels.sms.SmsChannel",

@@ -40,8 +40,8 @@ def build_mail(
         f"Subject: {_encoded(content.subject)}",
         f"Date: {format_datetime(date)}",
         f"Message-ID: <{message_id}>",
-        *_unsubscribing(content),
-        *_extra(content),
+        *(f"{name}: {value}" for name, value in unsubscribe_headers(content)),
+        *(f"{name}: {_encoded(value)}" for name, value in extra_headers(content)),
         "MIME-Version: 1.0",
         f'Content-Type: multipart/alternative; boundary="{boundary}"',
     ]
@@ -69,12 +69,12 @@ def find_address(text: str) -> str | None:
 
 
 def find_sender_address(sender: str) -> str | None:
-    return find_address(_split_sender(sender)[1])
+    return find_address(split_sender(sender)[1])
 
 
-def _split_sender(sender: str) -> tuple[str, str]:
+def split_sender(sender: str) -> tuple[str, str]:
     """Name and address of "Name <address>", where the name may have commas and brackets."""
-    line = _line(sender)
+    line = one_line(sender)
     name, bracket, address = line.rpartition("<")
     if not bracket or not address.endswith(">"):
         return "", line
@@ -82,7 +82,7 @@ def _split_sender(sender: str) -> tuple[str, str]:
 
 
 def _mailbox(sender: str) -> str:
-    name, _ = _split_sender(sender)
+    name, _ = split_sender(sender)
     address = find_sender_address(sender)
     if address is None:
         raise ValueError("the sender is not an address")
@@ -94,28 +94,29 @@ def _mailbox(sender: str) -> str:
     return f"{_encoded(name)} <{address}>"
 
 
-def _unsubscribing(content: EmailContent) -> Iterator[str]:
+def unsubscribe_headers(content: EmailContent) -> Iterator[tuple[str, str]]:
     """RFC 8058: the mailbox provider's own button, one click, no page."""
     if content.unsubscribe_url:
         url = quote(content.unsubscribe_url, safe=":/?#[]@!$&'()*+,;=%", errors="replace")
-        yield f"List-Unsubscribe: <{url}>"
-        yield "List-Unsubscribe-Post: List-Unsubscribe=One-Click"
+        yield "List-Unsubscribe", f"<{url}>"
+        yield "List-Unsubscribe-Post", "List-Unsubscribe=One-Click"
 
 
-def _extra(content: EmailContent) -> Iterator[str]:
+def extra_headers(content: EmailContent) -> Iterator[tuple[str, str]]:
+    """Each value in one line. Raises ValueError for a header that is ours to write."""
     for name, value in content.headers.items():
         if not HEADER_NAME.fullmatch(name) or OURS.fullmatch(name):
             raise ValueError(f"the header {name!r} cannot be set")
-        yield f"{name}: {_encoded(value)}"
+        yield name, one_line(value)
 
 
-def _line(value: str) -> str:
+def one_line(value: str) -> str:
     return BREAKS.sub(" ", value).strip()
 
 
 def _encoded(value: str) -> str:
     """One header value: ASCII as it is, anything else as RFC 2047 words."""
-    line = _line(value)
+    line = one_line(value)
     if line.isascii() and len(line) <= LONGEST_LINE and "=?" not in line:
         return line
     clean = line.encode("utf-8", "replace").decode()  # half a character cannot travel

@@ -5,6 +5,7 @@ from delivery.models.control import (
     Preference,
     QuietHours,
     SendRate,
+    Topic,
 )
 from delivery.models.endpoint import WebhookEndpoint
 from delivery.models.hold import ChannelPause, RunHold
@@ -28,5 +29,6 @@ __all__ = [
     "SendAttempt",
     "SendRate",
     "Suppression",
+    "Topic",
     "WebhookEndpoint",
 ]

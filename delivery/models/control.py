@@ -90,6 +90,19 @@ class Preference(models.Model):
         return f"wishes of {self.profile_id}"
 
 
+class Topic(models.Model):
+    """What people can choose on their preference page; campaigns name it."""
+
+    name = models.CharField(max_length=100, unique=True)  # as campaigns and consents have it
+    title = models.CharField(max_length=100)  # as people read it
+
+    class Meta:
+        ordering = ("title",)
+
+    def __str__(self) -> str:
+        return self.title
+
+
 class Halt(models.Model):
     """While this row stands nothing is claimed and nothing marked, of any channel."""
 

@@ -12,6 +12,7 @@ class Interaction(models.Model):
         CLICK = "click"
         DISMISS = "dismiss"
         UNSUBSCRIBE = "unsubscribe"
+        TRAP = "trap"  # a link that no person sees was followed: always a machine's
 
     pk = models.CompositePrimaryKey("profile_id", "id")
     profile_id = models.BigIntegerField()

@@ -65,6 +65,8 @@ class Message(models.Model):
     attempt = models.SmallIntegerField(default=0)
     marked_at = models.DateTimeField(null=True)  # when the last call was allowed
     provider_id = models.CharField(max_length=255, blank=True)
+    # Of the address that it was marked for: a late bounce is about that one, not the present one.
+    address_digest = models.UUIDField(null=True)
     # What the slots showed, written with the mark. Of each product: slot, item, rank, rung,
     # source, price, f (what was known of it, in numbers), p (how likely it was to stand there)
     # and, where that was left to chance, arm and arms. Of each slot that found too few: slot,
@@ -96,6 +98,15 @@ class Message(models.Model):
             models.Index(fields=["run_id", "state"], name="message_run_state"),
             # the figures of a campaign
             models.Index(fields=["campaign_id", "state"], name="message_campaign"),
+            # a receipt names a message by its key, or by what the provider called it
+            models.Index(fields=["key"], name="message_key",
+                         condition=models.Q(channel__in=["email", "sms"])),
+            models.Index(fields=["provider_id"], name="message_provider",
+                         condition=models.Q(channel__in=["email", "sms"])
+                         & ~models.Q(provider_id="")),
+            # who was written to on a number: an answer says no more than that
+            models.Index(fields=["address_digest"], name="message_number",
+                         condition=models.Q(channel="sms")),
         ]  # fmt: skip
 
     def __str__(self) -> str:

@@ -26,6 +26,7 @@ STATUS: Final[Mapping[str, int]] = {
     "invalid_write_key": 401,
     "invalid_server_key": 401,
     "server_key_needed": 403,
+    "forged_receipt": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "unreadable_body": 400,

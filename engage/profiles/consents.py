@@ -1,6 +1,7 @@
 """Who may be written to, and taking a withdrawal."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from django.db import connection
@@ -45,6 +46,39 @@ def allowed(profile_ids: Sequence[int], *, channel: str, topic: str = "") -> set
         return {row[0] for row in cursor.fetchall()}
 
 
+def state(
+    profile_id: int,
+    *,
+    channel: str,
+    status: str,
+    topic: str = "",
+    stated_ms: int,
+    message_id: str,
+    source: str,
+) -> bool:
+    """Take what the person said as an event of theirs, so that it outlives replays and merges.
+
+    Whether it is new: a `message_id` counts once. A profile that is not there any more needs no
+    consent.
+    """
+    names = identity.list_identities([identity.follow_redirect(profile_id)])
+    for kind, value in next(iter(names.values()), [])[:1]:
+        stated = clock.from_millis(stated_ms)
+        event = StoredEvent(
+            source_id=OURSELVES,
+            message_id=message_id[-100:],
+            kind="track",
+            name=consent_rows.EVENT,
+            user_id=value if kind == "user" else "",
+            anonymous_id=value if kind == "anonymous" else "",
+            ts=stated,
+            received_at=stated,
+            properties={"channel": channel, "status": status, "topic": topic, "source": source},
+        )
+        return store.store_events([event], now=stated).stored > 0
+    return False
+
+
 def state_opt_out(
     profile_id: int,
     *,
@@ -54,30 +88,30 @@ def state_opt_out(
     message_id: str = "",
     source: str = "unsubscribe link",
 ) -> None:
-    """Take a withdrawal as an event of the person, so that it outlives every replay and merge.
+    """A withdrawal, as often as the message is answered by one. Safe to run twice."""
+    state(
+        profile_id,
+        channel=channel,
+        status="opted_out",
+        topic=topic,
+        stated_ms=stated_ms,
+        message_id=f"{message_id}:{channel}:{stated_ms}",
+        source=source,
+    )
 
-    Safe to run twice. A profile that is not there any more needs none.
+
+def after_last_ms(profile_id: int, *, channel: str, topic: str = "", now: datetime) -> int:
+    """When a word that we hear now counts: now, but no earlier than the one it takes back.
+
+    A client whose clock runs ahead states an opt-in of the future; a tie is an opt-out.
     """
-    names = identity.list_identities([identity.follow_redirect(profile_id)])
-    for kind, value in next(iter(names.values()), [])[:1]:
-        stated = clock.from_millis(stated_ms)
-        event = StoredEvent(
-            source_id=OURSELVES,
-            message_id=f"{message_id}:{channel}:{stated_ms}"[-100:],
-            kind="track",
-            name=consent_rows.EVENT,
-            user_id=value if kind == "user" else "",
-            anonymous_id=value if kind == "anonymous" else "",
-            ts=stated,
-            received_at=stated,
-            properties={
-                "channel": channel,
-                "status": "opted_out",
-                "topic": topic,
-                "source": source,
-            },
-        )
-        store.store_events([event], now=stated)
+    owner = identity.follow_redirect(profile_id)
+    stated: list[int] = [
+        one["stated_ms"]
+        for one in list_consents([owner]).get(owner, [])
+        if (one["channel"], one["topic"]) == (channel, topic)
+    ]
+    return max([clock.to_millis(now), *stated])
 
 
 def list_consents(profile_ids: Iterable[int]) -> dict[int, list[dict[str, Any]]]:

@@ -214,7 +214,7 @@ def test_an_sms_goes_to_the_number_of_the_person(now, settings):
     assert draft.address == "+491701234567"
     assert draft.content.text.startswith("Hi Ana: https://engage.example/t/c/")
     assert draft.content.status_url == links.status_url(message)
-    assert draft.content.status_url.startswith("https://engage.example/hooks/sms/status/")
+    assert draft.content.status_url.startswith("https://engage.example/hooks/twilio/")
 
 
 @pytest.mark.parametrize("phone", [None, "", "0170 1234567", 491701234567])

@@ -6,6 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from delivery.channels.apns import ApnsChannel
+from delivery.channels.esp import EspChannel
 from delivery.channels.fcm import FcmChannel
 from delivery.channels.push import PushChannel
 from delivery.channels.sms import SmsChannel
@@ -20,6 +21,7 @@ from tests.delivery.sending import (
     sms_content,
     webhook_content,
 )
+from tests.providers import esp as esp_provider
 from tests.providers import sms as sms_provider
 from tests.providers.apns import Apns
 from tests.providers.certificates import write_key
@@ -63,6 +65,42 @@ def over_smtp(mail, sink, settings):
         malformed="garbage",
         endless="",
         chatty="rcpt:550 5.1.1 <ann@shop.example> unknown",
+    )
+
+
+@pytest.fixture
+def service(tmp_path, settings):
+    """An e-mail service, and settings that point at it."""
+    service = esp_provider.EspProvider(tmp_path / "esp.jsonl", folder=tmp_path)
+    with service.running():
+        settings.EMAIL_ESP, settings.ESP_KEY = "postmark", esp_provider.TOKEN
+        settings.ESP_URL = service.url
+        settings.CA_FILE = str(service.ca_file)
+        yield service
+
+
+@pytest.fixture
+def esp(service):
+    channel = EspChannel()
+    yield channel
+    channel.close()
+
+
+@pytest.fixture
+def over_esp(esp, service, settings):
+    def elsewhere(port):
+        settings.ESP_URL = f"https://localhost:{port}/"
+        return EspChannel()
+
+    return Setting(
+        channel=esp,
+        provider=service,
+        address=lambda name: f"{name}@shop.example",
+        content=lambda key: email_content(),
+        match=lambda name: f"{name}@",
+        make_elsewhere=elsewhere,
+        gone="406",
+        later="unavailable",
     )
 
 

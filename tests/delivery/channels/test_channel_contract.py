@@ -11,6 +11,7 @@ from delivery.errors import ChannelUnavailable
 
 CHANNELS = [
     "over_smtp",
+    "over_esp",
     "over_fcm",
     "over_apns",
     "over_both_to_android",

@@ -1,0 +1,85 @@
+"""Hooks of e-mail services, read and checked by django-anymail."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from delivery import esps
+from delivery.errors import ForgedReceipt
+from delivery.receipts import Kind, Said
+from engage.lib.errors import InvalidInput
+
+KINDS: Final = {
+    "delivered": Kind.DELIVERED,
+    "bounced": Kind.BOUNCED,
+    "complained": Kind.COMPLAINED,
+    "unsubscribed": Kind.OPTED_OUT,
+    "failed": Kind.FAILED,
+    "rejected": Kind.FAILED,
+}
+# The service itself refused, because of what it knows of the address.
+REJECTED: Final = {
+    "invalid": Kind.BOUNCED,
+    "bounced": Kind.BOUNCED,
+    "spam": Kind.COMPLAINED,
+    "unsubscribed": Kind.OPTED_OUT,
+}
+# Where services say that a bounce is not for good; anymail calls both "bounced" (seen in 15.2).
+SOFT: Final = {"softbounce", "soft_bounce", "soft_bounced", "blocked", "transient", "undetermined"}
+
+
+def read(request: HttpRequest, *, now: datetime) -> list[Said]:
+    """Raises ForgedReceipt, and InvalidInput for what the service would not write."""
+    from anymail.exceptions import AnymailError, AnymailWebhookValidationFailure
+
+    view = esps.make_view()
+    try:
+        view.run_validators(request)
+        events = view.parse_events(request)
+        return list(_read(events, now=now))
+    except AnymailWebhookValidationFailure as exc:
+        raise ForgedReceipt("This is not from the e-mail service.") from exc
+    except (AnymailError, ValueError, LookupError, TypeError, AttributeError) as exc:
+        raise InvalidInput("The receipt cannot be read.") from exc
+
+
+def _read(events: Any, *, now: datetime) -> Iterator[Said]:
+    for event in events:
+        kind = KINDS.get(event.event_type)
+        if kind is None:  # opened, clicked, queued: we count those ourselves, or need them not
+            continue
+        if event.event_type == "rejected":
+            kind = REJECTED.get(event.reject_reason, kind)
+        if kind == Kind.BOUNCED and is_soft(event.esp_event):
+            kind = Kind.FAILED
+        yield Said(
+            provider=settings.EMAIL_ESP,
+            channel="email",
+            kind=kind,
+            ts=event.timestamp or now,
+            key=find_key((event.metadata or {}).get("key")),
+            provider_id=str(event.message_id or "")[:255],
+            address=str(event.recipient or ""),
+            detail=str(event.reject_reason or event.event_type),
+            event=str(event.event_id or ""),
+        )
+
+
+def is_soft(said: Any) -> bool:
+    bounce = said.get("bounce") if isinstance(said.get("bounce"), dict) else {}
+    places = (said.get("Type"), said.get("type"), said.get("event"), bounce.get("bounceType"))
+    return any(str(word).lower() in SOFT for word in places)
+
+
+def find_key(text: object) -> UUID | None:
+    """The message's key, alone or as the Message-ID that begins with it."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return UUID(text.strip().lstrip("<").partition("@")[0])
+    except ValueError:
+        return None

@@ -1,0 +1,90 @@
+"""Receipts of anybody's relay: JSON, signed by Standard Webhooks 1.0 with a secret of ours."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from delivery.errors import ForgedReceipt
+from delivery.hooks.esp import find_key
+from delivery.policy import TO_DEVICES
+from delivery.receipts import MOST, TO_ADDRESSES, Kind, Said
+from engage.lib.errors import InvalidInput
+
+PREFIX: Final = "whsec_"
+LONGEST_AGE_SECONDS: Final = 300  # older or younger is a replay, or a wrong clock
+KINDS: Final = {str(kind): kind for kind in Kind}
+
+
+class Line(msgspec.Struct, kw_only=True):
+    kind: str
+    channel: str = "email"
+    message_id: str = ""  # the Message-ID we gave the mail, or the key in it; of a push, its id
+    provider_id: str = ""
+    address: str = ""
+    ts: datetime | None = None
+    detail: str = ""
+    id: str = ""  # of what happened; tells a second opt-out from the first
+
+
+decode: Final = msgspec.json.Decoder(list[Line]).decode
+
+
+def read_secret(text: str) -> bytes:
+    """The bytes of "whsec_…". Raises ValueError."""
+    try:
+        secret = base64.b64decode(text.removeprefix(PREFIX), validate=True)
+    except binascii.Error as exc:
+        raise ValueError("is no base64") from exc
+    if not 24 <= len(secret) <= 64:  # the standard's bounds
+        raise ValueError(f"has {len(secret)} bytes; 24 to 64 are expected")
+    return secret
+
+
+def check(body: bytes, headers: Mapping[str, str], *, secret: str, now: datetime) -> None:
+    """Raises ForgedReceipt for what nobody signed, or signed more than five minutes ago."""
+    stamp = headers.get("webhook-timestamp", "")
+    age = abs(now.timestamp() - int(stamp)) if stamp.isascii() and stamp.isdecimal() else None
+    if age is None or age > LONGEST_AGE_SECONDS:
+        raise ForgedReceipt("The time of the signature is not that of now.")
+    signed = f"{headers.get('webhook-id', '')}.{stamp}.".encode() + body
+    wanted = base64.b64encode(hmac.digest(read_secret(secret), signed, "sha256")).decode()
+    given = headers.get("webhook-signature", "").split()[:10]
+    if not any(hmac.compare_digest(one.encode(), f"v1,{wanted}".encode()) for one in given):
+        raise ForgedReceipt("The signature is not ours.")
+
+
+def read(body: bytes, *, now: datetime) -> list[Said]:
+    try:
+        lines = decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError) as exc:
+        raise InvalidInput(f"Expected a list of receipts: {exc}.") from exc
+    if len(lines) > MOST:
+        raise InvalidInput(f"At most {MOST} receipts come in one request.")
+    for number, line in enumerate(lines):
+        if line.kind not in KINDS:
+            raise InvalidInput(f"[{number}].kind: expected one of {', '.join(KINDS)}.")
+        if line.channel not in (*TO_ADDRESSES, *TO_DEVICES):
+            raise InvalidInput(f"[{number}].channel: no receipts are taken for it.")
+    return [
+        Said(
+            provider="engage",
+            channel=line.channel,
+            kind=KINDS[line.kind],
+            ts=_aware(line.ts) or now,
+            key=find_key(line.message_id),
+            provider_id=line.provider_id[:255],
+            address=line.address,
+            detail=line.detail,
+            event=line.id,
+        )
+        for line in lines
+    ]
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)

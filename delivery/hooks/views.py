@@ -1,0 +1,79 @@
+"""The doors of providers. A receipt that nobody signed is worth nothing."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import escape
+
+from delivery import answers, esps, receipts
+from delivery.hooks import signed, twilio
+from delivery.sms_words import Wish
+from engage.lib import clock
+from engage.lib.api import MethodNotAllowed, for_machines, read_raw, refusal, respond
+from engage.lib.errors import NotFound
+
+MOST_BYTES = 1_000_000
+TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response>{}</Response>'
+
+
+@for_machines
+def hook(request: HttpRequest, provider: str) -> HttpResponse:
+    """200 as soon as all is written down; any error means: send it again."""
+    if request.method == "HEAD" and provider == settings.EMAIL_ESP:
+        return HttpResponse()  # how some services try an address out
+    if request.method != "POST":
+        raise MethodNotAllowed("Receipts are posted.")
+    body = read_raw(request, limit=MOST_BYTES)
+    if provider == "twilio":
+        return _twilio(request, body)
+    now = clock.now()
+    if provider == "engage" and settings.HOOK_SECRET:
+        signed.check(body, request.headers, secret=settings.HOOK_SECRET, now=now)
+        said = signed.read(body, now=now)
+    elif provider == settings.EMAIL_ESP and esps.may_hear():
+        if settings.ANYMAIL_WEBHOOK_SECRET and "Authorization" not in request.headers:
+            return _ask_for_password()
+        from delivery.hooks import esp  # and with it anymail, where a service is named
+
+        request._body = body  # of one that comes in chunks Django itself reads nothing
+        said = esp.read(request, now=now)
+    else:
+        raise NotFound("There is nothing here.")
+    return respond(receipts.take(said, now=now)._asdict())
+
+
+def _ask_for_password() -> HttpResponse:
+    """Amazon's messages bring the password of their address only when they are asked."""
+    response = refusal("forged_receipt", "A user and a password are expected.", status=401)
+    response["WWW-Authenticate"] = 'Basic realm="receipts"'
+    return response
+
+
+@for_machines
+def twilio_status(request: HttpRequest, token: str) -> HttpResponse:
+    if request.method != "POST":
+        raise MethodNotAllowed("Receipts are posted.")
+    return _twilio(request, read_raw(request, limit=MOST_BYTES), token=token)
+
+
+def _twilio(request: HttpRequest, body: bytes, *, token: str = "") -> HttpResponse:
+    if not settings.SMS_TOKEN:
+        raise NotFound("There is nothing here.")
+    form = twilio.read_form(
+        body,
+        url=settings.PUBLIC_URL + request.get_full_path(),
+        signature=request.headers.get("X-Twilio-Signature", ""),
+        token=settings.SMS_TOKEN,
+    )
+    now = clock.now()
+    if token or not twilio.is_answer(form):
+        said = twilio.read_status(form, token=token, now=now)
+        receipts.take([said] if said else [], now=now)
+        return HttpResponse(status=204)
+    wish = answers.take(
+        form.get("Body", ""),
+        number=form.get("From", ""),
+        event=f"sms:{form.get('MessageSid', '')}",
+        now=now,
+    )
+    text = f"<Message>{escape(settings.SMS_HELP)}</Message>" if wish == Wish.HELP else ""
+    return HttpResponse(TWIML.format(text), content_type="text/xml")
