@@ -14,11 +14,12 @@ Kind = Interaction.Kind
 TOP_PRODUCTS = 10
 
 
-def run_page(run: Run) -> dict[str, Any]:
+def run_page(run: Run, *, machines: bool = False) -> dict[str, Any]:
     """Everything the page of a run shows.
 
     `figures` are delivery's: planned, by state, by reason, impressions, opens, clicks. The control
-    group stands beside them: it was held out, so it has no messages.
+    group stands beside them: it was held out, so it has no messages. `machines`: what programs
+    did counts as if people had done it.
     """
     return {
         "run": run.pk,
@@ -26,14 +27,14 @@ def run_page(run: Run) -> dict[str, Any]:
         "state": run.state,
         "audience": run.audience,
         "held_out": run.held_out,
-        "figures": reports.run_figures(run.pk),
-        "variants": list_variants(run),
-        "products": list_products(run, limit=TOP_PRODUCTS),
+        "figures": reports.run_figures(run.pk, machines=machines),
+        "variants": list_variants(run, machines=machines),
+        "products": list_products(run, limit=TOP_PRODUCTS, machines=machines),
         "short": reports.short_slots(run.pk),
     }
 
 
-def list_variants(run: Run) -> list[dict[str, Any]]:
+def list_variants(run: Run, *, machines: bool = False) -> list[dict[str, Any]]:
     """Per variant: messages, accepted, and how many messages were opened, clicked, left.
 
     A message clicked twice counts once; what machines did is left out.
@@ -43,7 +44,9 @@ def list_variants(run: Run) -> list[dict[str, Any]]:
     for variant_id, state, count in counted.annotate(count=Count("*")).order_by():
         messages[variant_id][state] = count
     deeds: dict[int, Counter[str]] = defaultdict(Counter)
-    done = Interaction.objects.filter(run_id=run.pk, machine=False)
+    done = Interaction.objects.filter(run_id=run.pk)
+    if not machines:
+        done = done.filter(machine=False)
     distinct = done.values_list("variant_id", "kind").annotate(
         count=Count("message_id", distinct=True)
     )
@@ -65,9 +68,9 @@ def list_variants(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def list_products(run: Run, *, limit: int) -> list[dict[str, Any]]:
+def list_products(run: Run, *, limit: int, machines: bool = False) -> list[dict[str, Any]]:
     """The products shown most, with their titles, also those that left the catalog since."""
-    top = reports.top_products(run.pk, limit=limit)
+    top = reports.top_products(run.pk, limit=limit, machines=machines)
     catalogs = Slot.objects.filter(template__variants__campaign=run.campaign_id).values("catalog")
     known = {
         product.item_id: product

@@ -14,7 +14,7 @@ from delivery.forms import (
     SendRateForm,
     SuppressionForm,
 )
-from delivery.models import Cap, QuietHours, SendRate, Suppression, WebhookEndpoint
+from delivery.models import Cap, QuietHours, SendRate, Suppression, Topic, WebhookEndpoint
 from engage.lib import clock, screen
 from engage.lib.admin import CappedPaginator, Page, Question, button, display, shown_if
 
@@ -80,6 +80,15 @@ class CapAdmin(Page):
     @display("Channel", ordering="channel")
     def channel_name(self, cap: Cap) -> str:
         return cap.channel or "all together"
+
+
+@admin.register(Topic)
+class TopicAdmin(Page):
+    """What people can choose on their preference page. Campaigns and consents have the name."""
+
+    list_display = ("title", "name")
+    fields = (("title", "name"),)
+    ordering = ("title",)
 
 
 @admin.register(QuietHours)

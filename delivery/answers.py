@@ -14,6 +14,7 @@ from delivery.receipts import Kind, Said
 from delivery.sms_words import Wish, read_wish
 from engage.profiles import consents
 
+SOURCE: Final = "answer by SMS"
 MOST_PEOPLE: Final = 100  # who share one number
 # A START lifts these: the number lives, and its owner wants to be written to.
 LIFTED: Final = (Suppression.Reason.UNSUBSCRIBED, Suppression.Reason.GONE)
@@ -31,48 +32,35 @@ def take(text: str, *, number: str, event: str, now: datetime) -> Wish | None:
 
 
 def stop(number: str, *, event: str, now: datetime) -> None:
+    said = Said(SOURCE, "sms", Kind.OPTED_OUT, now, detail="STOP", event=event)
     messages = list_messages(number)
-    for message in messages:
-        stated_ms = consents.after_last_ms(message.profile_id, channel="sms", now=now)
-        consents.state(
-            message.profile_id,
-            channel="sms",
-            status="opted_out",
-            stated_ms=stated_ms,
-            message_id=f"{event}:{message.profile_id}",
-            source="answered STOP",
-        )
-        said = Said(
-            "sms answer", "sms", Kind.OPTED_OUT, now,
-            message.profile_id, message.id, detail="STOP", event=event,
-        )  # fmt: skip
-        receipts.take_one(said, now=now)
-    if not messages:
-        suppression.suppress(
-            number,
-            channel="sms",
-            reason=Suppression.Reason.UNSUBSCRIBED,
-            source="answered STOP",
-        )
+    # Told once more, nothing is new; a START may have come in between.
+    new = [message for message in messages if _state(message, "opted_out", event=event, now=now)]
+    for message in new:
+        receipts.write(said, message)
+    if new or not messages:
+        receipts.suppress(said, suppression.digest(number, channel="sms"))
 
 
 def start(number: str, *, event: str, now: datetime) -> None:
     """A word of people we know; of a stranger there is nobody to write to."""
-    new = [
-        consents.state(
-            message.profile_id,
-            channel="sms",
-            status="opted_in",
-            stated_ms=consents.after_last_ms(message.profile_id, channel="sms", now=now) + 1,
-            message_id=f"{event}:{message.profile_id}",
-            source="answered START",
-        )
-        for message in list_messages(number)
-    ]
+    new = [_state(one, "opted_in", event=event, now=now) for one in list_messages(number)]
     if any(new):
         digest = suppression.digest(number, channel="sms")
-        found = Suppression.objects.filter(channel="sms", digest=digest, reason__in=LIFTED)
-        found.delete()
+        Suppression.objects.filter(channel="sms", digest=digest, reason__in=LIFTED).delete()
+
+
+def _state(message: Message, status: str, *, event: str, now: datetime) -> bool:
+    """Whether it is new."""
+    stated_ms = consents.after_last_ms(message.profile_id, channel="sms", now=now)
+    return consents.state(
+        message.profile_id,
+        channel="sms",
+        status=status,
+        stated_ms=stated_ms + (status == "opted_in"),  # a tie is an opt-out
+        message_id=f"{event}:{message.profile_id}",
+        source=SOURCE,
+    )
 
 
 def list_messages(number: str) -> list[Message]:

@@ -71,7 +71,7 @@ def take(said: Iterable[Said], *, now: datetime) -> Taken:
 def take_one(said: Said, *, now: datetime) -> bool | None:
     """Whether it is new; None when it is about no message of ours."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [LONGEST_STATEMENT_MS])
+        cursor.execute("SET LOCAL statement_timeout = %s", [LONGEST_STATEMENT_MS])
     said = said._replace(ts=min(said.ts, now))  # no clock of others speaks of the future
     message = find_message(said)
     if message is None or not Profile.objects.filter(pk=message.profile_id).exists():

@@ -14,6 +14,23 @@ DEEDS: Final = """
 SELECT kind, machine, count(DISTINCT message_id) FROM delivery_interaction
 WHERE {where} GROUP BY kind, machine
 """
+RAW_DEEDS: Final = """
+SELECT kind, false, count(DISTINCT message_id) FROM delivery_interaction
+WHERE {where} GROUP BY kind
+"""
+# What providers said of each message: who bounced was not reached, and a delay is no failure.
+RECEIPTS: Final = """
+SELECT count(*) FILTER (WHERE delivered AND NOT bounced), count(*) FILTER (WHERE bounced),
+  count(*) FILTER (WHERE failed AND NOT delivered AND NOT bounced),
+  count(*) FILTER (WHERE complained), count(*) FILTER (WHERE opted_out),
+  count(*) FILTER (WHERE gone)
+FROM (
+  SELECT bool_or(kind = 'delivered') AS delivered, bool_or(kind = 'bounced') AS bounced,
+    bool_or(kind = 'failed') AS failed, bool_or(kind = 'complained') AS complained,
+    bool_or(kind = 'opted_out') AS opted_out, bool_or(kind = 'gone') AS gone
+  FROM delivery_receipt WHERE {where} GROUP BY message_id) AS messages
+"""
+RECEIVED: Final = ("delivered", "bounced", "failed", "complained", "opted_out", "gone")
 STATES: Final = """
 SELECT state, reason, count(*) FROM delivery_message WHERE {where} GROUP BY state, reason
 """
@@ -24,7 +41,7 @@ SELECT item_id,
   count(DISTINCT message_id) FILTER (WHERE kind = 'impression') AS shown,
   count(DISTINCT message_id) FILTER (WHERE kind = 'click') AS clicked
 FROM delivery_interaction
-WHERE run_id = %s AND NOT machine AND item_id <> '' AND kind IN ('impression', 'click')
+WHERE run_id = %s AND NOT (machine AND %s) AND item_id <> '' AND kind IN ('impression', 'click')
 GROUP BY item_id ORDER BY clicked DESC, shown DESC, item_id LIMIT %s
 """
 SHOWN: Final = """
@@ -45,12 +62,12 @@ BOUNCES: Final = ("smtp 550 5.1.1", "smtp 553 5.1.3", "smtp 550 5.1.6", "smtp 55
 LISTED = 500  # messages of a person, the newest
 
 
-def run_figures(run_id: int) -> dict[str, Any]:
+def run_figures(run_id: int, *, machines: bool = False) -> dict[str, Any]:
     """planned, by state, by reason; messages seen, opened, clicked, left; machines apart.
 
-    planned is the sum of `states`, at every moment.
+    planned is the sum of `states`, at every moment. `machines`: what they did counts, too.
     """
-    return _figures(OF_RUN, run_id)
+    return _figures(OF_RUN, run_id, machines=machines)
 
 
 def campaign_figures(campaign_id: int) -> dict[str, Any]:
@@ -58,10 +75,10 @@ def campaign_figures(campaign_id: int) -> dict[str, Any]:
     return _figures(OF_CAMPAIGN, campaign_id)
 
 
-def top_products(run_id: int, limit: int = 10) -> list[dict[str, Any]]:
+def top_products(run_id: int, limit: int = 10, *, machines: bool = False) -> list[dict[str, Any]]:
     """The products clicked most, then seen most: in how many messages of the run each was."""
     with connection.cursor() as cursor:
-        cursor.execute(TOP, [run_id, limit])
+        cursor.execute(TOP, [run_id, not machines, limit])
         return [
             {"item": item, "shown": shown, "clicked": clicked}
             for item, shown, clicked in cursor.fetchall()
@@ -131,7 +148,7 @@ def short_slots(run_id: int) -> list[dict[str, Any]]:
         ]
 
 
-def _figures(where: str, number: int) -> dict[str, Any]:
+def _figures(where: str, number: int, *, machines: bool = False) -> dict[str, Any]:
     states = dict.fromkeys(Message.State.values, 0)
     reasons: dict[str, int] = {}
     deeds: dict[tuple[str, bool], int] = {}
@@ -144,6 +161,12 @@ def _figures(where: str, number: int) -> dict[str, Any]:
         cursor.execute(DEEDS.format(where=where), [number])
         for kind, machine, count in cursor.fetchall():
             deeds[kind, machine] = count
+        if machines:
+            cursor.execute(RAW_DEEDS.format(where=where), [number])
+            for kind, machine, count in cursor.fetchall():
+                deeds[kind, machine] = count
+        cursor.execute(RECEIPTS.format(where=where), [number])
+        receipts = dict(zip(RECEIVED, cursor.fetchone(), strict=True))
     return {
         "planned": sum(states.values()),
         "open": sum(states[state] for state in Message.OPEN),
@@ -154,6 +177,7 @@ def _figures(where: str, number: int) -> dict[str, Any]:
         "clicks": deeds.get(("click", False), 0),
         "dismissals": deeds.get(("dismiss", False), 0),
         "unsubscribes": deeds.get(("unsubscribe", False), 0),
+        "receipts": receipts,
         "machine": {
             "opens": deeds.get(("open", True), 0),
             "clicks": deeds.get(("click", True), 0),
@@ -167,7 +191,11 @@ SELECT m.id, m.kind, m.campaign_id, m.run_id, m.variant_id, m.channel, m.topic, 
     SELECT jsonb_agg(jsonb_build_object('kind', i.kind, 'item', i.item_id, 'position', i.position,
                                         'machine', i.machine, 'ts', i.ts) ORDER BY i.ts, i.id)
     FROM delivery_interaction i
-    WHERE i.profile_id = m.profile_id AND i.message_id = m.id), '[]')::text
+    WHERE i.profile_id = m.profile_id AND i.message_id = m.id), '[]')::text, coalesce((
+    SELECT jsonb_agg(jsonb_build_object('kind', r.kind, 'detail', r.detail, 'ts', r.ts)
+                     ORDER BY r.ts, r.id)
+    FROM delivery_receipt r
+    WHERE r.profile_id = m.profile_id AND r.message_id = m.id), '[]')::text
 FROM delivery_message m
 WHERE m.profile_id IN (
   SELECT id FROM profiles_profile WHERE id = %(id)s OR merged_into = %(id)s)
@@ -184,7 +212,7 @@ def messages_of(profile_id: int) -> list[dict[str, Any]]:
 
 def _message(row: Sequence[Any]) -> dict[str, Any]:
     (message_id, kind, campaign_id, run_id, variant_id, channel, topic, state, reason,
-     created_at, finished_at, items, deeds) = row  # fmt: skip
+     created_at, finished_at, items, deeds, receipts) = row  # fmt: skip
     return {
         "id": str(message_id),
         "kind": kind,
@@ -199,4 +227,5 @@ def _message(row: Sequence[Any]) -> dict[str, Any]:
         "finished_at": finished_at.isoformat() if finished_at else None,
         "items": json.loads(items),
         "interactions": json.loads(deeds),
+        "receipts": json.loads(receipts),
     }

@@ -36,6 +36,7 @@ RIGHTS = {
     "delivery.cap": ("view", "add", "change", "delete"),
     "delivery.quiethours": ("view", "add", "change", "delete"),
     "delivery.sendrate": ("view",),
+    "delivery.topic": ("view", "add", "change", "delete"),
     "delivery.webhookendpoint": ("view",),
 }
 

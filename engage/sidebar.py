@@ -39,6 +39,7 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
         ("Frequency caps", "speed", "delivery_cap"),
         ("Quiet hours", "bedtime", "delivery_quiethours"),
         ("Send rates", "timer", "delivery_sendrate"),
+        ("Topics", "label", "delivery_topic"),
         ("Webhook endpoints", "webhook", "delivery_webhookendpoint"),
     ],
     "Setup": [

@@ -82,7 +82,11 @@ class RunAdmin(Page):
     ) -> HttpResponse:
         """The figures; there is nothing to edit."""
         run = self.row(request, object_id)
-        page = run_page.describe(run, csv_url=self.url("download", run.pk))
+        page = run_page.describe(
+            run,
+            csv_url=self.url("download", run.pk),
+            machines=request.GET.get("machines") == "1",
+        )
         context = {"title": str(run), "page": page}
         return self.show_row(request, run, "admin/campaigns/run.html", context)
 

@@ -45,6 +45,14 @@ NAMES = {
     "unknown": "Unknown: sent, but no answer came",
     "open": "Still open",
 }
+RECEIVED = {
+    "delivered": "delivered",
+    "bounced": "bounced",
+    "failed": "not delivered",
+    "complained": "complaints",
+    "opted_out": "left at the provider",
+    "gone": "addresses gone",
+}
 VARIANT_COLUMNS = ("Messages", "Accepted", "Seen", "Opened", "Clicked", "Click rate", "Left")
 CHART_OPTIONS = {
     "animation": False,
@@ -60,9 +68,9 @@ CHART_OPTIONS = {
 }
 
 
-def describe(run: Run, *, csv_url: str) -> dict[str, Any]:
+def describe(run: Run, *, csv_url: str, machines: bool = False) -> dict[str, Any]:
     """The context of the page."""
-    page = stats.run_page(run)
+    page = stats.run_page(run, machines=machines)
     figures = page["figures"]
     outcomes = count_outcomes(figures["states"])
     planned, summed = run.planned, sum(outcomes.values())
@@ -75,7 +83,9 @@ def describe(run: Run, *, csv_url: str) -> dict[str, Any]:
         "finished": screen.stamp(run.finished_at) if run.finished_at else "",
         "sentence": tell(run, planned=planned, still_open=outcomes["open"]),
         "parts": list_parts(outcomes),
-        "cards": list_cards(run, figures, accepted=outcomes["accepted"]),
+        "cards": list_cards(run, figures, accepted=outcomes["accepted"], machines=machines),
+        "machines": machines,
+        "received": list_received(figures["receipts"]),
         "outcomes": list_shares(outcomes, NAMES, whole=summed),
         "reasons": list_shares(by_size(figures["reasons"]), {}, whole=summed),
         "sum": screen.number(summed),
@@ -200,12 +210,23 @@ def list_parts(outcomes: Mapping[str, int]) -> list[dict[str, Any]]:
     ]
 
 
-def list_cards(run: Run, figures: Mapping[str, Any], *, accepted: int) -> list[dict[str, str]]:
+def list_received(receipts: Mapping[str, int]) -> str:
+    """What providers told later, in one line; empty while they told nothing."""
+    said = [
+        f"{screen.number(count)} {RECEIVED[kind]}" for kind, count in receipts.items() if count
+    ]
+    return ", ".join(said)
+
+
+def list_cards(
+    run: Run, figures: Mapping[str, Any], *, accepted: int, machines: bool
+) -> list[dict[str, str]]:
+    counted = "machines counted in" if machines else "machines left out"
     seen = [("seen", "Seen", figures["impressions"], "of them on a screen")]
     if run.campaign.channel == "email":
-        seen = [("opened", "Opened", figures["opens"], "opened, machines left out")]
+        seen = [("opened", "Opened", figures["opens"], f"opened, {counted}")]
     people = [
-        ("clicked", "Clicked", figures["clicks"], "of the accepted clicked"),
+        ("clicked", "Clicked", figures["clicks"], f"of the accepted clicked, {counted}"),
         ("left", "Unsubscribed", figures["unsubscribes"], "of the accepted left"),
     ]
     fixed = [
@@ -309,6 +330,10 @@ def list_csv(run: Run) -> Iterator[Sequence[object]]:
         yield ("reason", reason, "messages", count)
     for key in ("impressions", "opens", "clicks", "unsubscribes"):
         yield ("people", run.campaign.name, key, figures[key])
+    for key, count in figures["machine"].items():
+        yield ("machines", run.campaign.name, key, count)
+    for key, count in figures["receipts"].items():
+        yield ("receipts", run.campaign.name, key, count)
     for variant in page["variants"]:
         for key in ("messages", "accepted", "impressions", "opens", "clicks", "unsubscribes"):
             yield ("wording", variant["name"], key, variant[key])

@@ -5,7 +5,7 @@ from datetime import time, timedelta
 
 from catalog.models import Upload
 from delivery import suppression
-from delivery.models import Cap, Interaction, QuietHours, SendRate, WebhookEndpoint
+from delivery.models import Cap, Interaction, QuietHours, SendRate, Topic, WebhookEndpoint
 from engage.collector.models import Quarantined, SdkKey
 from engage.lib.ids import uuid7
 from engage.profiles import partitions
@@ -54,6 +54,7 @@ def make_everything() -> Profile:
     make_sent(profile)
     Cap.objects.create(name="two a day", most=2)
     QuietHours.objects.create(begin=time(22), end=time(8))
+    Topic.objects.create(name="news", title=HOSTILE)
     SendRate.objects.create(scope="email", per_minute=6_000)
     WebhookEndpoint.objects.create(name=HOSTILE, url="https://hooks.shop.example/")
     suppression.suppress("gone@mail.example", channel="email", reason="bounced", source="smtp")
