@@ -1,11 +1,15 @@
 import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from django.test import Client
 
 from delivery import links
 from delivery.links import ShownItem
 from delivery.models import Link
-from engage.lib.signing import sign
+from engage.lib.ids import digest16
+from engage.lib.signing import sign, unsign
 from tests.factories import make_message, make_profile
 
 pytestmark = pytest.mark.django_db
@@ -110,3 +114,74 @@ def test_html_that_was_tracked_stays_as_it_is(message):
 
 def test_html_without_a_body_gets_its_pixel_at_the_end(message):
     assert links.tracked_html("<p>x</p>", message).startswith("<p>x</p><img src=")
+
+
+# --- the corpus: where links may lead ---------------------------------------------------------
+
+CORPUS = [
+    line.split("\t")
+    for line in (Path(__file__).parent / "urls.txt").read_text().splitlines()
+    if not line.startswith("#")
+]
+
+
+def read(text: str) -> str:
+    """Backslashes are Python's only before what Python escapes."""
+    escape = r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|[tnr])"
+    return re.sub(escape, lambda found: ESCAPES[found[0][:2]](found[0]), text)
+
+
+ESCAPES = {
+    "\\x": lambda text: chr(int(text[2:], 16)),
+    "\\u": lambda text: chr(int(text[2:], 16)),
+    "\\t": lambda _: "\t",
+    "\\n": lambda _: "\n",
+    "\\r": lambda _: "\r",
+}
+
+
+def test_the_corpus_is_whole():
+    assert len(CORPUS) >= 200
+    assert {line[0] for line in CORPUS} == {"yes", "no"}
+
+
+def test_links_lead_to_the_host_that_is_written_there_or_nowhere(message):
+    browser, wrong = Client(), []
+    for verdict, host, text in CORPUS:
+        url = read(text)
+        ours = links.link_token(message, url)
+        if (ours == url) == (verdict == "yes"):
+            wrong.append((verdict, text))
+        if verdict == "no":  # as if other hands had written the row
+            try:
+                digest = digest16(url)
+            except UnicodeEncodeError:  # no row can hold it
+                continue
+            if "\x00" in url:
+                continue
+            Link.objects.get_or_create(digest=digest, defaults={"url": url})
+            payload = links._who(message) + links.WHERE.pack(digest.bytes, 0)
+            ours = f"/t/c/{sign(payload, purpose='click')}"
+        answer = browser.get("/t/c/" + ours.rsplit("/t/c/", 1)[-1])
+        led = urlsplit(answer.headers.get("Location", "")).hostname or ""
+        wanted = host.encode("idna").decode() if verdict == "yes" else ""
+        if (answer.status_code, unquote(led).encode("idna").decode()) != (
+            302 if verdict == "yes" else 404, wanted,
+        ):  # fmt: skip
+            wrong.append((verdict, text, answer.status_code, led))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("purpose", ["open", "unsubscribe", "trap", "sms status"])
+def test_a_token_for_something_else_leads_nowhere(message, purpose):
+    url = links.link_token(message, "https://shop.example/")
+    payload = unsign(token_of(url), purpose="click")
+    for token in (
+        sign(payload, purpose=purpose),
+        token_of(url)[:-1],
+        "",
+        "x",
+        token_of(url) + "A",
+    ):
+        answer = Client().get(f"/t/c/{token}")
+        assert (answer.status_code, answer.headers.get("Location")) == (404, None)
