@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.core.exceptions import ImproperlyConfigured
 
 from delivery import esps
 from delivery.errors import ChannelNotConfigured
@@ -83,5 +84,10 @@ def _find_hook_problems() -> Iterator[str]:
                 "ENGAGE_ANYMAIL_WEBHOOK_SECRET: expected user:password, the password of at least"
                 f" {SHORTEST_PASSWORD} characters"
             )
+    if esps.may_hear():
+        try:
+            esps.make_view()
+        except (ImproperlyConfigured, ValueError) as exc:  # boto3 is missing, a key is none
+            yield f"ENGAGE_EMAIL_ESP: {' '.join(str(exc).split())}"
     if settings.ESP_URL and not settings.ESP_URL.startswith("https://"):
         yield "ENGAGE_ESP_URL: must begin with https://"

@@ -51,7 +51,7 @@ WHERE profile_id = %s AND message_id = %s AND kind IN ('click', 'impression') AN
 
 def is_too_soon(message: Message, *, now: datetime) -> bool:
     sent_at = message.finished_at or message.marked_at
-    return message.channel in SCANNED and sent_at is not None and now - sent_at < SOONEST
+    return message.channel in SCANNED and sent_at is not None and abs(now - sent_at) < SOONEST
 
 
 def is_trapped(about: About, *, now: datetime) -> bool:

@@ -1,6 +1,6 @@
 """The doors of recipients, and of providers."""
 
-from django.urls import path
+from django.urls import path, re_path
 
 from delivery import api
 from delivery.hooks import views
@@ -10,6 +10,6 @@ urlpatterns = [
     path("t/o/<path:token>", api.opened),
     path("t/n/<path:token>", api.trap),
     path("u/<path:token>", api.unsubscribe),
-    path("hooks/twilio/<path:token>", views.twilio_status),
-    path("hooks/<str:provider>/", views.hook),
+    re_path(r"^hooks/(?P<provider>[a-z_]+)/?$", views.hook),
+    path("hooks/<str:provider>/<str:token>", views.hook),
 ]

@@ -15,30 +15,39 @@ MOST_BYTES = 1_000_000
 TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response>{}</Response>'
 
 
+def is_open(provider: str) -> bool:
+    """Whether receipts of the provider could be told from forged ones."""
+    secrets = {"engage": bool(settings.HOOK_SECRET), "twilio": bool(settings.SMS_TOKEN)}
+    if settings.EMAIL_ESP:
+        secrets[settings.EMAIL_ESP] = esps.may_hear()
+    return secrets.get(provider, False)
+
+
 @for_machines
-def hook(request: HttpRequest, provider: str) -> HttpResponse:
-    """200 as soon as all is written down; any error means: send it again."""
-    if request.method == "HEAD" and provider == settings.EMAIL_ESP:
-        return HttpResponse()  # how some services try an address out
+def hook(request: HttpRequest, provider: str, token: str = "") -> HttpResponse:
+    """200 as soon as all is written down; any error means: send it again.
+
+    `token`: of the one message that a status is about.
+    """
+    if not is_open(provider) or (token and provider != "twilio"):
+        raise NotFound("There is nothing here.")
+    if request.method == "HEAD":  # how some services try an address out
+        return HttpResponse()
     if request.method != "POST":
         raise MethodNotAllowed("Receipts are posted.")
     body = read_raw(request, limit=MOST_BYTES)
     if provider == "twilio":
-        return _twilio(request, body)
+        return _twilio(request, body, token=token)
     now = clock.now()
-    if provider == "engage" and settings.HOOK_SECRET:
+    if provider == "engage":
         signed.check(body, request.headers, secret=settings.HOOK_SECRET, now=now)
-        said = signed.read(body, now=now)
-    elif provider == settings.EMAIL_ESP and esps.may_hear():
-        if settings.ANYMAIL_WEBHOOK_SECRET and "Authorization" not in request.headers:
-            return _ask_for_password()
-        from delivery.hooks import esp  # and with it anymail, where a service is named
+        return respond(receipts.take(signed.read(body, now=now), now=now)._asdict())
+    if settings.ANYMAIL_WEBHOOK_SECRET and "Authorization" not in request.headers:
+        return _ask_for_password()
+    from delivery.hooks import esp  # and with it anymail, where a service is named
 
-        request._body = body  # of one that comes in chunks Django itself reads nothing
-        said = esp.read(request, now=now)
-    else:
-        raise NotFound("There is nothing here.")
-    return respond(receipts.take(said, now=now)._asdict())
+    request._body = body  # of one that comes in chunks Django itself reads nothing
+    return respond(receipts.take(esp.read(request, now=now), now=now)._asdict())
 
 
 def _ask_for_password() -> HttpResponse:
@@ -48,16 +57,7 @@ def _ask_for_password() -> HttpResponse:
     return response
 
 
-@for_machines
-def twilio_status(request: HttpRequest, token: str) -> HttpResponse:
-    if request.method != "POST":
-        raise MethodNotAllowed("Receipts are posted.")
-    return _twilio(request, read_raw(request, limit=MOST_BYTES), token=token)
-
-
-def _twilio(request: HttpRequest, body: bytes, *, token: str = "") -> HttpResponse:
-    if not settings.SMS_TOKEN:
-        raise NotFound("There is nothing here.")
+def _twilio(request: HttpRequest, body: bytes, *, token: str) -> HttpResponse:
     form = twilio.read_form(
         body,
         url=settings.PUBLIC_URL + request.get_full_path(),

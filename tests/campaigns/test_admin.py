@@ -442,10 +442,10 @@ def test_figures_add_up_while_the_run_is_planned(marketer: Client, monkeypatch) 
     run = make_run(campaign=make_campaign(), at=NOON)
     real = stats.run_page
 
-    def meanwhile(seen: Run):
+    def meanwhile(seen: Run, **switches: bool):
         make_profile()
         fanout.plan_chunk(run.pk, now=NOON, limit=10)
-        return real(seen)
+        return real(seen, **switches)
 
     monkeypatch.setattr(stats, "run_page", meanwhile)
     page = text_of(marketer.get(url_of("run_change", run.pk)))

@@ -26,6 +26,11 @@ def test_channels_that_are_not_set_up_are_fine(settings):
         ("APNS_URL", "http://apns.example", "ENGAGE_APNS_URL: must begin with https://"),
         ("VAPID_KEY_FILE", "/nowhere.pem", "ENGAGE_VAPID_KEY_FILE cannot be used"),
         ("VAPID_SUBJECT", "mailto:a@shop.example", "ENGAGE_VAPID_KEY_FILE is not set"),
+        ("HOOK_SECRET", "whsec_short", "ENGAGE_HOOK_SECRET: is no base64"),
+        ("HOOK_SECRET", "whsec_c2hvcnQ=", "ENGAGE_HOOK_SECRET: has 5 bytes"),
+        ("ANYMAIL_WEBHOOK_SECRET", ["me:short"], "ENGAGE_ANYMAIL_WEBHOOK_SECRET: expected user:"),
+        ("ESP_KEY", "sesame", "ENGAGE_EMAIL_ESP is not set"),
+        ("ESP_URL", "http://esp.example/", "ENGAGE_ESP_URL: must begin with https://"),
         ("PROVIDER_TIMEOUT_SECONDS", 30, "ENGAGE_SEND_LEASE_SECONDS: must be more than twice"),
     ],
 )
@@ -33,3 +38,11 @@ def test_a_wrong_setting_is_said_at_start(settings, setting, value, said):
     setattr(settings, setting, value)
     [problem] = check_channels(None)
     assert problem.msg.startswith(said)
+
+
+def test_what_a_service_s_hooks_lack_is_said_at_start(settings):
+    settings.EMAIL_ESP = "amazon_ses"
+    settings.ANYMAIL_WEBHOOK_SECRET = ["me:a-long-password-of-mine"]
+    [problem] = check_channels(None)
+    assert problem.msg.startswith("ENGAGE_EMAIL_ESP: ")
+    assert "boto3" in problem.msg

@@ -88,7 +88,7 @@ def test_a_mail_is_opened_clicked_and_left_by_its_own_links(sink, redis_keys):
     dispatch(channel="email", compose=compose_mail(addresses), limit=10, now=NOON)
     mail = message_from_bytes(sink.seen[0][1], policy=policy.default)
     html = mail.get_body(("html",)).get_content()
-    click, out = re.findall(r'href="https?://[^/]+([^"]*)"', html)
+    click, out, _trap = re.findall(r'href="https?://[^/]+([^"]*)"', html)
     [pixel] = re.findall(r'<img src="https?://[^/]+([^"]*)"', html)
     one_click = re.sub(r"^<https?://[^/]+|>$", "", mail["list-unsubscribe"])
     browser = Client(HTTP_USER_AGENT="Mozilla/5.0 (Macintosh) Safari/605")

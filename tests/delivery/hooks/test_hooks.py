@@ -6,7 +6,7 @@ import pytest
 
 from delivery import links, marking, reports, suppression
 from delivery.drafts import Accepted
-from delivery.hooks import twilio
+from delivery.hooks import esp, twilio
 from delivery.models import Interaction, Message, Receipt, SendAttempt, Suppression
 from engage.lib import clock
 from engage.profiles import erasure
@@ -206,10 +206,11 @@ def test_a_body_beyond_the_bound_is_refused(doors):
 
 
 def test_doors_without_a_secret_are_closed(doors, settings):
-    settings.HOOK_SECRET, settings.ANYMAIL_WEBHOOK_SECRET, settings.SMS_TOKEN = "", [], ""
-    paths = ["/hooks/engage/", "/hooks/postmark/", "/hooks/twilio/", "/hooks/nobody/"]
-    assert [doors.post(path).status_code for path in paths] == [404] * 4
+    paths = ["/hooks/engage/", "/hooks/postmark/", "/hooks/twilio/", "/hooks/twilio/x"]
     assert [doors.get(path).status_code for path in paths] == [405] * 4
+    settings.HOOK_SECRET, settings.ANYMAIL_WEBHOOK_SECRET, settings.SMS_TOKEN = "", [], ""
+    for path in (*paths, "/hooks/mailgun/", "/hooks/nobody", "/hooks//", "/hooks/engage/x"):
+        assert [doors.post(path).status_code, doors.get(path).status_code] == [404, 404]
 
 
 # --- e-mail services -------------------------------------------------------------------------
@@ -223,6 +224,22 @@ def test_hooks_of_a_service_become_receipts(doors, mail, kind):
     assert receipts() == [kind]
     wanted = {"bounced": "bounced", "complained": "complained", "opted_out": "unsubscribed"}
     assert list(suppressed().values()) == ([wanted[kind]] if kind in wanted else [])
+
+
+@pytest.mark.parametrize(
+    ("said", "soft"),
+    [
+        ({"Type": "HardBounce"}, False), ({"Type": "SoftBounce"}, True),
+        ({"event": "hard_bounce"}, False), ({"event": "soft_bounce"}, True),
+        ({"event": "bounce", "type": "bounce"}, False),
+        ({"event": "bounce", "type": "blocked"}, True),
+        ({"bounce": {"bounceType": "Permanent"}}, False),
+        ({"bounce": {"bounceType": "Transient"}}, True),
+        ({"bounce": "odd"}, False), ({}, False),
+    ],
+)  # fmt: skip
+def test_a_bounce_that_is_not_for_good_is_told_apart(said, soft):
+    assert esp.is_soft(said) == soft
 
 
 def test_opens_told_by_a_service_are_not_counted_twice(doors, mail):
