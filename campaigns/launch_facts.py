@@ -47,7 +47,9 @@ SELECT json_build_array(
   {events},
   (SELECT json_build_array(
       w.most_a_week, floor(extract(epoch FROM w.paused_until) * 1000)::bigint)
-    FROM delivery_preference w WHERE w.profile_id = p.id)
+    FROM delivery_preference w WHERE w.profile_id IN (
+      SELECT p.id UNION ALL SELECT id FROM profiles_profile WHERE merged_into = p.id)
+    ORDER BY w.stated_at DESC, w.profile_id LIMIT 1)
 )::text
 FROM me JOIN profiles_profile p ON p.id = me.id
 LEFT JOIN profiles_activity a ON a.profile_id = p.id

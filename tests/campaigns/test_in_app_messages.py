@@ -14,7 +14,7 @@ from engage.lib.prepared import Query
 from engage.lib.redis import client
 from engage.profiles import activity
 from engage.profiles.activity import Touch
-from engage.profiles.models import Consent, Identity
+from engage.profiles.models import Consent, Identity, Profile
 from recommendations.models import HandPicked
 from tests.factories import (
     NOON,
@@ -321,3 +321,15 @@ def test_a_persons_pause_and_weekly_maximum_hold_in_the_app_too(now):
     wishes.save()
     make_message(profile=profile, state="accepted", marked_at=now)
     assert ask(now)["messages"] == []
+
+
+def test_of_people_who_are_one_the_newest_wish_holds_in_the_app_too(now):
+    make_live()
+    profile, merged = make_profile(user_id="ana"), make_profile()
+    pause = now + timedelta(hours=1)
+    Preference.objects.create(profile_id=merged.pk, paused_until=pause, stated_at=now)
+    assert len(ask(now)["messages"]) == 1
+    Profile.objects.filter(pk=merged.pk).update(merged_into=profile.pk)
+    assert ask(now)["messages"] == []
+    Preference.objects.create(profile_id=profile.pk, stated_at=now + timedelta(minutes=1))
+    assert len(ask(now)["messages"]) == 1
