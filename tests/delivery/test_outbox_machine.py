@@ -65,6 +65,7 @@ class Outbox(RuleBasedStateMachine):
         self.suppressed: set[int] = set()
         self.hold = ""
         self.cap = False
+        self.moments = 0
         self.marked: dict[uuid.UUID, object] = {}  # when it was last let out
         self.attempts: dict[uuid.UUID, int] = {}
         self.due: dict[uuid.UUID, object] = {}
@@ -100,13 +101,19 @@ class Outbox(RuleBasedStateMachine):
     def plan(self, data) -> None:
         minutes = data.draw(st.sampled_from([20, 200, 2_000]))
         for person in self.people:
+            due = self.now - timedelta(seconds=1) + self.moment()
             message = make_message(
-                profile=Profile(pk=person), run_id=self.run, now=self.now,
+                profile=Profile(pk=person), run_id=self.run, now=self.now, not_before=due,
                 expires_at=self.now + timedelta(minutes=minutes),
             )  # fmt: skip
             self.rows[message.id] = message
             self.model[message.id] = "planned"
-            self.due[message.id] = self.now
+            self.due[message.id] = due
+
+    def moment(self) -> timedelta:
+        """Another one each time: what is due first must not depend on how rows lie on the disk."""
+        self.moments += 1
+        return timedelta(microseconds=self.moments)
 
     def a_worker_does_its_next_step(self, data) -> None:
         """Whatever is possible now, the later steps more often."""
@@ -121,6 +128,7 @@ class Outbox(RuleBasedStateMachine):
     def claim(self, data) -> None:
         limit = data.draw(st.integers(1, 4))
         claimed = outbox.claim(channel="email", limit=limit, now=self.now)
+        claimed.sort(key=lambda message: message.not_before)
         due = {
             i
             for i, state in self.model.items()
@@ -164,8 +172,9 @@ class Outbox(RuleBasedStateMachine):
         worker = data.draw(st.sampled_from(self._with("marked")))
         message = worker["marked"].pop(0)
         attempt = self.attempts[message.id]
+        now = self.now + self.moment()
         result = marking.judge(
-            OUTCOMES[outcome], attempt=attempt, expires_at=message.expires_at, now=self.now
+            OUTCOMES[outcome], attempt=attempt, expires_at=message.expires_at, now=now
         )
         fenced = marking.record(
             [message], [result], token=worker["token"], attempts=[attempt],
@@ -204,11 +213,10 @@ class Outbox(RuleBasedStateMachine):
     def release(self, data) -> None:
         worker = data.draw(st.sampled_from(self._with("held")))
         held = [m for m in worker["held"] if self._holds(m, worker, "leased")]
-        count = outbox.release(worker["held"], token=worker["token"], not_before=self.now)
+        count = outbox.release(worker["held"], token=worker["token"], not_before=NOON)
         assert count == len(held)
         for message in held:
             self._move(message.id, "planned")
-            self.due[message.id] = max(self.due[message.id], self.now)
         worker["held"] = []
 
     def the_world_goes_on(self, data) -> None:
