@@ -1,4 +1,4 @@
-# make demo | test | lint | bench | up      each installs what is missing first
+# make demo | test | lint | bench | faults | up      each installs what is missing first
 
 # The first that is new enough; `make PYTHON=/path/to/python` says another.
 OLDEST := import sys; sys.exit(sys.version_info < (3, 11))
@@ -7,7 +7,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo up test lint bench installed installed-dev
+.PHONY: demo up test lint bench faults installed installed-dev
 .DEFAULT_GOAL := demo
 
 demo: installed
@@ -27,6 +27,9 @@ lint: installed-dev
 
 bench: installed-dev
 	@$(PY) -m benchmarks $(ARGS)
+
+faults: installed-dev
+	@$(PY) -m tests.faults.run $(ARGS)
 
 # Installed anew only when the list changed: its checksum is kept beside the packages.
 define install

@@ -12,6 +12,7 @@ from campaigns.timing import Times
 from delivery import outbox, rates
 from delivery.models import Message
 from delivery.policy import TO_DEVICES
+from engage.lib import failpoints
 from engage.lib.clock import to_millis
 from engage.lib.ids import digest16, uuid7
 from engage.profiles import devices
@@ -40,6 +41,7 @@ def plan_chunk(run_id: int, *, now: datetime, limit: int) -> bool:
     if run.cursor == 0 and run.campaign.per_minute:
         rates.set_rate(rates.run_scope(run.pk), per_minute=run.campaign.per_minute)
     _plan(run, people, now=now)
+    failpoints.reach("C7")
     run.cursor = part.upto
     if part.last:
         run.state, run.planned_at = Run.State.SENDING, now

@@ -12,6 +12,7 @@ from campaigns.errors import IllegalMove
 from campaigns.models import Campaign, Run
 from delivery import outbox
 from delivery.models import Message, RunHold
+from engage.lib import failpoints
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ def health(now: datetime) -> dict[str, float | int]:
 def _start_next(campaign: Campaign, *, now: datetime) -> Run | None:
     due = schedule.find_due(campaign, now=now) or campaign.next_due or now
     run = start(campaign, due=due, now=now)
+    failpoints.reach("C18")
     campaign.next_due = schedule.find_next(campaign, after=now)
     campaign.save(update_fields=["next_due"])
     return run

@@ -5,7 +5,7 @@ from django.conf import settings
 
 from campaigns import arms, bell, fanout, rails, ranker, runs, sending
 from delivery import installation
-from engage.lib import clock
+from engage.lib import clock, failpoints
 
 # Seconds. When the mark of the bell has faded the clock rings again; the first ring is forgotten
 # then, or the rings of a slow channel pile up before those of the others.
@@ -18,6 +18,7 @@ def tick() -> None:
     now = clock.now()
     installation.ensure(now)
     runs.start_due(now)
+    failpoints.reach("C3")
     for run_id in runs.list_planning():
         if bell.ring("plan", run_id):
             plan_run.delay(run_id)
@@ -33,6 +34,7 @@ def plan_run(run_id: int) -> None:
     """Plan one chunk, and ring again while there is more. Safe to run twice: the row is locked."""
     bell.hold("plan", run_id)
     if fanout.plan_chunk(run_id, now=clock.now(), limit=settings.SEND_BATCH):
+        failpoints.reach("C6")
         plan_run.delay(run_id)
     else:
         bell.hang_up("plan", run_id)
@@ -45,6 +47,7 @@ def send_chunk(channel: str) -> None:
     now = clock.now()
     installation.ensure(now)
     report = sending.send_chunk(channel, now=now)
+    failpoints.reach("C12")
     if report.claimed >= settings.SEND_BATCH:
         send_chunk.delay(channel)
     else:

@@ -24,7 +24,7 @@ from catalog.models import Catalog, Upload
 from catalog.rows import Row, read_row
 from catalog.staging import Stage
 from catalog.survey import Progress, Survey, take_survey
-from engage.lib import locks
+from engage.lib import failpoints, locks
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +116,7 @@ def apply(upload: Upload, *, now: datetime, allow_removals: bool = False) -> Upl
         Catalog.objects.filter(pk=catalog.pk).update(
             version=catalog.version, columns=catalog.columns, updated_at=now
         )
+        failpoints.reach("C17")
         staging.drop(cursor, upload.pk)
         upload.state, upload.finished_at = Upload.State.APPLIED, now
         upload.report |= {**counts, "version": catalog.version, "dropped": dropped}

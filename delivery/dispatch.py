@@ -19,6 +19,7 @@ from delivery.drafts import OPTED_OUT, Accepted, Draft, Outcome, Refused, TryLat
 from delivery.errors import ChannelUnavailable
 from delivery.models import Message, Suppression
 from delivery.policy import Drop
+from engage.lib import failpoints
 from engage.lib.errors import Unavailable
 from engage.profiles import devices
 
@@ -72,6 +73,7 @@ def dispatch(
         )
     rates.give_back(granted, used=Counter(message.run_id for message in messages))
     report.claimed = len(messages)
+    failpoints.reach("C8")
     if messages:
         chunk = Chunk(get_channel(channel), channel, messages, clock, report)
         try:
@@ -170,7 +172,9 @@ class Chunk:
         if not allowed:
             return True
         started_at = self.clock.now()
+        failpoints.reach("C9")
         outcomes = self._call([draft for _, draft in allowed])
+        failpoints.reach("C11")
         self._record(allowed, outcomes, marked=marked, started_at=started_at)
         return self._may_go_on(outcomes)
 

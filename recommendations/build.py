@@ -18,7 +18,7 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from catalog.models import Catalog
-from engage.lib import locks
+from engage.lib import failpoints, locks
 from engage.lib.errors import NotFound
 from recommendations import (
     array_files,
@@ -118,8 +118,10 @@ def keep_books(build: Build, *, timer: Timer, choose: bool, force: bool) -> None
         build.timings = timer.figures()
         build.finished_at = build.started_at + timedelta(seconds=timer.total())
         build.save()
+    failpoints.reach("C15")
     if build.state == Build.State.RUNNING:
         registry.publish(build, now=build.finished_at)
+    failpoints.reach("C16")
     timer.progress("done", 1.0)
     logger.info("build ended", extra={"build_id": build.pk, "state": build.state})
 

@@ -20,7 +20,7 @@ from django.conf import settings
 from delivery.channels.mime import build_mail, find_address, find_sender_address
 from delivery.drafts import Accepted, Draft, EmailContent, Outcome, Refused, TryLater, Unknown
 from delivery.errors import ChannelNotConfigured, ChannelUnavailable
-from engage.lib import clock
+from engage.lib import clock, failpoints
 
 logger = logging.getLogger(__name__)
 
@@ -223,6 +223,7 @@ class Transaction:
         if refused is None and ready:
             self.handed_over = True
             self.session.send(_dotted(mail) + b".\r\n")
+            failpoints.reach("C10")
             answer = self._reply()
             if answer[0] // 100 == 3:  # an answer to something else
                 self.hangs_up = True

@@ -11,6 +11,7 @@ from redis.client import Pipeline
 from engage.collector import filing, formats, stream, times
 from engage.collector.access import Access
 from engage.collector.formats.event import Batch, Rejection, Word, word
+from engage.lib import failpoints
 from engage.lib.clock import to_millis
 from engage.lib.redis import Commands
 from engage.profiles import activity, extract
@@ -73,6 +74,7 @@ def accept_parsed(
     notes = len(also)
     if ask is not None:
         ask(also)
+    failpoints.reach("C1")
     answers = stream.add(
         source_id=access.source_id,
         received_ms=received_ms,
@@ -82,6 +84,7 @@ def accept_parsed(
         also=also,
         meanwhile=meanwhile,
     )
+    failpoints.reach("C2")
     return Accepted(len(batch.events), batch.rejected, answers[notes:])
 
 

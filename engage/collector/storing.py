@@ -11,7 +11,7 @@ from django.db import InterfaceError
 from engage.collector import filing, formats, quarantine, stream
 from engage.collector.formats.event import Batch
 from engage.collector.stream import Entry
-from engage.lib import clock
+from engage.lib import clock, failpoints
 from engage.profiles import store
 from engage.profiles.events import StoredEvent
 
@@ -90,6 +90,7 @@ def store_works(works: Sequence[Work]) -> int:
     events = [event for work in works for event in work.events]
     failures = store_what_can_be(events)
     settled = works if not failures else settle(works, failures)
+    failpoints.reach("C5")
     stream.remove([work.entry for work in settled])
     return len(events) - len(failures)
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils.module_loading import import_string
 
-from engage.lib import locks
+from engage.lib import failpoints, locks
 from engage.profiles import activity, history_blocks
 from engage.profiles.models import Erasure
 from engage.profiles.store import WHO_IS_WHO
@@ -49,6 +49,7 @@ def finish_open(*, now: datetime) -> int:
 def carry_out(number: int, *, now: datetime) -> None:
     for path in settings.ERASERS:
         import_string(path)(number)
+        failpoints.reach("C19")
     with transaction.atomic(), connection.cursor() as cursor:
         locks.hold(cursor, WHO_IS_WHO)
         forget(cursor, number)

@@ -9,7 +9,7 @@ import msgspec
 import psycopg2
 from django.db import DataError, connection, transaction
 
-from engage.lib import locks
+from engage.lib import failpoints, locks
 from engage.profiles import (
     dedupe,
     event_rows,
@@ -99,6 +99,7 @@ def store_once(batch: Batch, *, now: datetime, notify: bool, alone: bool) -> Sto
         if notify:
             leave_notices(cursor, batch, owners, now=now)
         replay.replay(cursor, replayed)
+        failpoints.reach("C4")
     return StoreReport(
         stored=len(fresh),
         duplicates=given - len(fresh),

@@ -3,6 +3,7 @@
 import json
 import random
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,11 +37,23 @@ class Faults:
 
     def take(self, address: str) -> Fault | None:
         with self.lock:
-            for fault in (*self.rules, *self._from_file()):
-                if fault.match in address and fault.times and self.rng.random() < fault.share:
-                    fault.times -= 1
-                    return fault
+            fault = self._choose(address)
+            if self.path is not None:
+                self._write_down(address, fault.action if fault else "")
+            return fault
+
+    def _choose(self, address: str) -> Fault | None:
+        for fault in (*self.rules, *self._from_file()):
+            if fault.match in address and fault.times and self.rng.random() < fault.share:
+                fault.times -= 1
+                return fault
         return None
+
+    def _write_down(self, address: str, action: str) -> None:
+        """Every call with its time, also those that were refused, beside the file of the rules."""
+        line = {"at": time.time(), "to": address, "fault": action}
+        with self.path.with_suffix(".calls").open("a") as calls:
+            calls.write(json.dumps(line) + "\n")
 
     def _from_file(self) -> list[Fault]:
         if self.path is None or not self.path.exists():

@@ -1,0 +1,2 @@
+class Wrong(Exception):
+    """A pass figure is not met; the text says which."""

@@ -1,0 +1,236 @@
+"""Faults of those who deliver."""
+
+import itertools
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from random import Random
+
+from tests.faults import nemesis
+from tests.faults.checker import Found, check
+from tests.faults.faults import fault
+from tests.faults.harness import (
+    PEOPLE,
+    SENDING_BATCHES,
+    TIMEOUT_SECONDS,
+    Installation,
+)
+from tests.faults.load import Load, load, mail_of, slow_providers, token_of
+
+PROVIDER = {"email": "smtp", "push": "fcm"}
+SLOW = {"email": {"action": "slow", "seconds": 0.006}, "push": {"action": "slow", "seconds": 0.25}}
+turns = {number: itertools.count() for number in ("F-13", "F-16")}
+
+
+def calls_with(load: Load, *faults: str) -> list[dict]:
+    return [
+        call
+        for provider in load.house.providers.values()
+        for call in provider.calls()
+        if call["at"] >= load.started_at and call["fault"] in faults
+    ]
+
+
+@fault(
+    "F-13",
+    "one channel's provider answers after 1 s, after 30 s, or never",
+    passes="dup 0; a call ends at its deadline ± 1 s; the other channel's p95 grows < 10 %",
+    rounds=4,
+)
+def slow_provider(house: Installation, rng: Random) -> Found:
+    turn = next(turns["F-13"])
+    victim = ("email", "push")[turn % 2]
+    other = "push" if victim == "email" else "email"
+    seconds = rng.choice([30.0, 3_600.0]) if turn < 2 else 1.0
+    with load(house, rng, events=0, channels=(other,)) as calm:
+        pass
+    check(calm)
+    with load(house, rng, events=0, channels=()) as under_way:
+        house.providers[PROVIDER[victim]].play({"action": "hangs", "seconds": seconds})
+        begin(under_way, victim)
+        time.sleep(3)  # its calls hang, and hold what they hold
+        begin(under_way, other)
+        time.sleep(20)
+        under_way.inject()
+        slow_providers(house)
+        found = check(under_way)
+    hung = calls_with(under_way, "hangs")
+    found.expect(hung, "no call hung: nothing was tried")
+    # Each call that hung, and where they go together, its batch.
+    found.unknown_bound = len(hung) if seconds > TIMEOUT_SECONDS else 0
+    found.wrong = [one for one in found.wrong if "can have been in flight" not in one]
+    found.expect(found.unknown <= found.unknown_bound, f"{found.unknown} unknown")
+    [(longest,)] = house.ask(
+        "SELECT extract(epoch FROM max(ended_at - started_at)) FROM delivery_sendattempt a"
+        " JOIN delivery_message m ON m.id = a.message_id WHERE m.run_id = ANY(%s)"
+        " AND a.detail <> 'no answer before the lease ended'",
+        under_way.runs,
+    )
+    found.note("longest_call_s", float(longest))
+    found.expect(longest <= TIMEOUT_SECONDS + 1, f"a call took {longest:.1f} s")
+    ratio = p95(house, under_way.runs[1]) / p95(house, calm.runs[0])
+    found.note("other_channel_p95_ratio", ratio)
+    found.expect(ratio < 1.1, f"{victim} hung {seconds:g} s: p95 of {other} × {ratio:.2f}")
+    return found
+
+
+def begin(load: Load, channel: str) -> None:
+    from campaigns import lifecycle
+    from engage.lib import clock
+    from tests.faults.load import make_campaign
+
+    campaign = make_campaign(channel)
+    load.campaigns.append(campaign)
+    load.runs.append(lifecycle.launch(campaign, now=clock.now()).pk)
+
+
+def p95(house: Installation, run_id: int) -> float:
+    """Seconds from the launch until 95 of 100 messages had their answer."""
+    [(seconds,)] = house.ask(
+        "SELECT percentile_disc(0.95) WITHIN GROUP (ORDER BY"
+        " extract(epoch FROM m.finished_at - r.scheduled_for))"
+        " FROM delivery_message m JOIN campaigns_run r ON r.id = m.run_id WHERE r.id = %s",
+        run_id,
+    )
+    return float(seconds)
+
+
+@fault(
+    "F-14",
+    "the provider accepts, then resets the connection before it answers",
+    passes="dup 0, lost 0; what was reset is unknown and never sent again",
+    rounds=3,
+)
+def accept_then_reset(house: Installation, rng: Random) -> Found:
+    with load(house, rng) as under_way:
+        reset = {"action": "accept_then_reset"}
+        house.providers["smtp"].play(reset | {"share": 0.1}, SLOW["email"])
+        house.providers["fcm"].play(reset | {"share": 0.002}, SLOW["push"])
+        under_way.unknown_bound = 2 * PEOPLE  # until it is known how many were reset
+    found = check(under_way)
+    lost = calls_with(under_way, "accept_then_reset")
+    # A reset of HTTP/2 takes the other streams of its connection along: all of its batch.
+    found.injections = len(lost)
+    found.unknown_bound = sum(
+        SENDING_BATCHES["push"] if call["to"].startswith("token") else 1 for call in lost
+    )
+    found.expect(lost, "no connection was reset: nothing was tried")
+    found.expect(
+        len(lost) <= found.unknown <= found.unknown_bound,
+        f"{found.unknown} unknown after {len(lost)} resets, at most {found.unknown_bound}",
+    )
+    return found
+
+
+@fault(
+    "F-15",
+    "some recipients in every batch are refused for good",
+    passes="all the others delivered once, exactly those failed",
+    rounds=3,
+)
+def poisoned_recipients(house: Installation, rng: Random) -> Found:
+    """Refusals that say nothing about the address, or the next round would miss them."""
+    bad = rng.sample(range(PEOPLE), 40)
+    ways = ["rcpt:550 5.7.1 policy", "data:552 5.3.4 too big", "data:554 5.6.0 content"]
+    with load(house, rng) as under_way:
+        house.providers["smtp"].play(
+            *({"action": rng.choice(ways), "match": mail_of(n)} for n in bad if n >= 100),
+            SLOW["email"],
+        )
+        house.providers["fcm"].play(
+            *({"action": "sender_mismatch", "match": token_of(n)} for n in bad if n >= 100),
+            SLOW["push"],
+        )
+    found = check(under_way)
+    refused = {
+        call["to"]
+        for provider in house.providers.values()
+        for call in provider.calls()
+        if call["at"] >= under_way.started_at and call["fault"] not in {"", "slow"}
+    }
+    found.injections = len(refused)
+    found.expect(refused, "nobody was refused: nothing was tried")
+    found.expect(found.states["failed"] == len(refused), f"{found.states}, {len(refused)} refused")
+    found.expect(
+        found.accepted == found.planned - len(refused),
+        f"{found.accepted} accepted of {found.planned - len(refused)} good ones",
+    )
+    return found
+
+
+@fault(
+    "F-16",
+    "429 with Retry-After in seconds, as a date, without one; 503 for 20 s",
+    passes="no call in the time asked for (± 1 s); calls ≤ 1.2 × needed; lost 0, dup 0",
+    rounds=4,
+)
+def told_to_wait(house: Installation, rng: Random) -> Found:
+    turn = next(turns["F-16"]) % 4
+    seconds = 7
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds + 3), usegmt=True)
+    rule = [
+        {"action": "quota", "retry_after": str(seconds)},
+        {"action": "quota", "retry_after": date},
+        {"action": "quota"},
+        {"action": "unavailable"},
+    ][turn]
+    with load(house, rng, channels=("push",)) as under_way:
+        under_way.wait_for_calls(rng.uniform(0.1, 0.5))
+        house.providers["fcm"].play(rule)
+        time.sleep(20 if rule["action"] == "unavailable" else 3)
+        under_way.inject()
+        slow_providers(house)
+        found = check(under_way, recover_seconds=150)
+    calls = [c for c in house.providers["fcm"].calls() if c["at"] >= under_way.started_at]
+    refused = [call["at"] for call in calls if call["fault"] == rule["action"]]
+    found.expect(refused, "nobody was refused: nothing was tried")
+    early = [
+        call for call in calls if any(at + 1 < call["at"] < at + seconds - 1 for at in refused[:1])
+    ]
+    found.note("calls_per_message", len(calls) / max(found.planned, 1))
+    found.expect(not early, f"{len(early)} calls while we were asked to wait")
+    found.expect(
+        len(calls) <= 1.2 * found.planned, f"{len(calls)} calls for {found.planned} messages"
+    )
+    return found
+
+
+@fault(
+    "F-18",
+    "answers that are none: HTML on 200, a megabyte, not SMTP",
+    passes="each classed as unknown, nothing sent again, a worker grows by less than 20 MB",
+    rounds=3,
+)
+def malformed_answers(house: Installation, rng: Random) -> Found:
+    kinds = {"html": 0.02, "huge": 0.02}
+    with load(house, rng) as under_way:
+        under_way.unknown_bound = 2 * PEOPLE
+        house.providers["fcm"].play(
+            *({"action": kind, "share": share} for kind, share in kinds.items()), SLOW["push"]
+        )
+        house.providers["smtp"].play({"action": "data:nonsense", "share": 0.02}, SLOW["email"])
+        under_way.wait_for_calls(0.2)
+        first = memory_of(house)
+        under_way.wait_for_calls(0.95)
+        grown = {pid: size - first[pid] for pid, size in memory_of(house).items() if pid in first}
+    found = check(under_way)
+    odd = calls_with(under_way, "html", "huge", "data:nonsense")
+    found.injections = found.unknown_bound = len(odd)
+    found.expect(found.unknown == len(odd), f"{found.unknown} unknown of {len(odd)} odd answers")
+    found.note("worker_grew_mb", max(grown.values(), default=0.0))
+    found.expect(max(grown.values(), default=0.0) < 20, f"a worker grew by {grown} MB")
+    return found
+
+
+def memory_of(house: Installation) -> dict[int, float]:
+    """Resident megabytes of each process of the worker."""
+    sizes = {}
+    for pid in nemesis.children_of(house.program("worker")):
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        sizes[pid] = pages * 4096 / 1e6
+    return sizes
+
+
+# F-30, receipts that come twice, out of order or forged, belongs here: the rules of the providers
+# and the checker's ledger are all it needs beside the receipts themselves.

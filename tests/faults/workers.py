@@ -1,0 +1,132 @@
+"""Faults of the processes that plan and send."""
+
+import time
+from contextlib import ExitStack
+from random import Random
+
+from engage.runner import programs
+from tests.faults import nemesis
+from tests.faults.checker import Found, check
+from tests.faults.faults import fault
+from tests.faults.harness import (
+    LEASE_SECONDS,
+    PROCESSES,
+    SENDING_BATCHES,
+    TIMEOUT_SECONDS,
+    Installation,
+)
+from tests.faults.load import load, slow_providers
+
+IN_FLIGHT = max(SENDING_BATCHES.values())  # messages that one process can have marked
+SHORT_VISIBILITY = "--app=tests.faults.impatient"
+
+
+def a_worker(name: str, *, app: str = "--app=engage") -> list[str]:
+    line = programs.celery_worker(name, queues="default,plan,send", processes=PROCESSES)
+    return [app if part == "engage" else part for part in line if part != "--app"]
+
+
+@fault(
+    "F-01",
+    "kill -9 a worker, or one of its processes, at random while it plans and sends",
+    passes="lost 0, dup 0, unknown ≤ marked at the kill, over in 90 s",
+    rounds=4,
+)
+def kill_workers(house: Installation, rng: Random) -> Found:
+    with load(house, rng) as under_way:
+        for moment in sorted(rng.uniform(0.0, 0.8) for _ in range(3)):
+            under_way.wait_for_calls(moment)
+            worker = house.program("worker")
+            forked = nemesis.children_of(worker)
+            if rng.random() < 0.5 and forked:
+                nemesis.kill(rng.choice(forked))
+                under_way.inject(unknown=IN_FLIGHT)
+            else:
+                nemesis.kill(worker)
+                under_way.inject(unknown=PROCESSES * IN_FLIGHT)
+    return check(under_way)
+
+
+@fault(
+    "F-04",
+    "SIGSTOP a worker in the middle of its calls for lease + 30 s, then SIGCONT",
+    passes="dup 0, lost 0; the late answer turns unknown into accepted",
+    rounds=1,
+)
+def freeze_a_worker(house: Installation, rng: Random) -> Found:
+    with ExitStack() as more, load(house, rng) as under_way:
+        under_way.wait_for_calls(rng.uniform(0.1, 0.5))
+        worker = house.program("worker")
+        with nemesis.stopped(worker):
+            under_way.inject(unknown=PROCESSES * IN_FLIGHT)
+            more.enter_context(house.another("second-worker", a_worker("second")))
+            time.sleep(LEASE_SECONDS + 30)
+            before = count_unknown(under_way)
+        time.sleep(TIMEOUT_SECONDS + 2)
+        found = check(under_way)
+    after = count_unknown(under_way)
+    found.note("unknown_while_frozen", before)
+    found.note("unknown_after_waking", after)
+    found.expect(after <= before, f"{before} unknown before it woke, {after} after")
+    return found
+
+
+def count_unknown(under_way) -> int:
+    [(count,)] = under_way.house.ask(
+        "SELECT count(*) FROM delivery_message WHERE run_id = ANY(%s) AND state = 'unknown'",
+        under_way.runs,
+    )
+    return count
+
+
+@fault(
+    "F-08",
+    "a broker that gives every task again after 5 s, while tasks last up to 20 s",
+    passes="lost 0, dup 0",
+    rounds=1,
+)
+def impatient_broker(house: Installation, rng: Random) -> Found:
+    """Workers of our own stand in for the one of `up`, which is frozen meanwhile."""
+    with ExitStack() as stack:
+        stack.enter_context(nemesis.stopped(house.program("worker")))
+        for name in ("impatient-1", "impatient-2"):
+            stack.enter_context(house.another(name, a_worker(name, app=SHORT_VISIBILITY)))
+        under_way = stack.enter_context(load(house, rng))
+        slow_providers(house, mail=0.08, push=4.0)  # × 200 mails, × 4 groups of pushes
+        under_way.inject()
+        time.sleep(25)
+        slow_providers(house)
+        found = check(under_way, recover_seconds=150)
+    twice = tasks_given_twice(house)
+    found.note("tasks_given_again", twice)
+    found.expect(twice, "no task came again: nothing was tried")
+    return found
+
+
+def tasks_given_twice(house: Installation) -> int:
+    """How often a task was taken that had been taken before."""
+    seen = (house.folder / "tasks").read_text().split()
+    return len(seen) - len(set(seen))
+
+
+@fault(
+    "F-23",
+    "tasks that raise, exit or segfault in the middle, again and again",
+    passes="lost 0, dup 0; the others go on",
+    rounds=2,
+)
+def poison_tasks(house: Installation, rng: Random) -> Found:
+    from tests.faults.impatient import app as impatient
+
+    ways = ["raise", "exit", "segfault", "raise", "exit", "segfault"]
+    rng.shuffle(ways)
+    with ExitStack() as stack:
+        stack.enter_context(nemesis.stopped(house.program("worker")))
+        stack.enter_context(house.another("poisoned", a_worker("poisoned", app=SHORT_VISIBILITY)))
+        under_way = stack.enter_context(load(house, rng))
+        for way in ways:  # one that exits comes again after 5 s, and kills again
+            impatient.send_task("tests.faults.poison", [way], queue="send")
+            time.sleep(1)
+            under_way.inject()
+        found = check(under_way)
+    return found
