@@ -79,7 +79,9 @@ class Config:
     worker_hijack_root_logger = False
     worker_soft_shutdown_timeout = 3  # seconds; what is not done by then is done by the next start
     worker_enable_soft_shutdown_on_idle = True
-    worker_cancel_long_running_tasks_on_connection_loss = True
+    # A broker that comes back gives its tasks again, which does no harm. Ended in the middle of a
+    # call, a task would leave messages behind of which nobody knows whether they went out.
+    worker_cancel_long_running_tasks_on_connection_loss = False
     worker_send_task_events = False
     broker_connection_retry_on_startup = True
     broker_connection_max_retries = None
