@@ -21,11 +21,16 @@ def send_chunk(channel: str, *, now: datetime) -> DispatchReport:
 
 
 def list_due(now: datetime) -> list[tuple[str, int]]:
-    """The channels with something to send now, each with how many chunks at once are worth it."""
-    most = PARALLEL_CHUNKS * settings.SEND_BATCH
+    """The channels with something to send now, each with how many chunks at once are worth it.
+
+    One that just had to pause gets one: were its provider still silent, more would hold up the
+    other channels.
+    """
     found = []
     for channel in settings.CHANNELS:
         if outbox.list_due_runs(channel, now=now):
+            parallel = 1 if outbox.recovers(channel, now=now) else PARALLEL_CHUNKS
+            most = parallel * settings.SEND_BATCH
             planned = Message.objects.filter(channel=channel, state=Message.State.PLANNED)
             waiting = planned.order_by().values("id")[:most].count()
             found.append((channel, max(1, -(-waiting // settings.SEND_BATCH))))

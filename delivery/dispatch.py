@@ -257,12 +257,16 @@ class Chunk:
         self.report.reasons.update(result.reason for result in results if result.reason)
 
     def _may_go_on(self, outcomes: list[Outcome]) -> bool:
-        """A provider that is away and took nobody gets the pause it asked for."""
-        later = [o for o in outcomes if isinstance(o, TryLater) and o.everybody]
+        """A provider that is away and took nobody gets the pause it asked for.
+
+        So does one that let all its time pass: it would hold this process, and with it the other
+        channels, for as long as the lease lasts.
+        """
+        later = [o for o in outcomes if isinstance(o, TryLater | Unknown) and o.everybody]
         if not later or any(isinstance(outcome, Accepted) for outcome in outcomes):
             return True
-        asked = max((outcome.retry_after_seconds or 0.0) for outcome in later)
-        pause = policy.pause_seconds(1, retry_after_seconds=asked)
+        asked = [o.retry_after_seconds or 0.0 for o in later if isinstance(o, TryLater)]
+        pause = policy.pause_seconds(1, retry_after_seconds=max(asked, default=0.0))
         until = self.clock.now() + timedelta(seconds=pause)
         outbox.pause_channel(self.channel, until=until, reason=later[0].reason)
         logger.warning(

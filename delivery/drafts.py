@@ -94,9 +94,13 @@ class TryLater:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Handed over, and the answer never came."""
+    """Handed over, and the answer never came.
+
+    `everybody`: the provider had all its time, so that the reason lies with it.
+    """
 
     reason: str
+    everybody: bool = False
 
 
 Outcome = Accepted | Refused | TryLater | Unknown

@@ -46,6 +46,7 @@ MOVES: Final = {
     },
     State.UNKNOWN: {State.ACCEPTED, State.FAILED},
 }
+CAREFUL: Final = timedelta(minutes=1)  # after a pause of a channel
 SWEEP = 10_000  # rows moved by one statement of a sweep
 PLAN_COLUMNS: Final = (
     ("profile_id", "bigint"),
@@ -197,6 +198,11 @@ def is_held(channel: str, *, now: datetime) -> bool:
     """Nothing of the channel goes out now: its provider asked for a pause, or all stands still."""
     paused = ChannelPause.objects.filter(channel=channel, until__gt=now)
     return Halt.objects.exists() or paused.exists()
+
+
+def recovers(channel: str, *, now: datetime) -> bool:
+    """Its pause ended a moment ago: one sender may find out whether its provider is back."""
+    return ChannelPause.objects.filter(channel=channel, until__gt=now - CAREFUL).exists()
 
 
 def _claim_run(

@@ -16,7 +16,7 @@ from delivery.channels import es256
 from delivery.drafts import Accepted, Draft, Outcome, PushContent, Refused, TryLater, Unknown
 from delivery.errors import ChannelNotConfigured
 from engage.lib import clock
-from engage.lib.http import Door, NoAnswer, Request, Response, retry_after_seconds
+from engage.lib.http import TIMEOUT, Door, NoAnswer, Request, Response, retry_after_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +192,9 @@ def _check(draft: Draft) -> Refused | None:
 def judge(answer: Response | NoAnswer, draft: Draft, *, has_reached: bool) -> Outcome:
     """Apple's word for what happened; the HTTP status only where there is none."""
     if isinstance(answer, NoAnswer):
-        return Unknown(answer.reason) if answer.sent else TryLater(answer.reason, everybody=True)
+        if answer.sent:
+            return Unknown(answer.reason, everybody=answer.reason == TIMEOUT)
+        return TryLater(answer.reason, everybody=True)
     if answer.status == 200:
         # Only Apple repeats the id: a page of somebody in between does not.
         said = answer.headers.get("apns-id", "").lower()

@@ -17,7 +17,7 @@ from google.auth import crypt, jwt
 from delivery.drafts import Accepted, Draft, Outcome, PushContent, Refused, TryLater, Unknown
 from delivery.errors import ChannelNotConfigured, ChannelUnavailable
 from engage.lib import clock
-from engage.lib.http import Door, NoAnswer, Request, Response, retry_after_seconds
+from engage.lib.http import TIMEOUT, Door, NoAnswer, Request, Response, retry_after_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +198,9 @@ def _check(draft: Draft) -> Refused | None:
 def judge(answer: Response | NoAnswer) -> Outcome:
     """Google's word for what happened; the HTTP status only where there is none."""
     if isinstance(answer, NoAnswer):
-        return Unknown(answer.reason) if answer.sent else TryLater(answer.reason, everybody=True)
+        if answer.sent:
+            return Unknown(answer.reason, everybody=answer.reason == TIMEOUT)
+        return TryLater(answer.reason, everybody=True)
     content = _read(answer.body)
     if answer.status == 200:
         name = content.get("name")

@@ -68,11 +68,13 @@ def _ask(provider: Channel | None, drafts: Sequence[Draft]) -> list[Outcome]:
 
 def _is_away(outcomes: Sequence[Outcome]) -> bool:
     """Whether a provider took nobody and says that it is not their fault."""
-    return any(isinstance(o, TryLater) and o.everybody for o in outcomes) and not any(
+    return any(isinstance(o, TryLater | Unknown) and o.everybody for o in outcomes) and not any(
         isinstance(outcome, Accepted) for outcome in outcomes
     )
 
 
 def _of_this_one(outcome: Outcome) -> Outcome:
     """One provider that is away must not pause the channel, and with it the other."""
-    return replace(outcome, everybody=False) if isinstance(outcome, TryLater) else outcome
+    if isinstance(outcome, TryLater | Unknown):
+        return replace(outcome, everybody=False)
+    return outcome

@@ -25,7 +25,7 @@ from delivery.drafts import (
 from delivery.errors import ChannelNotConfigured
 from delivery.phones import find_number
 from engage.lib import clock
-from engage.lib.http import Door, NoAnswer, Request, Response, retry_after_seconds
+from engage.lib.http import TIMEOUT, Door, NoAnswer, Request, Response, retry_after_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,9 @@ def encode(draft: Draft, sender: str) -> bytes:
 def judge(answer: Response | NoAnswer) -> Outcome:
     """The provider's error number; the HTTP status only where there is none."""
     if isinstance(answer, NoAnswer):
-        return Unknown(answer.reason) if answer.sent else TryLater(answer.reason, everybody=True)
+        if answer.sent:
+            return Unknown(answer.reason, everybody=answer.reason == TIMEOUT)
+        return TryLater(answer.reason, everybody=True)
     content = _read(answer.body)
     if 200 <= answer.status < 300:
         number = content.get("sid")

@@ -110,7 +110,7 @@ class SmtpChannel:
 
     def _send_in_time(self, draft: Draft, deadline: float) -> Outcome:
         if time.monotonic() >= deadline:
-            return TryLater("no_time")
+            return TryLater("no_time", everybody=True)
         recipient = find_address(draft.address)
         content = draft.content
         if recipient is None or not isinstance(content, EmailContent):
@@ -139,7 +139,7 @@ class SmtpChannel:
         except BROKEN:
             self.close()
             if transaction.handed_over:
-                return Unknown("no_answer")
+                return Unknown("no_answer", everybody=time.monotonic() >= deadline)
             if reused and time.monotonic() < deadline:  # hung up while we were idle
                 return self._deliver(sender, recipient, mail, deadline)
             return TryLater("connection_lost", everybody=True)

@@ -36,6 +36,7 @@ NEVER_SENT: Final = frozenset(
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 LONGEST_CONNECT_SECONDS = 5.0
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
+TIMEOUT: Final = "timeout"  # the reason of a `NoAnswer` that had all its time
 GRACE_SECONDS = 1.0  # after the deadline, for libcurl to notice it by itself
 
 
@@ -133,7 +134,7 @@ class Door:
                 answers[transfer.index] = _answer(curl, transfer, error)
                 self._put_back(curl)
         for curl, transfer in under_way.items():
-            answers[transfer.index] = NoAnswer("timeout", sent=True)
+            answers[transfer.index] = NoAnswer(TIMEOUT, sent=True)
             self.multi.remove_handle(curl)
             curl.close()
         if any(isinstance(answer, NoAnswer) and answer.sent for answer in answers):
@@ -249,7 +250,7 @@ def _answer(curl: Any, transfer: Transfer, error: tuple[int, str] | None) -> Res
     if code in {pycurl.E_WRITE_ERROR, pycurl.E_FILESIZE_EXCEEDED}:
         return NoAnswer("answer_too_large", sent=True)
     if code == pycurl.E_OPERATION_TIMEDOUT:
-        return NoAnswer("timeout", sent=not _never_began(curl))
+        return NoAnswer(TIMEOUT, sent=not _never_began(curl))
     if code in NEVER_SENT:
         return NoAnswer("connection_failed", sent=False)
     return NoAnswer("connection_broke", sent=not _never_began(curl))

@@ -1,9 +1,12 @@
 """The bells, rung in this process: rows in, messages out."""
 
+from datetime import timedelta
+
 import pytest
 
-from campaigns import bell, lifecycle, tasks
+from campaigns import bell, lifecycle, sending, tasks
 from campaigns.models import Run
+from delivery import outbox
 from delivery.models import Message
 from engage.celery import app
 from engage.lib import clock
@@ -53,3 +56,16 @@ def test_work_that_somebody_has_is_not_rung_for(at_once):
     bell.hang_up("plan", run.pk)
     tasks.tick()
     assert Message.objects.count() == 1
+
+
+def test_a_channel_that_just_paused_is_tried_by_one_chunk_at_first(at_once):
+    now = clock.now()
+    for n in range(9):
+        make_profile(email=f"{n}@x.example", opted_in=("email",))
+    lifecycle.launch(make_campaign(), now=now)
+    tasks.plan_run(Run.objects.get().pk)
+    now = clock.now()
+    assert sending.list_due(now) == [("email", 3)]
+    outbox.pause_channel("email", until=now - timedelta(seconds=1), reason="no_answer")
+    assert sending.list_due(now) == [("email", 1)]
+    assert sending.list_due(now + timedelta(seconds=60)) == [("email", 3)]

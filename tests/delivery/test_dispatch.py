@@ -6,7 +6,7 @@ from django.db import OperationalError, transaction
 from delivery import dispatch as dispatching
 from delivery import outbox, suppression
 from delivery.channels import registry
-from delivery.drafts import Refused, TryLater, Unknown
+from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.errors import ChannelUnavailable
 from delivery.models import ChannelPause, Message, RunHold, SendAttempt
 from delivery.policy import Drop
@@ -186,6 +186,27 @@ def test_a_refused_neighbour_does_not_keep_an_absent_provider_busy(channel):
     assert [len(call) for call in channel.calls] == [10]
     assert ChannelPause.objects.get().reason == "unavailable"
     assert Message.objects.filter(attempt=0).count() == 5
+
+
+def test_a_provider_that_let_all_its_time_pass_pauses_its_channel(channel):
+    addresses = people(*(f"p{n}" for n in range(15)))
+    channel.answers = dict.fromkeys(addresses.values(), Unknown("timeout", everybody=True))
+    send(compose_for(addresses))
+    assert [len(call) for call in channel.calls] == [10]
+    assert ChannelPause.objects.get().reason == "timeout"
+    assert states() == {"unknown": 10, "planned": 5}
+
+
+def test_a_slow_provider_that_took_somebody_goes_on(channel):
+    addresses = people(*(f"p{n}" for n in range(15)))
+    silent = dict.fromkeys(addresses.values(), TryLater("no_time", everybody=True))
+    channel.answers = silent | {
+        "p0@shop.example": Accepted("1"),
+        "p14@shop.example": Accepted("2"),
+    }
+    send(compose_for(addresses))
+    assert [len(call) for call in channel.calls] == [10, 5]
+    assert ChannelPause.objects.count() == 0
 
 
 def test_one_recipient_to_be_tried_later_pauses_nobody(channel):

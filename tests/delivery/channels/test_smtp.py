@@ -186,6 +186,16 @@ def test_a_connection_lost_with_the_last_dot_under_way_is_unknown(mail, sink):
     assert sink.seen == []
 
 
+def test_a_server_that_lets_all_the_time_pass_is_itself_the_reason(mail, sink, settings):
+    settings.PROVIDER_TIMEOUT_SECONDS = 1
+    sink.faults.play("silent", match="ann")
+    outcomes = mail.send([mail_draft(), mail_draft()])
+    assert outcomes == [
+        Unknown("no_answer", everybody=True),
+        TryLater("no_time", everybody=True),
+    ]
+
+
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # it begins with TLS
 @pytest.mark.parametrize("implicit", [True, False])
 def test_mail_goes_encrypted_and_with_a_password(tmp_path, settings, implicit):
