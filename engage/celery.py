@@ -67,7 +67,9 @@ class Config:
     task_routes = ROUTES
     task_create_missing_queues = False
     task_acks_late = True
-    task_reject_on_worker_lost = True
+    # A task that ended its process is not given out again: it would do so again, without an end.
+    # Its rows are found by the next ring.
+    task_reject_on_worker_lost = False
     task_annotations = {name: {"acks_late": False} for name in LONG_TASKS}
     task_ignore_result = True
     task_store_errors_even_if_ignored = False
