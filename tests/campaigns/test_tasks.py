@@ -7,6 +7,7 @@ import pytest
 from campaigns import bell, lifecycle, sending, tasks
 from campaigns.models import Run
 from delivery import outbox
+from delivery.channels import registry
 from delivery.models import Message
 from engage.celery import app
 from engage.lib import clock
@@ -23,6 +24,7 @@ def at_once(settings):
     app.conf.task_always_eager = app.conf.task_eager_propagates = True
     yield use_channel(RecordingChannel())
     app.conf.task_always_eager = app.conf.task_eager_propagates = False
+    registry.forget_channels()
 
 
 def test_two_ticks_take_a_campaign_from_launch_to_its_end(at_once):
