@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from campaigns.app_content import content_of, token_item
 from campaigns.models import Campaign, Variant
 from campaigns.personalise import NO_CONTENT, Addressee, Person, Personal, load_people, personalise
-from delivery import endpoints, links
+from delivery import endpoints, inapp, links
 from delivery.drafts import (
     Content,
     Draft,
     EmailContent,
+    InboxContent,
     PushContent,
     SmsContent,
     WebhookContent,
@@ -102,6 +104,8 @@ def _addresses(messages: Sequence[Message], people: Mapping[int, Person]) -> dic
 
 
 def _own_address(channel: str, person: Person | None) -> str:
+    if channel == "inbox":
+        return str(person.profile_id) if person else ""
     found = person.attributes.get("phone" if channel == "sms" else "email") if person else None
     if not isinstance(found, str):
         return ""
@@ -109,9 +113,12 @@ def _own_address(channel: str, person: Person | None) -> str:
 
 
 def _addressee(message: Message, people: Mapping[int, Person]) -> Addressee:
+    person, way_out = people[message.profile_id], links.unsubscribe_url(message)
+    if message.channel == "inbox":  # the app tells of taps itself, as of in-app messages
+        return Addressee(person=person, unsubscribe_url=way_out)
     return Addressee(
-        person=people[message.profile_id],
-        unsubscribe_url=links.unsubscribe_url(message),
+        person=person,
+        unsubscribe_url=way_out,
         link=lambda url, item, position: links.link_token(
             message, url, item=item, position=position
         ),
@@ -154,6 +161,8 @@ def _content(
             assert campaign.endpoint is not None  # noqa: S101 - `compose` looked
             secrets = endpoints.list_secrets(campaign.endpoint, now=now)
             return WebhookContent(body=personal.content.body.encode(), secrets=secrets)
+        case "inbox":
+            return _inbox_content(message, personal)
     return _push_content(message, personal, now=now)
 
 
@@ -181,4 +190,23 @@ def _push_content(message: Message, personal: Personal, *, now: datetime) -> Pus
         link=content.link,
         data={"message_id": str(message.id), "campaign_id": str(message.campaign_id)},
         ttl_seconds=max(0, int((message.expires_at - now).total_seconds())),
+    )
+
+
+def _inbox_content(message: Message, personal: Personal) -> InboxContent:
+    token = inapp.make_token(
+        message_id=message.id,
+        profile_id=message.profile_id,
+        campaign_id=message.campaign_id,
+        variant_id=message.variant_id,
+        run_id=message.run_id,
+        channel="inbox",
+        items=[token_item(one) for one in personal.items],
+    )
+    return InboxContent(
+        campaign_id=message.campaign_id,
+        content_type=personal.content.content_type,
+        content=content_of(personal),
+        token=token,
+        expires_at=message.expires_at,
     )

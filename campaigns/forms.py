@@ -271,7 +271,7 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
     expires_after = HoursField(
         label="Message expires after",
         initial="24",
-        help_text="Hours. What was not sent by then is dropped.",
+        help_text="Hours. What was not sent by then is dropped; an inbox keeps it so long.",
     )
 
     spread = HoursField(

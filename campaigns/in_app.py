@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Q
 
+from campaigns.app_content import public_id
 from campaigns.errors import InvalidRule
 from campaigns.experiments import choose_variant, is_held_out
 from campaigns.models import Campaign, Slot, Variant
@@ -97,10 +98,6 @@ def _below_limits(live: LiveCampaign, seen: Sequence[datetime], *, now: datetime
     today = now.astimezone(live.zone).date()
     seen_today = sum(at.astimezone(live.zone).date() == today for at in seen)
     return seen_today < live.campaign.per_day
-
-
-def public_id(campaign_id: int) -> str:
-    return f"cmp{campaign_id}"
 
 
 class _Cache:

@@ -5,26 +5,24 @@ No ORM here but the look at the live campaigns every few seconds.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from campaigns import in_app, launch_facts
+from campaigns.app_content import content_of, spell_time, token_item
 from campaigns.in_app import Live, LiveCampaign, Standing
 from campaigns.in_app_caps import Room
 from campaigns.launch_body import LAUNCHED
 from campaigns.launch_facts import Found, Look
-from campaigns.personalise import Addressee, Person, Personal, personalise
+from campaigns.personalise import Addressee, Person, personalise
 from campaigns.segments.match import EventFact, Facts
 from delivery import inapp
-from delivery.inapp import TokenItem
 from engage.lib.clock import from_millis, to_millis
 from engage.lib.ids import uuid7
 from engage.lib.redis import Commands
 
 MOST_MESSAGES = 10  # of one answer, by priority
 SEEN, CONSENT = "Notification Viewed", "Consent Changed"
-LEDGER = ("slot", "rung", "source", "f", "p", "arm", "arms")  # what is learned from later
-CARD = ("id", "name", "price", "currency", "image_url", "url", "link", "rank", "reason")
 
 
 class Happened(NamedTuple):
@@ -161,9 +159,9 @@ def _message(
         "id": live.id,
         "variant": variant.name,
         "priority": campaign.priority,
-        "expires_at": _as_text(expires_at),
+        "expires_at": spell_time(expires_at),
         "content_type": personal.content.content_type,
-        "content": _content(personal),
+        "content": content_of(personal),
         "trigger": {"event": "App Launched", "where": []},
         "limits": {
             "per_session": 1,
@@ -175,31 +173,9 @@ def _message(
             variant_id=variant.id,
             message_id=uuid7(to_millis(now)),
             profile_id=person.profile_id or 0,  # 0: nobody has stored this person yet
-            items=[_token_item(one) for one in personal.items],
+            items=[token_item(one) for one in personal.items],
         ),
     }
-
-
-def _content(personal: Personal) -> dict[str, Any]:
-    content = personal.content
-    button = {
-        "id": "cta",
-        "text": content.button,
-        "action": {"type": "url" if content.link else "close", "url": content.link, "kv": {}},
-    }
-    return {
-        "title": {"text": content.title},
-        "body": {"text": content.body},
-        "media": {"url": content.image_url, "type": "image"} if content.image_url else None,
-        "buttons": [button] if content.button else [],
-        "link": content.link,
-        "items": [{name: card[name] for name in CARD if name in card} for card in personal.cards],
-    }
-
-
-def _as_text(moment: datetime) -> str:
-    """To the second: "2026-11-02T13:00:00Z"."""
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _stale(live: Live, seen: Sequence[str] | None) -> list[str]:
@@ -208,8 +184,3 @@ def _stale(live: Live, seen: Sequence[str] | None) -> list[str]:
         return list(live.stale)
     current = {one.id for one in live.campaigns}
     return [one for one in seen if one not in current]
-
-
-def _token_item(shown: Mapping[str, Any]) -> TokenItem:
-    more = {name: shown[name] for name in LEDGER if name in shown}
-    return TokenItem(shown["item"], shown["rank"], shown["price"] or "", more or None)

@@ -22,8 +22,7 @@ MAX_EVENTS: Final = 500
 MAX_IMPRESSIONS: Final = 500
 
 # The user's profile, else that of the anonymous id, unless another user claimed the device.
-# In one column: the driver takes longer to turn seven into Python than the server to join them.
-FIND: Final = """
+WHO: Final = """
 WITH known AS (
   SELECT profile_id, kind, value, claimed_by FROM profiles_identity
   WHERE (kind = 'user' AND value = $1) OR (kind = 'anonymous' AND value = $2)
@@ -32,6 +31,9 @@ WITH known AS (
   WHERE kind = 'user' OR $1 = '' OR claimed_by IN ('', $1)
   ORDER BY kind DESC LIMIT 1
 )
+"""
+# In one column: the driver takes longer to turn seven into Python than the server to join them.
+FIND: Final = f"""{WHO}
 SELECT json_build_array(
   p.id,
   p.attributes,
@@ -44,7 +46,7 @@ SELECT json_build_array(
     FROM (SELECT campaign_id, ts FROM delivery_interaction
       WHERE profile_id = p.id AND kind = 'impression' AND item_id = ''
         AND campaign_id = ANY($3) ORDER BY ts DESC LIMIT $4) AS i),
-  {events},
+  {{events}},
   (SELECT json_build_array(
       w.most_a_week, floor(extract(epoch FROM w.paused_until) * 1000)::bigint)
     FROM delivery_preference w WHERE w.profile_id IN (
@@ -53,7 +55,12 @@ SELECT json_build_array(
 )::text
 FROM me JOIN profiles_profile p ON p.id = me.id
 LEFT JOIN profiles_activity a ON a.profile_id = p.id
-"""
+"""  # noqa: S608
+OWNER: Final = Query(
+    "launch_owner",
+    f"{WHO} SELECT p.id FROM me JOIN profiles_profile p ON p.id = me.id",  # noqa: S608
+    types=("text", "text"),
+)
 EVENTS: Final = """
   ARRAY(SELECT json_build_array(
       e.name, floor(extract(epoch FROM e.ts) * 1000)::bigint, e.message_id, e.properties)
@@ -199,3 +206,9 @@ def impressions_of(known: Known) -> Mapping[int, list[int]]:
     for campaign, ms in known.impressions:
         seen.setdefault(campaign, []).append(ms)
     return seen
+
+
+def find_owner(*, user_id: str, anonymous_id: str) -> int | None:
+    """Whom an app with these ids is answered about."""
+    found = OWNER.fetch_one(user_id, anonymous_id)
+    return None if found is None else int(found[0])

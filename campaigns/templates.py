@@ -19,6 +19,7 @@ FIELDS = {
     "sms": ("body",),
     "webhook": ("body",),
     "in_app": ("title", "body", "image_url", "link", "button"),
+    "inbox": ("title", "body", "image_url", "link", "button"),
 }
 NEEDED = {
     "email": ("subject", "body"),
@@ -27,7 +28,9 @@ NEEDED = {
     "sms": ("body",),
     "webhook": ("body",),
     "in_app": (),
+    "inbox": ("title",),
 }
+DRAWN_BY_APPS = ("in_app", "inbox")
 ROOTS = ("profile", "slots", "campaign", "unsubscribe_url", "preheader")
 CARD = ("id", "name", "price", "currency", "image_url", "url", "link", "rank", "reason")
 SAMPLE = {name: 1 if name == "rank" else f"a {name}" for name in CARD} | {"price": "9.90"}
@@ -147,7 +150,7 @@ def _slips(
     used = {segments[1] for _, _, segments in _names(template) if segments[0] == "slots"
             and len(segments) > 1}  # fmt: skip
     # An app gets the products of every slot as data, whether its text names them or not.
-    for name in sorted(set(slots) - used) if template.channel != "in_app" else ():
+    for name in sorted(set(slots) - used) if template.channel not in DRAWN_BY_APPS else ():
         yield Problem(f"slot {name}", "is filled but shown nowhere")
     for place, name, segments in _names(template):
         if segments[0] == "profile" and known is not None and segments[1:2] != ():

@@ -309,7 +309,7 @@ def retire(message: Message, address: str, *, reason: str = "") -> None:
         devices.mark_gone(message.profile_id, message.address_id, address)
     elif message.channel == "webhook":
         endpoints.disable_url(address, reason="the receiver answered 410 Gone")
-    else:
+    elif message.channel != "inbox":  # whose address is the person, who was erased
         own_wish = reason == OPTED_OUT  # which a later opt-in takes back
         closed = Suppression.Reason.UNSUBSCRIBED if own_wish else Suppression.Reason.GONE
         suppression.suppress(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -43,7 +44,18 @@ class WebhookContent:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Content = EmailContent | PushContent | SmsContent | WebhookContent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxContent:
+    """`content` is what the app draws, in the shape of in-app messages; `token` tells of it."""
+
+    campaign_id: int
+    content: Mapping[str, object]
+    token: str
+    expires_at: datetime
+    content_type: str = ""
+
+
+Content = EmailContent | PushContent | SmsContent | WebhookContent | InboxContent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

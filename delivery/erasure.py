@@ -4,6 +4,8 @@ from typing import Final
 
 from django.db import connection, transaction
 
+# Whoever puts something into the inbox now has committed before, or sees the journal after.
+HOLD: Final = "SELECT 1 FROM profiles_profile WHERE id = %s FOR UPDATE"
 # The row that is left says that a message was planned and how it ended, for the sums of its run.
 # It names nobody: the number leads to no profile any more, and no journal says whose it was.
 STRIP: Final = """
@@ -15,13 +17,14 @@ UPDATE delivery_message SET
   address_id = '', address_digest = NULL, provider_id = '', topic = '', items = '[]'
 WHERE profile_id = %s
 """
-TABLES: Final = ("interaction", "sendattempt", "receipt", "preference")
+TABLES: Final = ("interaction", "sendattempt", "receipt", "preference", "inboxmessage")
 
 
 @transaction.atomic
 def erase(profile_id: int) -> None:
     """Safe to run twice. Suppressed addresses stay, as digests: the promise not to write again."""
     with connection.cursor() as cursor:
+        cursor.execute(HOLD, [profile_id])
         for table in TABLES:
             cursor.execute(f"DELETE FROM delivery_{table} WHERE profile_id = %s", [profile_id])  # noqa: S608
         cursor.execute(STRIP, [profile_id])

@@ -13,9 +13,10 @@ from engage.lib.outbound import UrlNotAllowed, read_url
 
 SENT_BY = [
     ("email", "E-mail"), ("push", "Push"), ("web_push", "Web push"), ("sms", "SMS"),
-    ("webhook", "Webhook"),
+    ("webhook", "Webhook"), ("inbox", "Inbox"),
 ]  # fmt: skip
-SUPPRESSED_ON = SENT_BY[:-1]  # an endpoint is disabled instead
+# An endpoint is disabled instead, and an inbox belongs to its person.
+SUPPRESSED_ON = [one for one in SENT_BY if one[0] not in {"webhook", "inbox"}]
 COUNTED = [("", "All together"), *SENT_BY, ("in_app", "In-app")]
 QUIET = [("", "All channels"), *SENT_BY]
 

@@ -7,8 +7,9 @@ from typing import Final
 
 NEED_OPT_IN: Final = ("email", "sms")  # silence is no consent to these
 # After a call whose outcome nobody knows: a receiver of webhooks knows the id of what it has and
-# takes it once, so it is called again. Everybody else would show, mail or bill it twice.
-RETRY_UNKNOWN: Final = ("webhook",)
+# takes it once, so it is called again; an inbox has one place for a message, however often it is
+# put there. Everybody else would show, mail or bill it twice.
+RETRY_UNKNOWN: Final = ("webhook", "inbox")
 TO_DEVICES: Final = ("push", "web_push")  # one message per device; VERDICT names them too
 MAX_ATTEMPTS: Final = 8  # about three hours of growing pauses
 FIRST_PAUSE_SECONDS: Final = 30.0

@@ -2,10 +2,11 @@
 
 from celery import shared_task
 
-from delivery import notices, outbox
+from delivery import inbox, notices, outbox
 from engage.lib import clock
 
 BATCHES = 100  # of notices, in one ring
+SWEEPS = 500  # of expired inbox messages, in one night
 
 
 @shared_task(time_limit=120)  # type: ignore[untyped-decorator]
@@ -20,3 +21,9 @@ def consume_notices() -> None:
     for _ in range(BATCHES):
         if notices.consume_notices(clock.now()).heard < notices.LIMIT:
             return
+
+
+@shared_task(acks_late=True, time_limit=600)  # type: ignore[untyped-decorator]
+def clean_up() -> None:
+    """Delete what expired in inboxes. Safe to run twice; the next night does what is left."""
+    inbox.drop_expired(sweeps=SWEEPS, now=clock.now())

@@ -21,8 +21,8 @@ from recommendations.api import router as recommendations_router
 
 VERSION: Final = "1"
 ABOUT: Final = (
-    "Events come in by the Segment format, apps ask for their in-app messages at launch, and "
-    "servers keep catalogs, profiles and recommendations. Every error is "
+    "Events come in by the Segment format, apps ask for their in-app messages at launch "
+    "and for their inbox, and servers keep catalogs, profiles and recommendations. Every error is "
     '`{"success": false, "code", "message", "detail"}`.'
 )
 
@@ -92,7 +92,33 @@ def sdk_paths() -> dict[str, Any]:
         body="Launch",
         answer="Launched",
     )
+    paths["/v1/inbox"] = inbox_door()
     return paths
+
+
+def inbox_door() -> dict[str, Any]:
+    """Its parameters stand in the address."""
+    refused = {"description": "Refused", "content": content("Error")}
+    asked = {
+        "userId": TEXT,
+        "anonymousId": TEXT,
+        "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
+        "before": TEXT,
+    }
+    return {
+        "get": {
+            "tags": ["apps"],
+            "summary": "The messages that wait for a person, the newest first",
+            "security": [{"WriteKey": []}],
+            "parameters": [
+                {"name": name, "in": "query", "schema": schema} for name, schema in asked.items()
+            ],
+            "responses": {
+                "200": {"description": "What waits", "content": content("Inbox")},
+                **dict.fromkeys(("400", "401", "503"), refused),
+            },
+        }
+    }
 
 
 def sdk_door(summary: str, *, body: str, answer: str) -> dict[str, Any]:
@@ -140,6 +166,14 @@ def sdk_schemas() -> dict[str, Any]:
     said_for_all = {"context": OBJECT, "sentAt": MOMENT, "writeKey": {"type": ["string", "null"]}}
     rejection = {"index": COUNT, "code": TEXT, "message": TEXT}
     taken = {"accepted": COUNT, "rejected": {"type": "array", "items": record(rejection)}}
+    waiting = {
+        **dict.fromkeys(
+            ("id", "campaign", "content_type", "token", "created_at", "expires_at"), TEXT
+        ),
+        "content": {"type": "object"},
+        "read": {"type": "boolean"},
+        "clicked": {"type": "boolean"},
+    }
     return {
         "Event": record(event),
         "Batch": record({"batch": many("Event"), **who, **said_for_all}, needed=["batch"]),
@@ -150,6 +184,13 @@ def sdk_schemas() -> dict[str, Any]:
                 "messages": {"type": "array", "items": {"type": "object"}},
                 "stale": {"type": "array", "items": TEXT},
                 **taken,
+            }
+        ),
+        "Inbox": record(
+            {
+                "messages": {"type": "array", "items": record(waiting)},
+                "unread": COUNT,
+                "next": {"type": ["string", "null"]},
             }
         ),
         "Error": record(

@@ -17,6 +17,7 @@ CHANNELS = [
     ("sms", "SMS"),
     ("webhook", "webhook"),
     ("in_app", "in-app"),
+    ("inbox", "inbox"),
 ]
 EVENT_KINDS = [(kind, kind) for kind in ("track", "identify", "page", "screen", "group", "alias")]
 MESSAGE_KINDS = [("campaign", "campaign"), ("test", "test"), ("in_app", "in-app")]

@@ -75,6 +75,7 @@ EVENT_MONTHS = env.integer("ENGAGE_EVENT_MONTHS", 0)  # older months are dropped
 PERSON_PARTS = {
     "messages": "delivery.reports.messages_of",
     "preferences": "delivery.preferences.export",
+    "inbox": "delivery.inbox.export",
 }
 ERASERS = [
     "engage.collector.quarantine.erase",
@@ -136,6 +137,7 @@ CHANNELS = {
     "web_push": "delivery.channels.web_push.WebPushChannel",
     "sms": "delivery.channels.sms.SmsChannel",
     "webhook": "delivery.channels.webhook.WebhookChannel",
+    "inbox": "delivery.channels.inbox.InboxChannel",
 }
 
 # --- Django ---------------------------------------------------------------------------------

@@ -136,6 +136,7 @@ def look_at(text: str, *, name_people: bool) -> dict[str, Any]:
             ("by web push", screen.number(counted.web_push)),
             ("by SMS", screen.number(counted.sms)),
             ("in the app", screen.number(counted.in_app)),
+            ("in the inbox", screen.number(counted.inbox)),
         ],
         "sample": people,
     }

@@ -19,7 +19,7 @@ from engage.lib.errors import EngageError
 from engage.profiles.directory import name_person
 from engage.profiles.models import Profile
 
-WITH_TITLE = ("push", "web_push", "in_app")
+WITH_TITLE = ("push", "web_push", "in_app", "inbox")
 DROPS = {
     "slot_short": "this person would get nothing: a slot finds fewer products than its minimum",
     "template_abort": "the template says that this person shall not get it",
@@ -102,8 +102,8 @@ class TemplateAdmin(Page):
         "title": shown_if("channel", *WITH_TITLE),
         "image_url": shown_if("channel", *WITH_TITLE),
         "link": shown_if("channel", *WITH_TITLE),
-        "button": shown_if("channel", "in_app"),
-        "content_type": shown_if("channel", "in_app"),
+        "button": shown_if("channel", "in_app", "inbox"),
+        "content_type": shown_if("channel", "in_app", "inbox"),
     }
 
     def get_queryset(self, request: HttpRequest) -> Any:

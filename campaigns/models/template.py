@@ -11,6 +11,7 @@ class Channel(models.TextChoices):
     SMS = "sms", "SMS"
     WEBHOOK = "webhook", "Webhook"
     IN_APP = "in_app", "In-app"
+    INBOX = "inbox", "Inbox"
 
 
 class Template(models.Model):
@@ -22,11 +23,11 @@ class Template(models.Model):
     preheader = models.CharField(max_length=500, blank=True)  # email
     body = models.TextField(blank=True)  # email: MJML or HTML; webhook: JSON; others: plain text
     text = models.TextField(blank=True)  # email: the plain part; empty: made from the body
-    title = models.CharField(max_length=500, blank=True)  # pushes, in-app
-    image_url = models.CharField(max_length=2000, blank=True)  # pushes, in-app; Liquid allowed
-    link = models.CharField(max_length=2000, blank=True)  # pushes, in-app: where a tap leads
-    button = models.CharField(max_length=100, blank=True)  # in-app: the text on it
-    content_type = models.CharField(max_length=20, default="modal", blank=True)  # in-app
+    title = models.CharField(max_length=500, blank=True)  # pushes, in-app, inbox
+    image_url = models.CharField(max_length=2000, blank=True)  # as the title; Liquid allowed
+    link = models.CharField(max_length=2000, blank=True)  # as the title: where a tap leads
+    button = models.CharField(max_length=100, blank=True)  # in-app, inbox: the text on it
+    content_type = models.CharField(max_length=20, default="modal", blank=True)  # as the button
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

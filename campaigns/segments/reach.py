@@ -39,7 +39,10 @@ SELECT
     WHERE c.profile_id = p.id AND c.channel = 'webhook' AND c.status = 'opted_out')),
   count(*) FILTER (WHERE NOT EXISTS (
     SELECT 1 FROM consent c
-    WHERE c.profile_id = p.id AND c.channel = 'in_app' AND c.status = 'opted_out'))
+    WHERE c.profile_id = p.id AND c.channel = 'in_app' AND c.status = 'opted_out')),
+  count(*) FILTER (WHERE NOT EXISTS (
+    SELECT 1 FROM consent c
+    WHERE c.profile_id = p.id AND c.channel = 'inbox' AND c.status = 'opted_out'))
 FROM profiles_profile p JOIN member ON member.id = p.id
 """
 
@@ -55,6 +58,7 @@ class Reach:
     sms: int
     webhook: int
     in_app: int
+    inbox: int
 
 
 def count(rule: Rule, *, now: datetime) -> Reach:

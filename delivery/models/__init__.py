@@ -9,6 +9,7 @@ from delivery.models.control import (
 )
 from delivery.models.endpoint import WebhookEndpoint
 from delivery.models.hold import ChannelPause, RunHold
+from delivery.models.inbox import InboxMessage
 from delivery.models.interaction import Interaction, Link
 from delivery.models.message import Message, SendAttempt
 from delivery.models.receipt import Receipt
@@ -18,6 +19,7 @@ __all__ = [
     "Cap",
     "ChannelPause",
     "Halt",
+    "InboxMessage",
     "Installation",
     "Interaction",
     "Link",

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from engage.lib.bulk import arrays
 
-CHANNELS: Final = frozenset({"email", "push", "web_push", "sms", "webhook", "in_app"})
+CHANNELS: Final = frozenset({"email", "push", "web_push", "sms", "webhook", "in_app", "inbox"})
 EVENT: Final = "Consent Changed"
 STATUS: Final = {
     True: "opted_in",

@@ -9,7 +9,7 @@ import pytest
 from campaigns.compose import compose
 from campaigns.fanout import new_message
 from campaigns.models import Template, Variant
-from delivery import endpoints, links
+from delivery import endpoints, inapp, links
 from delivery.models import WebhookEndpoint
 from delivery.policy import Drop
 from engage.profiles.models import Device
@@ -281,3 +281,38 @@ def test_a_web_push_goes_to_the_subscription_of_the_browser(now):
     assert [draft.address for draft in drafts] == [SUBSCRIPTION, ""]
     assert [draft.platform for draft in drafts] == ["web", ""]
     assert drafts[0].content.title == "Hello"
+
+
+def test_an_inbox_message_has_what_the_app_draws_and_a_token_that_tells_of_it(now):
+    template = make_template(
+        channel="inbox", title="For {{ profile.first_name }}", body="{{ slots.picks[0].name }}",
+        image_url="https://shop.example/a.jpg", button="Look", content_type="card",
+    )  # fmt: skip
+    make_slot(template=template, ladder=["hand_picked"], maximum=2)
+    campaign = make_campaign(channel="inbox", template=template)
+    person = make_profile(first_name="Ana")
+    message = message_for(campaign, person, now)
+    [draft] = compose([message], now=now)
+    content = draft.content
+    assert (draft.address, content.campaign_id) == (str(person.pk), campaign.pk)
+    assert (content.expires_at, content.content_type) == (message.expires_at, "card")
+    assert content.content["title"] == {"text": "For Ana"}
+    assert content.content["body"] == {"text": "Product p1"}
+    assert content.content["media"] == {"url": "https://shop.example/a.jpg", "type": "image"}
+    assert content.content["link"] == "https://shop.example/"
+    assert content.content["buttons"][0]["action"]["url"] == "https://shop.example/"
+    cards = content.content["items"]
+    assert [(card["id"], card["rank"]) for card in cards] == [("p1", 1), ("p2", 2)]
+    assert {card["link"] for card in cards} == {card["url"] for card in cards}
+    facts = inapp.read_token(content.token)
+    assert (facts.message_id, facts.profile_id, facts.run_id) == (message.id, person.pk, None)
+    assert (facts.campaign_id, facts.variant_id) == (campaign.pk, message.variant_id)
+    assert facts.channel == "inbox"
+    assert [(shown.item, shown.position) for shown in facts.items] == [("p1", 1), ("p2", 2)]
+
+
+def test_an_inbox_of_nobody_has_no_address(now):
+    message = message_for(make_plain("inbox", body="Hi"), make_profile(), now)
+    message.profile_id = 10**12
+    [draft] = compose([message], now=now)
+    assert draft.address == ""

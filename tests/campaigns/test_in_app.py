@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 
 from campaigns import in_app
+from campaigns.app_content import public_id
 from campaigns.in_app import Standing, is_eligible
 from campaigns.segments.match import EventFact, Facts
 from tests.factories import make_campaign, make_segment
@@ -73,7 +74,7 @@ def test_only_running_campaigns_of_the_app_are_live(now):
     first = make_campaign(channel="in_app", schedule="launch", state="active", priority=90)
     live = in_app.load(now=now)
     assert [one.campaign for one in live.campaigns] == [first, second]
-    assert in_app.public_id(over.pk) in live.stale
+    assert public_id(over.pk) in live.stale
     assert len(live.stale) == 4
 
 

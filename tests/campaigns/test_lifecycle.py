@@ -194,7 +194,7 @@ def test_a_webhook_is_not_launched_without_an_endpoint_that_is_enabled(now):
     assert lifecycle.launch(campaign, now=now) is not None
 
 
-@pytest.mark.parametrize("channel", ["sms", "web_push"])
-def test_an_sms_and_a_web_push_are_launched_like_any_other(now, channel):
+@pytest.mark.parametrize("channel", ["sms", "web_push", "inbox"])
+def test_an_sms_a_web_push_and_an_inbox_message_are_launched_like_any_other(now, channel):
     template = make_template(channel=channel, body="Hello")
     assert lifecycle.launch(make_campaign(channel=channel, template=template), now=now)

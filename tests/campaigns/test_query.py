@@ -194,16 +194,17 @@ def test_reach_counts_people_and_those_each_channel_can_reach(db):
     Device.objects.filter(profile=gone).update(gone_at=NOW)
     rule = parse({"attribute": "country", "op": "=", "value": "DE"})
     assert reach.count(rule, now=NOW) == reach.Reach(
-        people=4, email=1, push=1, web_push=0, sms=0, webhook=4, in_app=4
+        people=4, email=1, push=1, web_push=0, sms=0, webhook=4, in_app=4, inbox=4
     )
 
 
-def test_reach_by_sms_web_push_and_webhook_follows_consents_and_tokens(db):
+def test_reach_by_sms_web_push_webhook_and_inbox_follows_consents_and_tokens(db):
     make_profile(phone="+491701234567", opted_in=("sms",), push_token="t1")
     make_profile(phone="+491701234568")
     reader = make_profile(push_token='{"endpoint": "https://push.example/1", "keys": {}}')
     Device.objects.filter(profile=reader).update(platform="web")
-    Consent.objects.create(profile=reader, channel="webhook", status="opted_out", stated_ms=0)
+    for channel in ("webhook", "inbox"):
+        Consent.objects.create(profile=reader, channel=channel, status="opted_out", stated_ms=0)
     assert reach.count(parse({}), now=NOW) == reach.Reach(
-        people=3, email=0, push=1, web_push=1, sms=1, webhook=2, in_app=3
+        people=3, email=0, push=1, web_push=1, sms=1, webhook=2, in_app=3, inbox=2
     )

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from campaigns import ranker, slots, tasks
-from campaigns.in_app_messages import _token_item
+from campaigns.app_content import token_item
 from delivery import inapp, interactions
 from delivery.interactions import Deed, Kind
 from delivery.models import Interaction, Message
@@ -193,7 +193,7 @@ def test_in_app_messages_carry_it_in_their_token_and_bring_it_back():
     [record] = filling.items
     token = inapp.make_token(
         message_id=uuid7(), profile_id=1, campaign_id=1, variant_id=1,
-        items=[_token_item(record)],
+        items=[token_item(record)],
     )  # fmt: skip
     [back] = inapp.read_token(token).items
     assert _record(back) == record

@@ -59,6 +59,7 @@ def test_a_mail_without_a_way_out_is_noticed():
          "body, line 1: there is no component “mj-txt”"),
         ({"channel": "push", "title": ""}, "title: is empty"),
         ({"channel": "in_app", "title": "", "body": ""}, "title: is empty, and so is the body"),
+        ({"channel": "inbox", "title": "", "body": "Hi"}, "title: is empty"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_sent_is_a_problem(fields, problem):

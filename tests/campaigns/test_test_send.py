@@ -61,7 +61,7 @@ def test_a_test_of_a_web_push_goes_to_a_browser(now):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("channel", ["sms", "webhook"])
-def test_a_test_of_an_sms_or_webhook_is_one_message(now, channel):
+@pytest.mark.parametrize("channel", ["sms", "webhook", "inbox"])
+def test_a_test_of_an_sms_webhook_or_inbox_is_one_message(now, channel):
     send_test(make_campaign(channel=channel), make_profile(phone="+491701234567").pk, now=now)
     assert Message.objects.get().channel == channel

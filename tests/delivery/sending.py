@@ -1,6 +1,6 @@
 """A provider that needs no network, and messages on their way to it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from delivery import marking, outbox
@@ -9,6 +9,7 @@ from delivery.drafts import (
     Accepted,
     Draft,
     EmailContent,
+    InboxContent,
     PushContent,
     SmsContent,
     WebhookContent,
@@ -69,6 +70,16 @@ def sms_content(**fields: object) -> SmsContent:
 
 def webhook_content(**fields: object) -> WebhookContent:
     return WebhookContent(**({"body": b'{"hello": "world"}', "secrets": [SECRET]} | fields))
+
+
+def inbox_content(**fields: object) -> InboxContent:
+    defaults: dict[str, object] = {
+        "campaign_id": 1,
+        "content": {"title": {"text": "Hello"}, "items": []},
+        "token": "signed",
+        "expires_at": NOON + timedelta(hours=24),
+    }
+    return InboxContent(**(defaults | fields))
 
 
 def make_draft(message: Message, *, address: str = "ann@shop.example", **fields: object) -> Draft:

@@ -98,6 +98,7 @@ def test_unknown_path_is_404_in_json_for_machines(client, path):
 def test_description_names_every_door(client):
     paths = client.get("/docs/openapi.json").json()["paths"]
     assert {"/v1/batch", "/v1/track", "/v1/app-launch", "/v1/recommendations"} <= set(paths)
+    assert set(paths["/v1/inbox"]) == {"get"}
     assert {"get", "put", "patch", "delete"} <= set(paths["/v1/catalogs/{name}/items"])
     assert {"get", "delete"} <= set(paths["/v1/profiles/{person_id}"])
 

@@ -14,7 +14,7 @@ class Consent(models.Model):
 
     pk = models.CompositePrimaryKey("profile_id", "channel", "topic")
     profile = models.ForeignKey(Profile, models.CASCADE, related_name="consents", db_index=False)
-    channel = models.CharField(max_length=20)  # email, push, sms, webhook, in_app
+    channel = models.CharField(max_length=20)  # email, push, sms, webhook, in_app, inbox
     topic = models.CharField(max_length=100, default="", blank=True)  # "": the whole channel
     status = models.CharField(max_length=10, choices=Status.choices)
     stated_ms = models.BigIntegerField()  # corrected time

@@ -4,19 +4,22 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from django.db import connection
 
 from delivery.channels.apns import ApnsChannel
 from delivery.channels.esp import EspChannel
 from delivery.channels.fcm import FcmChannel
+from delivery.channels.inbox import InboxChannel
 from delivery.channels.push import PushChannel
 from delivery.channels.sms import SmsChannel
 from delivery.channels.smtp import SmtpChannel
 from delivery.channels.web_push import WebPushChannel
 from delivery.channels.webhook import WebhookChannel
-from tests.delivery.channels.setting import Setting
+from tests.delivery.channels.setting import InboxSetting, Setting
 from tests.delivery.sending import (
     SECRET,
     email_content,
+    inbox_content,
     push_content,
     sms_content,
     webhook_content,
@@ -26,6 +29,7 @@ from tests.providers import sms as sms_provider
 from tests.providers.apns import Apns
 from tests.providers.certificates import write_key
 from tests.providers.fcm import Fcm
+from tests.providers.inbox import InboxDatabase
 from tests.providers.smtp import SmtpSink
 from tests.providers.web_push import WebPush
 from tests.providers.webhook import Receiver
@@ -358,4 +362,43 @@ def over_both_to_ios(both, over_apns, settings):
         make_elsewhere=elsewhere,
         platform="ios",
         is_one_provider=False,
+    )
+
+
+@pytest.fixture
+def inboxes(transactional_db):
+    database = InboxDatabase()
+    with database.running():
+        yield database
+
+
+@pytest.fixture
+def over_inbox(inboxes):
+    class Elsewhere:
+        """The channel while the database is looked for at another port."""
+
+        def __init__(self, port):
+            self.port = port
+
+        def send(self, drafts):
+            place = dict(connection.settings_dict)
+            connection.close()
+            connection.settings_dict.update(HOST="127.0.0.1", PORT=str(self.port))
+            try:
+                return InboxChannel().send(drafts)
+            finally:
+                connection.settings_dict.update(place)
+
+    return InboxSetting(
+        channel=InboxChannel(),
+        provider=inboxes,
+        address=inboxes.address_of,
+        content=lambda key: inbox_content(),
+        match=inboxes.address_of,
+        make_elsewhere=Elsewhere,
+        gone="erased",
+        later="busy",
+        malformed="",
+        endless="",
+        chatty="erased",
     )

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from delivery.drafts import Content, Draft
@@ -43,3 +43,14 @@ class Setting:
 
     def accepted(self) -> list[str]:
         return [line["key"] for line in ledger.read(self.provider.ledger.path)]
+
+
+class InboxSetting(Setting):
+    """Its ledger is the table of inboxes, where a message has its own id."""
+
+    def draft(self, name: str, *, elsewhere: bool = False) -> Draft:
+        draft = super().draft(name, elsewhere=elsewhere)
+        return replace(draft, message_id=draft.key)
+
+    def accepted(self) -> list[str]:
+        return [str(one.id) for one in self.provider.kept()]
