@@ -544,3 +544,38 @@ def test_a_campaign_chooses_its_endpoint(marketer: Client) -> None:
     form = campaign_form(template, channel="webhook", endpoint=str(endpoint.pk))
     assert marketer.post(url_of("campaign_add"), form).status_code == 302
     assert Campaign.objects.get().endpoint == endpoint
+
+
+# --- inbox ----------------------------------------------------------------------------------
+
+
+def test_an_inbox_template_is_typed_previewed_and_chosen_for_a_campaign(marketer: Client) -> None:
+    make_profile(user_id="ada", name="Ada")
+    form = template_form(channel="inbox", title="For {{ profile.name | default: 'you' }}",
+                         body="Look", button="Go", content_type="card")  # fmt: skip
+    assert marketer.post(url_of("template_add"), form).status_code == 302
+    template = Template.objects.get()
+    text = text_of(marketer.get(url_of("template_look", template.pk), {"person": "ada"}))
+    assert ("For Ada" in text, ">Go<" in text) == (True, True)
+    form = campaign_form(template, channel="inbox", expires_after="72")
+    assert marketer.post(url_of("campaign_add"), form).status_code == 302
+    campaign = Campaign.objects.get()
+    assert (campaign.channel, campaign.expires_after) == ("inbox", timedelta(hours=72))
+    page = text_of(marketer.get(url_of("campaign_change", campaign.pk)))
+    assert url_of("campaign_send_test", campaign.pk) in page
+    marketer.post(url_of("campaign_send_test", campaign.pk), {"person": "ada"})
+    assert Message.objects.get().channel == "inbox"
+
+
+def test_an_inbox_template_needs_a_title(marketer: Client) -> None:
+    answer = marketer.post(url_of("template_add"), template_form(channel="inbox", title=""))
+    assert "Is empty" in text_of(answer)
+    assert not Template.objects.exists()
+
+
+def test_an_inbox_campaign_does_not_wait_for_the_app_to_open(marketer: Client) -> None:
+    template = make_template(channel="inbox")
+    form = campaign_form(template, channel="inbox", schedule="launch")
+    answer = marketer.post(url_of("campaign_add"), form)
+    assert "Only in-app messages are shown when the app opens" in text_of(answer)
+    assert not Campaign.objects.exists()
