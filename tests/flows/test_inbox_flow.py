@@ -1,7 +1,9 @@
 """An inbox campaign: planned, put in, fetched by the app, seen, clicked and dismissed, counted."""
 
+import urllib.request
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from campaigns import fanout, lifecycle, runs, sending, stats
@@ -11,6 +13,7 @@ from delivery.models import Cap, InboxMessage, Message, QuietHours
 from delivery.tasks import clean_up
 from engage.lib import clock
 from engage.profiles import erasure, identity, people
+from tests.engage.collector.served import served
 from tests.factories import make_campaign, make_slot, make_template
 from tests.flows.test_app_launch_flow import key, post  # noqa: F401 a fixture
 from tests.flows.test_campaign_flow import (
@@ -185,3 +188,18 @@ def test_what_is_over_is_gone_at_once_and_deleted_in_the_night(client, shop, key
     clean_up()
     assert InboxMessage.objects.count() == 0
     assert Message.objects.filter(state="accepted").count() == PEOPLE
+
+
+@pytest.mark.slow
+def test_an_app_fetches_it_from_the_real_server(shop, key, now):  # noqa: F811
+    run_through(make_inbox_campaign(), now)
+    with served() as address:
+        asked = urllib.request.Request(
+            f"{address}/v1/inbox?userId=u4&anonymousId=x",
+            headers={"Authorization": f"Bearer {key}"},
+        )
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            found = msgspec.json.decode(answer.read())
+            assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert found["unread"] == 1
+    assert found["messages"][0]["content"]["title"] == {"text": "For N4"}
