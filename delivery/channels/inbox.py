@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
+from psycopg2.errors import QueryCanceled
 
 from delivery import inbox
 from delivery.drafts import Accepted, Draft, InboxContent, Outcome, Refused, TryLater, Unknown
@@ -66,9 +67,11 @@ def put(entries: Sequence[Entry]) -> list[Outcome]:
         stored = inbox.store(
             entries, timeout_seconds=settings.PROVIDER_TIMEOUT_SECONDS, now=clock.now()
         )
-    except AWAY:
+    except AWAY as exc:
         connection.close_if_unusable_or_obsolete()
-        return [Unknown("database_error")] * len(entries)
+        slow = isinstance(exc.__cause__, QueryCanceled)
+        outcome = Unknown("timeout", everybody=True) if slow else Unknown("database_error")
+        return [outcome] * len(entries)
     outcomes: list[Outcome] = []
     for entry in entries:
         if entry.profile_id in stored.gone:

@@ -49,6 +49,17 @@ def test_an_unknown_outcome_repeated_leaves_one_message(inboxes):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_too_slow_pauses_the_channel_and_keeps_nothing(inboxes, settings):
+    settings.PROVIDER_TIMEOUT_SECONDS = 1
+    one = draft(inboxes.address_of("ann"))
+    inboxes.play("slow", seconds=20)
+    assert InboxChannel().send([one]) == [Unknown("timeout", everybody=True)]
+    inboxes.stop()
+    assert InboxMessage.objects.count() == 0
+    assert InboxChannel().send([one]) == [Accepted()]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_somebody_whose_row_is_held_is_put_off_and_nobody_waits(inboxes):
     inboxes.play("busy", match=inboxes.address_of("ann"))
     drafts = [draft(inboxes.address_of(name)) for name in ("ann", "bob")]
