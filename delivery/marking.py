@@ -20,6 +20,8 @@ State = Message.State
 
 # One statement judges and moves. A withdrawal, suppression, pause or cancellation that was
 # committed before it began is seen; so is a lost lease, because the row's lock is taken first.
+# The rows are locked one by one, in a query of their own: joined instead, they may be looked for
+# among all that is leased, which the planner takes for few.
 MARK: Final = Statement(
     "mark",
     f"""
@@ -30,11 +32,14 @@ WITH judged AS (
               %(digests)s::uuid[], %(items)s::text[], %(worths)s::float8[],
               %(said)s::text[], %(until)s::timestamptz[])
          AS asked (profile_id, id, address, digest, items, worth, said, until)
-  JOIN delivery_message m ON m.profile_id = asked.profile_id AND m.id = asked.id
+  CROSS JOIN LATERAL (
+    SELECT * FROM delivery_message
+    WHERE profile_id = asked.profile_id AND id = asked.id
+      AND state = 'leased' AND lease_token = %(token)s
+      AND lease_until > clock_timestamp() + make_interval(secs => %(call_seconds)s)
+    FOR UPDATE
+  ) AS m
   {policy.VERDICT_TABLES}
-  WHERE m.state = 'leased' AND m.lease_token = %(token)s
-    AND m.lease_until > clock_timestamp() + make_interval(secs => %(call_seconds)s)
-  FOR UPDATE OF m
 ), decided AS (
   -- What the controls said counts where nothing else forbids.
   SELECT *, CASE verdict WHEN 'allow' THEN coalesce(said, 'allow') ELSE verdict END AS final

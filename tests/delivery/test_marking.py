@@ -1,10 +1,12 @@
 """Everything that forbids a message forbids it at the mark, however late it was committed."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
+from django.db import connection
 
-from delivery import outbox, policy, suppression
+from delivery import control_rows, outbox, policy, suppression
 from delivery.models import Message, RunHold
 from delivery.policy import Allow, Defer, Drop
 from engage.lib.clock import to_millis
@@ -152,6 +154,17 @@ def test_a_token_that_is_gone_changed_or_moved_gets_nothing():
     assert mark([gone], address="gone") == [Drop("no_address")]
     assert mark([changed], address="old") == [Drop("no_address")]
     assert mark([moved], address="moved") == [Drop("no_address")]
+
+
+def test_the_holder_of_a_token_is_found_by_the_index_on_tokens():
+    asked = {"profiles": [1], "ids": [UUID(int=1)], "addresses": ["t"], "digests": [UUID(int=2)]}
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # whatever an empty table suggests
+        cursor.execute(
+            f"EXPLAIN {control_rows.OPEN_TO}", {**asked, "need_opt_in": ["email"], "now": NOON}
+        )
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "Index Scan using device_token on profiles_device o" in plan
 
 
 def test_the_first_that_forbids_gives_the_reason():
