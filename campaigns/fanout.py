@@ -12,12 +12,13 @@ from campaigns.timing import Times
 from delivery import outbox, rates
 from delivery.models import Message
 from delivery.policy import TO_DEVICES
-from engage.lib import failpoints
+from engage.lib import failpoints, garbage
 from engage.lib.clock import to_millis
 from engage.lib.ids import digest16, uuid7
 from engage.profiles import devices
 
 
+@garbage.not_collected()
 @transaction.atomic
 def plan_chunk(run_id: int, *, now: datetime, limit: int) -> bool:
     """Plan the messages of the next `limit` profiles; whether there is more to do.

@@ -9,10 +9,12 @@ from campaigns.compose import compose
 from delivery import outbox
 from delivery.dispatch import DispatchReport, dispatch
 from delivery.models import Message
+from engage.lib import garbage
 
 PARALLEL_CHUNKS = 4  # of one channel, on as many workers
 
 
+@garbage.not_collected()
 def send_chunk(channel: str, *, now: datetime) -> DispatchReport:
     """Safe to run twice and by many at once: messages are claimed with a lease."""
     return dispatch(
