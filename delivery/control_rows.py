@@ -18,6 +18,7 @@ from delivery.controls import EXEMPT_KINDS, Cap, Person, Quiet, Rules, Sent, Wis
 from delivery.drafts import Draft
 from delivery.models import Message
 from delivery.policy import Allow, Decision
+from engage.lib.prepared import Statement
 
 LONGEST_PERIOD: Final = timedelta(days=32)
 MOST_SENT: Final = 500  # of one person in that time, the newest
@@ -34,15 +35,19 @@ SELECT pg_advisory_xact_lock(%s, number) FROM (
   SELECT DISTINCT (id %% 2147483647)::int AS number FROM unnest(%s::bigint[]) AS p (id) ORDER BY 1
 ) AS people
 """
-PEOPLE: Final = """
+PEOPLE: Final = Statement(
+    "wishes",
+    """
 SELECT p.id, p.attributes ->> 'timezone', w.most_a_week, w.quiet_begin, w.quiet_end, w.paused_until
 FROM profiles_profile p LEFT JOIN LATERAL (
   -- Of people who turned out to be one, the newest word counts.
   SELECT * FROM delivery_preference WHERE profile_id IN (
     SELECT p.id UNION ALL SELECT id FROM profiles_profile WHERE merged_into = p.id)
   ORDER BY stated_at DESC, profile_id LIMIT 1) w ON true
-WHERE p.id = ANY(%s)
-"""
+WHERE p.id = ANY(%(profiles)s)
+""",
+    types={"profiles": "bigint[]"},
+)
 OWNERS: Final = """
 WITH RECURSIVE owner (asked, id) AS (
   SELECT id, id FROM unnest(%(profiles)s::bigint[]) AS p (id)
@@ -169,18 +174,18 @@ def read_people(profile_ids: Sequence[int], rules: Rules, *, now: datetime) -> d
 
 
 def _read_wishes(profile_ids: Sequence[int]) -> dict[int, Person]:
-    with connection.cursor() as cursor:
-        cursor.execute(PEOPLE, [list(profile_ids)])
-        return {
-            profile_id: Person(
-                zone=controls.find_zone(zone, default=settings.PEOPLE_TIME_ZONE),
-                sent=[],
-                quiet=Quiet(begin, end) if begin is not None else None,
-                most_a_week=most_a_week,
-                paused_until=paused_until,
-            )
-            for profile_id, zone, most_a_week, begin, end, paused_until in cursor.fetchall()
-        }
+    return {
+        profile_id: Person(
+            zone=controls.find_zone(zone, default=settings.PEOPLE_TIME_ZONE),
+            sent=[],
+            quiet=Quiet(begin, end) if begin is not None else None,
+            most_a_week=most_a_week,
+            paused_until=paused_until,
+        )
+        for profile_id, zone, most_a_week, begin, end, paused_until in PEOPLE.fetch_all(
+            {"profiles": list(profile_ids)}
+        )
+    }
 
 
 def read_sent(profile_ids: Sequence[int], *, now: datetime) -> Mapping[int, list[Sent]]:
