@@ -74,19 +74,10 @@ def run() -> list[Row]:
 
 def set_up(*, now: datetime) -> str:
     """A shop with a model and one live in-app campaign; the write key of its app."""
-    from django.core.management import call_command
-
     from campaigns.models import Campaign, Segment, Slot, Template, Variant
     from engage.collector import access
 
-    folder = Path(os.environ["ENGAGE_DATA_DIR"])
-    rng = random.Random(7)
-    _write(folder / "products.csv", _products())
-    _write(folder / "events.csv", _events(rng, now=now))
-    with open(os.devnull, "w") as silence:
-        call_command("load_catalog", str(folder / "products.csv"), stdout=silence)
-        call_command("load_events", str(folder / "events.csv"), stdout=silence)
-        call_command("build_recommendations", stdout=silence)
+    open_shop(people=PEOPLE, now=now)
     segment = Segment.objects.create(
         name="bench", rule={"not": {"attribute": "blocked", "op": "=", "value": True}}
     )
@@ -101,6 +92,19 @@ def set_up(*, now: datetime) -> str:
     )  # fmt: skip
     Variant.objects.create(campaign=campaign, template=template)
     return access.create_key("bench", kind="write")
+
+
+def open_shop(*, people: int, now: datetime) -> None:
+    """Products, people with a past, and a model of both."""
+    from django.core.management import call_command
+
+    folder = Path(os.environ["ENGAGE_DATA_DIR"])
+    _write(folder / "products.csv", _products())
+    _write(folder / "events.csv", _events(random.Random(7), people=people, now=now))
+    with open(os.devnull, "w") as silence:
+        call_command("load_catalog", str(folder / "products.csv"), stdout=silence)
+        call_command("load_events", str(folder / "events.csv"), stdout=silence)
+        call_command("build_recommendations", stdout=silence)
 
 
 def _round(port: int, empty: list[bytes], launches: list[bytes], connections: int) -> Round:
@@ -151,9 +155,9 @@ def _products() -> list[dict[str, object]]:
     ]
 
 
-def _events(rng: random.Random, *, now: datetime) -> list[dict[str, object]]:
+def _events(rng: random.Random, *, people: int, now: datetime) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    for person in range(PEOPLE):
+    for person in range(people):
         favourites = rng.sample(range(CATEGORIES), 2)
         for number in range(TOUCHES):
             item = rng.choice(favourites) + CATEGORIES * rng.randrange(PRODUCTS // CATEGORIES)

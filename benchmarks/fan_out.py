@@ -82,8 +82,9 @@ def set_up(*, now: datetime) -> None:
 
     from benchmarks import app_launch
 
-    app_launch.PEOPLE = PEOPLE
-    app_launch.set_up(now=now)
+    with connection.cursor() as cursor:  # a campaign goes to everybody: to these alone
+        cursor.execute("TRUNCATE profiles_profile, profiles_event, profiles_dedupeid CASCADE")
+    app_launch.open_shop(people=PEOPLE, now=now)
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO profiles_device (profile_id, device_id, platform, token, token_ms,"
