@@ -3,7 +3,9 @@
 import numpy as np
 
 from recommendations.algorithms.kernels.best import worse
-from recommendations.algorithms.kernels.compiling import compiled
+from recommendations.algorithms.kernels.compiling import compiled, prefetch
+
+LINE = 16  # four-byte numbers of a cache line
 
 
 @compiled
@@ -40,10 +42,21 @@ def row_of(lists, newer, where, item):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def fetch(table, newer, where, item):  # type: ignore[no-untyped-def]
+    """Ask for a row ahead of its time: it lies anywhere in a large table."""
+    row = row_of(table, newer, where, item)
+    for c in range(0, row.size, LINE):
+        prefetch(row, c)
+
+
+@compiled
 def add_up(neighbours, strength, newer, stronger, where, recent, fading, sums):  # type: ignore[no-untyped-def]
     """Add what each recent item says, the newest loudest, to the sums of its neighbours."""
     factor = np.float32(1.0)
     for k in range(recent.size):
+        if k + 1 < recent.size:
+            fetch(neighbours, newer, where, recent[k + 1])
+            fetch(strength, stronger, where, recent[k + 1])
         row = row_of(neighbours, newer, where, recent[k])
         values = row_of(strength, stronger, where, recent[k])
         for c in range(row.size):
