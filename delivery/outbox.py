@@ -1,4 +1,4 @@
-"""The send ledger before the call: plan, claim, release, cancel, reap, and its sums.
+"""The send ledger before the call: plan, claim, release, cancel, and its sums.
 
     planned ──claim──▶ leased ──mark──▶ attempting ──record──▶ accepted | failed
      │ ▲                  │                 │ └──record──▶ planned (the provider said: later)
@@ -6,23 +6,21 @@
      │                                              (or planned again, where the channel allows)
      └─reap──▶ expired
 
-`marking.py` has the mark and the record. Every move is one statement that names the state it
-leaves and, past the claim, the token of the lease. A lease is measured by the database's clock, so
-a wrong clock elsewhere cannot break one; `now` decides what is due and what has expired.
+`marking.py` has the mark and the record, `reaping.py` takes back what dead workers held. Every
+move is one statement that names the state it leaves and, past the claim, the token of the lease. A
+lease is measured by the database's clock, so a wrong clock elsewhere cannot break one; `now`
+decides what is due and what has expired.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.base import ModelState
 
-from delivery import policy
-from delivery.attempts import Attempt, add_attempts
 from delivery.models import ChannelPause, Halt, Message, RunHold
 
 State = Message.State
@@ -301,112 +299,6 @@ def pause_channel(channel: str, *, until: datetime, reason: str) -> None:
             " WHERE delivery_channelpause.until < excluded.until",
             [channel, until, reason[:100]],
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Reaped:
-    returned: int  # leased, never called: planned again
-    unknown: int  # called, and the answer never came
-    cancelled: int
-    expired: int = 0  # nobody could claim them in time: the run paused, or the channel did
-
-
-RETURN: Final = """
-WITH dead AS (
-  SELECT profile_id, id FROM delivery_message
-  WHERE state = 'leased' AND lease_until < clock_timestamp()
-  LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-)
-UPDATE delivery_message m SET state = 'planned', lease_token = NULL, lease_until = NULL
-FROM dead WHERE m.profile_id = dead.profile_id AND m.id = dead.id
-"""
-# The token stays: a late answer to the same call may still resolve the row. Where the channel's
-# policy allows, the message is planned again instead; a late answer is fenced then.
-GIVE_UP: Final = """
-WITH dead AS (
-  SELECT profile_id, id, lease_token,
-    channel = ANY(%(retried)s) AND attempt < %(attempts)s AND expires_at > %(again)s AS again
-  FROM delivery_message
-  WHERE state = 'attempting' AND lease_until < clock_timestamp()
-  LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-)
-UPDATE delivery_message m SET
-  state = CASE WHEN again THEN 'planned' ELSE 'unknown' END,
-  reason = CASE WHEN again THEN '' ELSE 'no_answer' END,
-  not_before = CASE WHEN again THEN %(again)s ELSE m.not_before END,
-  lease_token = CASE WHEN again THEN NULL ELSE m.lease_token END,
-  finished_at = CASE WHEN again THEN NULL ELSE %(now)s END
-FROM dead WHERE m.profile_id = dead.profile_id AND m.id = dead.id
-RETURNING m.profile_id, m.id, m.attempt, dead.lease_token
-"""
-
-
-EXPIRE: Final = """
-WITH late AS (
-  SELECT profile_id, id FROM delivery_message
-  WHERE state = 'planned' AND expires_at <= %(now)s
-  LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-)
-UPDATE delivery_message m SET state = 'expired', reason = 'expired', finished_at = %(now)s
-FROM late WHERE m.profile_id = late.profile_id AND m.id = late.id
-"""
-
-
-def reap(now: datetime) -> Reaped:
-    """Take back what dead workers held, and close what nobody can send in time any more.
-
-    Safe to run twice, and by several at once.
-    """
-    returned = sum(_sweep(RETURN, {}))
-    unknown = sum(_give_up(now))
-    held = RunHold.objects.filter(state=RunHold.State.CANCELLED).values_list("run_id", flat=True)
-    cancelled = sum(sum(_sweep(CANCEL, {"run_id": run_id, "now": now})) for run_id in held)
-    expired = sum(_sweep(EXPIRE, {"now": now}))
-    return Reaped(returned, unknown, cancelled, expired)
-
-
-def _sweep(statement: str, parameters: dict[str, Any]) -> Iterator[int]:
-    while True:
-        with connection.cursor() as cursor:
-            cursor.execute(statement, parameters | {"limit": SWEEP})
-            moved = int(cursor.rowcount)
-        yield moved
-        if moved < SWEEP:
-            return
-
-
-def _give_up(now: datetime) -> Iterator[int]:
-    while True:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                GIVE_UP,
-                {
-                    "now": now,
-                    "limit": SWEEP,
-                    "retried": list(policy.RETRY_UNKNOWN),
-                    "attempts": policy.MAX_ATTEMPTS,
-                    "again": now + timedelta(seconds=policy.FIRST_PAUSE_SECONDS),
-                },
-            )
-            rows = cursor.fetchall()
-            add_attempts(
-                [
-                    Attempt(
-                        profile_id,
-                        message_id,
-                        attempt,
-                        token,
-                        "unknown",
-                        "no answer before the lease ended",
-                    )
-                    for profile_id, message_id, attempt, token in rows
-                ],
-                started_at=now,
-                ended_at=now,
-            )
-        yield len(rows)
-        if len(rows) < SWEEP:
-            return
 
 
 def count_states(run_id: int) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from delivery import inbox, notices, outbox
+from delivery import inbox, notices, reaping
 from engage.lib import clock
 
 BATCHES = 100  # of notices, in one ring
@@ -12,7 +12,7 @@ SWEEPS = 500  # of expired inbox messages, in one night
 @shared_task(time_limit=120)  # type: ignore[untyped-decorator]
 def reap() -> None:
     """Take back what dead workers held. Safe to run twice."""
-    outbox.reap(clock.now())
+    reaping.reap(clock.now())
 
 
 @shared_task(time_limit=120)  # type: ignore[untyped-decorator]

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
-from delivery import outbox, suppression
+from delivery import outbox, reaping, suppression
 from delivery.channels import registry
 from delivery.dispatch import dispatch
 from delivery.models import Cap, Message, RunHold, SendAttempt
@@ -78,7 +78,7 @@ def test_many_workers_send_each_message_once_and_the_sum_always_holds():
         while dispatch(
             channel="email", compose=compose_for(addresses), limit=15, now=NOON
         ).claimed:
-            outbox.reap(NOON)
+            reaping.reap(NOON)
         registry.forget_channels()
 
     at_once(work)
@@ -93,7 +93,7 @@ def test_a_worker_that_wakes_after_its_lease_calls_nobody():
     plan(10)
     stalled = claim()
     end_leases()
-    outbox.reap(NOON)
+    reaping.reap(NOON)
     taken = claim()
     assert len(taken) == 10
     assert mark(stalled) == [None] * 10
@@ -118,7 +118,7 @@ def test_cancelling_while_workers_mark_never_deadlocks_and_never_sends_after():
                 late.extend(d for d in decisions if isinstance(d, Allow))
 
     at_once(work)
-    outbox.reap(NOON)
+    reaping.reap(NOON)
     counts = outbox.count_states(4)
     assert late == []
     assert counts["cancelled"] + counts["attempting"] == len(addresses)
@@ -147,7 +147,7 @@ def test_two_reapers_return_each_row_once():
     plan(40)
     claim()
     end_leases()
-    reaped = at_once(lambda number: outbox.reap(NOON).returned)
+    reaped = at_once(lambda number: reaping.reap(NOON).returned)
     assert sum(reaped) == 40
 
 

@@ -4,7 +4,7 @@ import pytest
 from django.db import OperationalError, transaction
 
 from delivery import dispatch as dispatching
-from delivery import outbox, suppression
+from delivery import outbox, reaping, suppression
 from delivery.channels import registry
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.errors import ChannelUnavailable
@@ -247,7 +247,7 @@ def test_a_worker_that_lost_its_lease_sends_nothing(channel):
 
     def compose(messages):
         Message.objects.update(lease_until=NOON - timedelta(days=999))
-        outbox.reap(NOON)
+        reaping.reap(NOON)
         return compose_for(addresses)(messages)
 
     send(compose)
@@ -260,7 +260,7 @@ def test_an_answer_after_the_lease_resolves_the_unknown(channel):
 
     def late(drafts):
         Message.objects.update(lease_until=NOON - timedelta(days=999))
-        outbox.reap(NOON)
+        reaping.reap(NOON)
         assert states() == {"unknown": 1}
 
     channel.before_answering = late

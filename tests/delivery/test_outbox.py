@@ -3,7 +3,7 @@ from uuid import uuid4
 
 import pytest
 
-from delivery import marking, outbox, policy
+from delivery import marking, outbox, policy, reaping
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.models import Message, RunHold, SendAttempt
 from delivery.policy import Allow, Defer, Drop
@@ -213,21 +213,21 @@ def test_reaper_returns_what_was_never_called():
     message = planned()
     claim()
     end_leases()
-    assert outbox.reap(NOON) == outbox.Reaped(returned=1, unknown=0, cancelled=0)
+    assert reaping.reap(NOON) == reaping.Reaped(returned=1, unknown=0, cancelled=0)
     assert state_of(message) == ("planned", "")
-    assert outbox.reap(NOON) == outbox.Reaped(0, 0, 0)
+    assert reaping.reap(NOON) == reaping.Reaped(0, 0, 0)
 
 
 def test_reaper_leaves_living_leases():
     planned()
     claim()
-    assert outbox.reap(NOON) == outbox.Reaped(0, 0, 0)
+    assert reaping.reap(NOON) == reaping.Reaped(0, 0, 0)
 
 
 def test_reaper_counts_a_call_without_an_answer_as_unknown():
     message = attempting()
     end_leases()
-    assert outbox.reap(NOON) == outbox.Reaped(returned=0, unknown=1, cancelled=0)
+    assert reaping.reap(NOON) == reaping.Reaped(returned=0, unknown=1, cancelled=0)
     assert state_of(message) == ("unknown", "no_answer")
     assert SendAttempt.objects.get().outcome == "unknown"
 
@@ -238,7 +238,7 @@ def test_reaper_closes_what_expired_while_nobody_could_claim_it():
     alive = planned(expires_at=NOON + timedelta(seconds=1))
     outbox.hold_run(1, state=RunHold.State.PAUSED)
     outbox.hold_run(5, state=RunHold.State.CANCELLED)
-    assert outbox.reap(NOON) == outbox.Reaped(0, 0, cancelled=1, expired=2)
+    assert reaping.reap(NOON) == reaping.Reaped(0, 0, cancelled=1, expired=2)
     assert [state_of(m)[0] for m in (*dead, cancelled, alive)] == [
         "expired", "expired", "cancelled", "planned",
     ]  # fmt: skip
@@ -247,7 +247,7 @@ def test_reaper_closes_what_expired_while_nobody_could_claim_it():
 def test_a_late_answer_of_the_same_call_resolves_the_unknown():
     message = attempting()
     end_leases()
-    outbox.reap(NOON)
+    reaping.reap(NOON)
     assert record(message, Accepted("m-1")) == 0
     assert state_of(message) == ("accepted", "")
 
@@ -255,7 +255,7 @@ def test_a_late_answer_of_the_same_call_resolves_the_unknown():
 def test_a_late_try_again_does_not_reopen_a_message():
     message = attempting()
     end_leases()
-    outbox.reap(NOON)
+    reaping.reap(NOON)
     record(message, TryLater("503"))
     assert state_of(message) == ("failed", "unavailable")
 
@@ -283,7 +283,7 @@ def test_what_was_planned_after_the_cancellation_is_swept():
     outbox.cancel_run(4, NOON)
     message = planned(run_id=4)
     assert claim() == []
-    assert outbox.reap(NOON).cancelled == 1
+    assert reaping.reap(NOON).cancelled == 1
     assert state_of(message) == ("cancelled", "cancelled")
 
 
@@ -324,7 +324,7 @@ def test_a_webhook_whose_call_nobody_answered_is_called_again_with_the_same_key(
     [message] = claim(channel="webhook")
     mark([message], address="https://shop.example/hook")
     end_leases()
-    assert outbox.reap(NOON).unknown == 1
+    assert reaping.reap(NOON).unknown == 1
     [again] = claim(channel="webhook", now=NOON + timedelta(seconds=30))
     assert (again.id, again.key, again.attempt) == (message.id, message.key, 1)
     assert SendAttempt.objects.get(message_id=message.id).outcome == "unknown"
@@ -336,7 +336,7 @@ def test_a_webhook_that_is_never_answered_ends_as_unknown():
     [message] = claim(channel="webhook")
     mark([message], address="https://shop.example/hook")
     end_leases()
-    outbox.reap(NOON)
+    reaping.reap(NOON)
     assert Message.objects.get().state == "unknown"
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from delivery import marking, outbox, suppression
+from delivery import marking, outbox, reaping, suppression
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.models import (
     Cap,
@@ -199,7 +199,7 @@ class Outbox(RuleBasedStateMachine):
 
     def leases_end_and_are_reaped(self, person: int) -> None:
         end_leases()
-        outbox.reap(self.now)
+        reaping.reap(self.now)
         for i, state in list(self.model.items()):
             if state == "leased":
                 self._move(i, "planned")
@@ -262,7 +262,7 @@ class Outbox(RuleBasedStateMachine):
 
     def run_is_cancelled_and_another_begins(self, person: int) -> None:
         outbox.cancel_run(self.run, self.now)
-        outbox.reap(self.now)
+        reaping.reap(self.now)
         for i, state in list(self.model.items()):
             if state in {"planned", "leased"}:
                 self._move(i, "cancelled")

@@ -8,7 +8,7 @@ import pytest
 
 from campaigns import fanout, lifecycle, runs, sending, stats
 from campaigns.test_send import send_test
-from delivery import outbox, tracking
+from delivery import outbox, reaping, tracking
 from delivery.models import Cap, InboxMessage, Message, QuietHours
 from delivery.tasks import clean_up
 from engage.lib import clock
@@ -132,7 +132,7 @@ def test_a_worker_that_died_in_the_call_leaves_one_message(client, shop, key, no
         pass
     sending.send_chunk("inbox", now=now)
     Message.objects.update(state="attempting", lease_until=now - timedelta(days=1))
-    assert outbox.reap(now).unknown == PEOPLE
+    assert reaping.reap(now).unknown == PEOPLE
     assert outbox.count_states(run.pk)["planned"] == PEOPLE
     sending.send_chunk("inbox", now=now + timedelta(minutes=1))
     runs.finish_done(now)
