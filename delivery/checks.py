@@ -87,7 +87,8 @@ def _find_hook_problems() -> Iterator[str]:
     if esps.may_hear():
         try:
             esps.make_view()
-        except (ImproperlyConfigured, ValueError) as exc:  # boto3 is missing, a key is none
-            yield f"ENGAGE_EMAIL_ESP: {' '.join(str(exc).split())}"
+        except (ImproperlyConfigured, ValueError) as exc:
+            why = " ".join(str(exc).split())
+            yield f"ENGAGE_ESP_HOOK_KEY cannot be used with {settings.EMAIL_ESP}: {why}"
     if settings.ESP_URL and not settings.ESP_URL.startswith("https://"):
         yield "ENGAGE_ESP_URL: must begin with https://"

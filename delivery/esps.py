@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from delivery.errors import ChannelNotConfigured
 
@@ -17,18 +18,25 @@ from delivery.errors import ChannelNotConfigured
 class Esp:
     """`key`, `hook_key`: what anymail calls the key of its API and that of signed hooks."""
 
-    view: str  # of anymail.webhooks
+    view: str  # who reads its hooks
     key: str = ""  # "": we send by SMTP only, and hear of it here
     hook_key: str = ""  # "": hooks are known by the user and password in their address
 
 
+HOOKS: Final = "anymail.webhooks"
 ESPS: Final = {
-    "amazon_ses": Esp("AmazonSESTrackingWebhookView"),
-    "brevo": Esp("BrevoTrackingWebhookView", "api_key"),
-    "mailgun": Esp("MailgunTrackingWebhookView", "api_key", "webhook_signing_key"),
-    "postmark": Esp("PostmarkTrackingWebhookView", "server_token"),
-    "sendgrid": Esp("SendGridTrackingWebhookView", "api_key", "tracking_webhook_verification_key"),
-    "sparkpost": Esp("SparkPostTrackingWebhookView", "api_key"),
+    "amazon_ses": Esp("delivery.hooks.sns.SesView"),
+    "brevo": Esp(f"{HOOKS}.brevo.BrevoTrackingWebhookView", "api_key"),
+    "mailgun": Esp(
+        f"{HOOKS}.mailgun.MailgunTrackingWebhookView", "api_key", "webhook_signing_key"
+    ),
+    "postmark": Esp(f"{HOOKS}.postmark.PostmarkTrackingWebhookView", "server_token"),
+    "sendgrid": Esp(
+        f"{HOOKS}.sendgrid.SendGridTrackingWebhookView",
+        "api_key",
+        "tracking_webhook_verification_key",
+    ),
+    "sparkpost": Esp(f"{HOOKS}.sparkpost.SparkPostTrackingWebhookView", "api_key"),
 }
 
 
@@ -69,5 +77,4 @@ def make_view() -> Any:
     options: dict[str, Any] = {"webhook_secret": settings.ANYMAIL_WEBHOOK_SECRET}
     if esp.hook_key and settings.ESP_HOOK_KEY:
         options[esp.hook_key] = settings.ESP_HOOK_KEY
-    module = importlib.import_module(f"anymail.webhooks.{settings.EMAIL_ESP}")
-    return getattr(module, esp.view)(**options)
+    return import_string(esp.view)(**options)

@@ -87,6 +87,16 @@ def take_one(said: Said, *, now: datetime) -> bool | None:
     return True
 
 
+def find_key(text: object) -> UUID | None:
+    """The message's key, alone or as the Message-ID that begins with it."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return UUID(text.strip().lstrip("<").partition("@")[0])
+    except ValueError:
+        return None
+
+
 def find_message(said: Said) -> Message | None:
     of_channel = Message.objects.filter(channel=said.channel)
     if said.message_id is not None and said.profile_id is not None:

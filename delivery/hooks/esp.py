@@ -3,14 +3,18 @@
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID
 
+from anymail.exceptions import (
+    AnymailConfigurationError,
+    AnymailError,
+    AnymailWebhookValidationFailure,
+)
 from django.conf import settings
 from django.http import HttpRequest
 
 from delivery import esps
 from delivery.errors import ForgedReceipt
-from delivery.receipts import Kind, Said
+from delivery.receipts import Kind, Said, find_key
 from engage.lib.errors import InvalidInput
 
 KINDS: Final = {
@@ -30,12 +34,16 @@ REJECTED: Final = {
 }
 # Where services say that a bounce is not for good; anymail calls both "bounced" (seen in 15.2).
 SOFT: Final = {"softbounce", "soft_bounce", "soft_bounced", "blocked", "transient", "undetermined"}
+# What anymail's readers run into: a hook of another kind, no JSON, nested without end, a time that
+# no calendar has, a field that is missing or something else.
+UNREADABLE: Final = (
+    AnymailConfigurationError, AnymailError, ValueError, RecursionError, ArithmeticError,
+    LookupError, TypeError, AttributeError,
+)  # fmt: skip
 
 
 def read(request: HttpRequest, *, now: datetime) -> list[Said]:
     """Raises ForgedReceipt, and InvalidInput for what the service would not write."""
-    from anymail.exceptions import AnymailError, AnymailWebhookValidationFailure
-
     view = esps.make_view()
     try:
         view.run_validators(request)
@@ -43,7 +51,7 @@ def read(request: HttpRequest, *, now: datetime) -> list[Said]:
         return list(_read(events, now=now))
     except AnymailWebhookValidationFailure as exc:
         raise ForgedReceipt("This is not from the e-mail service.") from exc
-    except (AnymailError, ValueError, LookupError, TypeError, AttributeError) as exc:
+    except UNREADABLE as exc:
         raise InvalidInput("The receipt cannot be read.") from exc
 
 
@@ -73,13 +81,3 @@ def is_soft(said: Any) -> bool:
     bounce = said.get("bounce") if isinstance(said.get("bounce"), dict) else {}
     places = (said.get("Type"), said.get("type"), said.get("event"), bounce.get("bounceType"))
     return any(str(word).lower() in SOFT for word in places)
-
-
-def find_key(text: object) -> UUID | None:
-    """The message's key, alone or as the Message-ID that begins with it."""
-    if not isinstance(text, str):
-        return None
-    try:
-        return UUID(text.strip().lstrip("<").partition("@")[0])
-    except ValueError:
-        return None

@@ -10,9 +10,8 @@ from typing import Final
 import msgspec
 
 from delivery.errors import ForgedReceipt
-from delivery.hooks.esp import find_key
 from delivery.policy import TO_DEVICES
-from delivery.receipts import MOST, TO_ADDRESSES, Kind, Said
+from delivery.receipts import MOST, TO_ADDRESSES, Kind, Said, find_key
 from engage.lib.errors import InvalidInput
 
 PREFIX: Final = "whsec_"
