@@ -6,7 +6,7 @@ suppressed, whatever is said to be delivered.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from engage.profiles import consents, devices, identity
 from engage.profiles.models import Profile
 
 Kind = Receipt.Kind
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 TO_ADDRESSES: Final = ("email", "sms")
 MOST: Final = 1_000  # in one request
 # A provider that holds its request open longer gives up and comes again.
@@ -67,12 +68,28 @@ def take(said: Iterable[Said], *, now: datetime) -> Taken:
     return Taken(new=counts[True], known=counts[False], unknown=counts[None])
 
 
+def cleaned(said: Said, *, now: datetime) -> Said:
+    """What can be written down: of others, clocks run wrong and texts hold anything."""
+    return said._replace(
+        ts=min(max(said.ts, EPOCH), now),
+        provider_id=whole(said.provider_id),
+        address=whole(said.address),
+        detail=whole(said.detail),
+        event=whole(said.event),
+    )
+
+
+def whole(text: str) -> str:
+    """Without NUL and halves of characters, which the database does not keep."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
 @transaction.atomic
 def take_one(said: Said, *, now: datetime) -> bool | None:
     """Whether it is new; None when it is about no message of ours."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = %s", [LONGEST_STATEMENT_MS])
-    said = said._replace(ts=min(said.ts, now))  # no clock of others speaks of the future
+    said = cleaned(said, now=now)
     message = find_message(said)
     if message is None or not Profile.objects.filter(pk=message.profile_id).exists():
         # Of somebody erased, or not of ours. A dead address is dead all the same.
