@@ -196,16 +196,20 @@ def judge(
 
 
 # A late answer of the same token may close an unknown row, but never open it again: its run may
-# be finished. Then "later" means that it certainly was not sent.
+# be finished. Then "later" means that it certainly was not sent. Where a receipt told of a message
+# before the call ended (it is heard of), the call may end as it likes: the provider took it.
 RECORD: Final = Statement(
     "record",
     """
 UPDATE delivery_message m SET
   state = CASE WHEN m.state = 'unknown' AND done.state IN ('planned', 'expired') THEN 'failed'
+               WHEN m.reason = 'heard' AND done.state = 'unknown' THEN 'accepted'
                ELSE done.state END,
   reason = CASE WHEN m.state = 'unknown' AND done.state IN ('planned', 'expired')
                   THEN 'unavailable'
-                WHEN done.state IN ('planned', 'accepted') THEN '' ELSE done.reason END,
+                WHEN done.state IN ('planned', 'accepted') THEN ''
+                WHEN m.reason = 'heard' AND done.state = 'unknown' THEN ''
+                ELSE done.reason END,
   provider_id = done.provider_id,
   items = coalesce(done.items::jsonb, m.items),
   not_before = coalesce(done.not_before, m.not_before),

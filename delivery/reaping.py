@@ -35,7 +35,8 @@ UPDATE delivery_message m SET state = 'planned', lease_token = NULL, lease_until
 FROM dead WHERE m.profile_id = dead.profile_id AND m.id = dead.id
 """
 # The token stays: a late answer to the same call may still resolve the row. Where the channel's
-# policy allows, the message is planned again instead; a late answer is fenced then.
+# policy allows, the message is planned again instead; a late answer is fenced then. Of one that is
+# heard of by a receipt, no answer was needed.
 GIVE_UP: Final = """
 WITH dead AS (
   SELECT profile_id, id, lease_token,
@@ -45,13 +46,14 @@ WITH dead AS (
   LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
 UPDATE delivery_message m SET
-  state = CASE WHEN again THEN 'planned' ELSE 'unknown' END,
-  reason = CASE WHEN again THEN '' ELSE 'no_answer' END,
+  state = CASE WHEN again THEN 'planned' WHEN m.reason = 'heard' THEN 'accepted'
+    ELSE 'unknown' END,
+  reason = CASE WHEN again OR m.reason = 'heard' THEN '' ELSE 'no_answer' END,
   not_before = CASE WHEN again THEN %(again)s ELSE m.not_before END,
   lease_token = CASE WHEN again THEN NULL ELSE m.lease_token END,
   finished_at = CASE WHEN again THEN NULL ELSE %(now)s END
 FROM dead WHERE m.profile_id = dead.profile_id AND m.id = dead.id
-RETURNING m.profile_id, m.id, m.attempt, dead.lease_token
+RETURNING m.profile_id, m.id, m.attempt, dead.lease_token, m.state
 """
 
 
@@ -113,11 +115,11 @@ def _give_up(now: datetime) -> Iterator[int]:
                         "unknown",
                         "no answer before the lease ended",
                     )
-                    for profile_id, message_id, attempt, token in rows
+                    for profile_id, message_id, attempt, token, _ in rows
                 ],
                 started_at=now,
                 ended_at=now,
             )
-        yield len(rows)
+        yield sum(state != "accepted" for *_, state in rows)
         if len(rows) < SWEEP:
             return

@@ -31,10 +31,13 @@ REASONS: Final = {
     Kind.OPTED_OUT: Suppression.Reason.UNSUBSCRIBED,
     Kind.GONE: Suppression.Reason.GONE,
 }
-# Whoever speaks of a message took it, so it was sent after all.
+# Whoever speaks of a message took it, so it was sent after all. One that is still attempting keeps
+# that in mind, on the row itself: the reaper looks at the row it locks, not at what it saw before.
 KNOWN_NOW: Final = """
-UPDATE delivery_message SET state = 'accepted', reason = ''
-WHERE profile_id = %s AND id = %s AND state = 'unknown'
+UPDATE delivery_message SET
+  state = CASE state WHEN 'unknown' THEN 'accepted' ELSE state END,
+  reason = CASE state WHEN 'unknown' THEN '' ELSE 'heard' END
+WHERE profile_id = %s AND id = %s AND state IN ('unknown', 'attempting')
 """
 
 

@@ -57,7 +57,8 @@ class Message(models.Model):
     address_id = models.CharField(max_length=255, blank=True)  # push: device id; email: ""
     topic = models.CharField(max_length=100, blank=True)  # of the consent it needs; "": channel's
     state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNED)
-    reason = models.CharField(max_length=100, blank=True)  # of a final state other than accepted
+    # Of a final state other than accepted; of one attempting, "heard": a receipt told of it.
+    reason = models.CharField(max_length=100, blank=True)
     not_before = models.DateTimeField()
     expires_at = models.DateTimeField()
     lease_token = models.UUIDField(null=True)

@@ -4,15 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from delivery import links, marking, reports, suppression
-from delivery.drafts import Accepted
+from delivery import links, marking, reaping, reports, suppression
+from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.hooks import esp, twilio
 from delivery.models import Interaction, Message, Receipt, SendAttempt, Suppression
 from engage.lib import clock
 from engage.profiles import erasure
 from engage.profiles.models import Consent, Device, Event
 from tests.delivery.hooks.conftest import SECRET, post_esp, post_signed, post_twilio
-from tests.delivery.sending import claim, mark, record
+from tests.delivery.sending import claim, end_leases, mark, record
 from tests.factories import NOON, make_message, make_profile
 from tests.providers.esp import hooks
 
@@ -149,6 +149,36 @@ def test_a_message_that_nobody_knew_of_was_sent_when_its_provider_speaks_of_it(d
     Message.objects.update(state="unknown", reason="no_answer")
     post_signed(doors, [{"kind": "delivered", "message_id": str(mail.key)}])
     assert list(Message.objects.values_list("state", "reason")) == [("accepted", "")]
+
+
+def outcome() -> tuple[str, str]:
+    return Message.objects.values_list("state", "reason").get()
+
+
+def test_a_receipt_during_the_call_is_remembered_when_the_caller_dies(doors, person):
+    make_message(profile=person)
+    [message] = claim()
+    mark([message], address="old@shop.example")
+    post_signed(doors, [{"kind": "delivered", "message_id": str(message.key)}])
+    assert outcome() == ("attempting", "heard")
+    end_leases()
+    assert reaping.reap(NOON) == reaping.Reaped(returned=0, unknown=0, cancelled=0)
+    assert outcome() == ("accepted", "")
+    assert list(SendAttempt.objects.values_list("outcome", flat=True)) == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [(Unknown("timeout"), "accepted"), (Accepted("x"), "accepted"), (Refused("no"), "failed"),
+     (TryLater("busy"), "planned")],
+)  # fmt: skip
+def test_a_receipt_during_the_call_outweighs_that_it_had_no_answer(doors, person, answer, state):
+    make_message(profile=person)
+    [message] = claim()
+    mark([message], address="old@shop.example")
+    post_signed(doors, [{"kind": "delivered", "message_id": str(message.key)}])
+    assert record(message, answer) == 0
+    assert outcome() == (state, "no" if state == "failed" else "")
 
 
 def test_what_nobody_signed_changes_nothing(doors, mail, text):
