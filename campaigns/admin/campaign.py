@@ -51,6 +51,22 @@ SHOWN = {
 }
 
 
+def say_length(name: str) -> Callable[[Campaign], str]:
+    """How a launched campaign shows a length of time."""
+
+    @display(str(CampaignForm.base_fields[name].label))
+    def said(campaign: Campaign) -> str:
+        return screen.span(getattr(campaign, name))
+
+    return said
+
+
+LENGTHS = {
+    name: say_length(name)
+    for name in ("max_lateness", "expires_after", "spread", "first_part_wait")
+}
+
+
 class VariantInline(unfold.admin.TabularInline):  # type: ignore[misc]
     model = Variant
     formset = VariantFormSet
@@ -122,9 +138,9 @@ class CampaignAdmin(Page):
         last = Run.objects.filter(campaign=OuterRef("pk")).order_by("-scheduled_for").values("pk")
         return super().get_queryset(request).annotate(last_run_id=Subquery(last[:1]))
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[Any, ...]:
         """What was launched stays as it was launched; a duplicate can be changed."""
-        return () if is_draft(obj) else tuple(CampaignForm.Meta.fields[1:])
+        return () if is_draft(obj) else (*CampaignForm.Meta.fields[1:], *LENGTHS.values())
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Of a launched campaign what concerns it; the form of a draft hides the rest itself."""
@@ -297,7 +313,10 @@ def list_fieldsets(fieldsets: Any, campaign: Campaign) -> Iterator[Any]:
     """The fieldsets without the fields that say nothing about this campaign."""
     for title, options in fieldsets:
         rows = [row if isinstance(row, tuple) else (row,) for row in options["fields"]]
-        told = [tuple(name for name in row if applies(name, campaign)) for row in rows]
+        told = [
+            tuple(LENGTHS.get(name, name) for name in row if applies(name, campaign))
+            for row in rows
+        ]
         yield title, {**options, "fields": tuple(row for row in told if row)}
 
 

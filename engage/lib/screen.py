@@ -1,7 +1,7 @@
 """How figures, moments and states look on a screen."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.utils.html import format_html
@@ -58,6 +58,17 @@ def duration(seconds: float | None) -> str:
             amount = int(seconds // length)
             return f"{amount:,} {unit}{'' if amount == 1 else 's'}"
     return f"{seconds:.0f} s" if seconds >= 1 or seconds <= 0 else f"{seconds:.1f} s"
+
+
+def span(length: timedelta) -> str:
+    """Exactly, to the minute: "1 day 6 hours"; nothing at all is "none"."""
+    left = round(length.total_seconds())
+    parts = []
+    for unit, size in UNITS:
+        amount, left = divmod(left, size)
+        if amount:
+            parts.append(f"{amount:,} {unit}{'' if amount == 1 else 's'}")
+    return " ".join(parts) or "none"
 
 
 def ago(moment: datetime | None, *, now: datetime) -> str:

@@ -417,8 +417,19 @@ def test_launched_campaign_tells_only_what_concerns_it(marketer: Client) -> None
     page = text_of(marketer.get(url_of("campaign_change", campaign.pk)))
     told = set(re.findall(r"<label[^>]*>([^<]+)</label>", page))
     assert {"Channel", "Segment", "Starts at", "Priority", "At most in all"} <= told
-    assert not told & {"Sender", "Comes again", "Time zone", "Max lateness", "Expires after"}
+    assert not told & {"Sender", "Comes again", "Time zone", "May start late by", "Spread over"}
     assert url_of("campaign_send_test", campaign.pk) not in page
+
+
+def test_launched_campaign_tells_lengths_of_time_in_words(marketer: Client) -> None:
+    campaign = make_campaign(schedule="at", state="active", max_lateness=timedelta(minutes=90))
+    page = text_of(marketer.get(url_of("campaign_change", campaign.pk)))
+    assert "1 hour 30 minutes" in page
+    assert "1 day" in page
+    assert "0:00" not in page
+    assert {"May start late by", "Message expires after", "Spread over"} <= set(
+        re.findall(r"<label[^>]*>([^<]+)</label>", page)
+    )
 
 
 def test_unknown_campaign_is_not_found(marketer: Client) -> None:

@@ -33,6 +33,15 @@ def test_duration_takes_the_largest_unit(seconds, text) -> None:
     assert screen.duration(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("hours", "text"),
+    [(0, "none"), (0.25, "15 minutes"), (1.5, "1 hour 30 minutes"), (24, "1 day"),
+     (49.25, "2 days 1 hour 15 minutes")],
+)  # fmt: skip
+def test_span_is_exact(hours, text) -> None:
+    assert screen.span(timedelta(hours=hours)) == text
+
+
 def test_moments_are_told_from_now() -> None:
     assert screen.ago(NOON, now=NOON) == "just now"
     assert screen.ago(NOON, now=NOON + timedelta(minutes=3)) == "3 minutes ago"
