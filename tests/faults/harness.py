@@ -7,6 +7,7 @@ programs are those of `manage.py up`, so that it is its supervisor that brings t
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -47,6 +48,13 @@ def wait_until(condition: Callable[[], Any], *, seconds: float, what: str) -> An
 def without(beginnings: tuple[str, ...]) -> dict[str, str]:
     """The environment without the variables whose names begin so."""
     return {name: v for name, v in os.environ.items() if not name.startswith(beginnings)}
+
+
+def free_port() -> int:
+    """Of this moment; kept by the installation, because links in messages name it."""
+    with closing(socket.socket()) as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 @dataclass
@@ -127,6 +135,7 @@ class Installation:
     providers: dict[str, Provider] = field(default_factory=dict)
     up: running.Up | None = None
     env: dict[str, str] = field(default_factory=dict)  # of the programs, beyond `base_env`
+    port: int = field(default_factory=free_port)
     write_key: str = ""
     server_key: str = ""
     prepared: bool = False
@@ -155,7 +164,7 @@ class Installation:
             "ENGAGE_REDIS_PREFIX": "engage",
             "SECRET_KEY": "a key for tests only, of no use anywhere",
             "DJANGO_SETTINGS_MODULE": "engage.settings",
-            "ENGAGE_PORT": "8460",
+            "ENGAGE_PORT": str(self.port),
             "ENGAGE_WEB_WORKERS": "1",
             "ENGAGE_WORKER_PROCESSES": str(PROCESSES),
             "ENGAGE_SEND_BATCH": str(SEND_BATCH),

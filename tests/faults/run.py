@@ -125,7 +125,7 @@ def is_below(number: str, name: str) -> bool:
 def run_fault(
     house: Installation, one: Fault, *, seed: int, rounds: int | None, until: float
 ) -> dict[str, object]:
-    total, played = Found(), 0
+    total, played, begun = Found(), 0, time.monotonic()
     for number in range(rounds or one.rounds):
         if time.monotonic() > until:
             break
@@ -138,7 +138,8 @@ def run_fault(
             f"({time.monotonic() - started:.0f} s, unknown {found.unknown})")  # fmt: skip
     return {
         "test": one.number, "title": one.title, "passes": one.passes, "seed": seed,
-        "rounds": played, "injections": total.injections, "acked": total.acked,
+        "rounds": played, "seconds": round(time.monotonic() - begun),
+        "injections": total.injections, "acked": total.acked,
         "stored": total.stored, "planned": total.planned, "accepted": total.accepted,
         "lost": total.lost, "dup": total.dup, "unknown": total.unknown,
         "unknown_bound": total.unknown_bound, "recover_s_max": total.recover_s_max,
