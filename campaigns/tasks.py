@@ -45,7 +45,7 @@ def send_chunk(channel: str) -> None:
     """Send one chunk, and ring again while there is more. Safe to run twice: rows are leased."""
     bell.hold("send", channel)
     now = clock.now()
-    installation.ensure(now)
+    installation.ensure(now, epoch=installation.SENDING_EPOCH)
     report = sending.send_chunk(channel, now=now)
     failpoints.reach("C12")
     if report.claimed >= settings.SEND_BATCH:

@@ -21,8 +21,9 @@ from django.db import transaction
 from delivery.models import Halt, Installation
 
 logger = logging.getLogger(__name__)
-EVERY_SECONDS: Final = 30.0
 EPOCH: Final = timedelta(minutes=1)
+# While something is sent: of a copy that is older than this, something may have gone out since.
+SENDING_EPOCH: Final = timedelta(seconds=1)
 ALIVE: Final = timedelta(minutes=10)  # a database that moved since then has another host at work
 OLDER: Final = "the database is older than what this installation has sent: restored from a backup"
 OTHER: Final = "the database belongs to another installation: a copy of it"
@@ -37,17 +38,17 @@ class Record(NamedTuple):
     epoch: int
 
 
-def ensure(now: datetime) -> None:
-    """`check`, twice a minute in each process."""
+def ensure(now: datetime, *, epoch: timedelta = EPOCH) -> None:
+    """`check`, twice an epoch in each process."""
     global checked_at
     moment = time.monotonic()
-    if moment - checked_at > EVERY_SECONDS:
-        check(now)
+    if moment - checked_at > epoch.total_seconds() / 2:
+        check(now, epoch=epoch)
         checked_at = moment
 
 
-def check(now: datetime) -> str:
-    """Move on by an epoch, at most one a minute; or halt all sending, with the reason.
+def check(now: datetime, *, epoch: timedelta = EPOCH) -> str:
+    """Move on when the last epoch is over; or halt all sending, with the reason.
 
     Safe to run twice, and by many at once: the row is locked.
     """
@@ -60,7 +61,7 @@ def check(now: datetime) -> str:
         if problem:
             halt(problem, now=now)
             return problem
-        if not made and record is not None and now - row.moved_at < EPOCH:
+        if not made and record is not None and now - row.moved_at < epoch:
             return ""
         row.epoch, row.moved_at = row.epoch + 1, now
         row.save()

@@ -60,6 +60,18 @@ def test_yesterdays_dump_sends_nothing_until_somebody_confirms():
     assert claimable() == 2
 
 
+def test_a_copy_made_a_second_before_the_last_message_sends_nothing_either():
+    copied_at = run_for(1)
+    rows = dump()
+    sent_at = copied_at + timedelta(seconds=1)
+    assert installation.check(sent_at) == ""  # the tick alone moves on once a minute
+    assert dump() == rows
+    assert installation.check(sent_at, epoch=installation.SENDING_EPOCH) == ""
+    restore(rows)
+    assert installation.check(sent_at + timedelta(seconds=5)) == installation.OLDER
+    assert claimable() == 0
+
+
 def test_a_copy_on_another_machine_sends_nothing(tmp_path, settings):
     now = run_for(1)
     settings.DATA_DIR = tmp_path / "elsewhere"
