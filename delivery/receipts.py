@@ -14,6 +14,7 @@ from django.db import connection, transaction
 
 from delivery import policy, suppression
 from delivery.models import Message, Receipt, SendAttempt, Suppression
+from engage.lib import failpoints
 from engage.lib.clock import to_millis
 from engage.lib.ids import digest16, uuid7
 from engage.profiles import consents, devices, identity
@@ -68,6 +69,7 @@ def take(said: Iterable[Said], *, now: datetime) -> Taken:
     counts = {True: 0, False: 0, None: 0}
     for one in said:
         counts[take_one(one, now=now)] += 1
+    failpoints.reach("C13")
     return Taken(new=counts[True], known=counts[False], unknown=counts[None])
 
 

@@ -1,7 +1,6 @@
 """F-11: the process dies at a named place, once; every place that the code has.
 
-C13, a receipt stored before its answer, joins the list with the receipts. C14 is no crash: the
-withdrawals of F-12. C20 is PostgreSQL's own: each migration is one transaction.
+C14 is no crash: everybody withdraws while groups are under way.
 """
 
 import subprocess
@@ -16,10 +15,12 @@ from tests.faults.checker import Found, check
 from tests.faults.faults import fault
 from tests.faults.harness import SENDING_BATCHES, Installation, wait_until
 from tests.faults.load import load, user_of
+from tests.faults.migrating import migration_dies
+from tests.faults.receipts import receipts_die
+from tests.faults.scheduling import everybody_leaves
 
 EVENTS_ONLY = ("C1", "C2", "C4", "C5")
 CALLED = {"C9", "C10", "C11"}  # between the mark and the record: nobody knows, and it is counted
-COMMANDS = ("C15", "C16", "C17", "C18", "C19")
 FIRST = {"C3", "C6", "C7"}  # reached while a run begins: armed before
 WHERE = {
     "C1": "after a body is read, before it is kept",
@@ -34,17 +35,20 @@ WHERE = {
     "C10": "with a mail handed over and no answer read",
     "C11": "with the answers in hand, before they are recorded",
     "C12": "after they are recorded, before the task is acknowledged",
+    "C13": "with receipts stored, before they are answered",
+    "C14": "",
     "C15": "with an artifact written, before it is published",
     "C16": "after it is published",
     "C17": "while a catalog is written",
     "C18": "after a scheduler made a run, before it moved the campaign on",
     "C19": "in the middle of an erasure",
+    "C20": "in the middle of a migration",
 }
 
 
 def die_there(point: str, house: Installation, rng: Random) -> Found:
-    if point in COMMANDS:
-        return BY_COMMAND[point](house, rng)
+    if point in OWN_WAY:
+        return OWN_WAY[point](house, rng)
     channels = () if point in EVENTS_ONLY else ("email", "push")
     with load(house, rng, channels=channels, events=1_000, before=begin_with(house, point)) as one:
         if point not in FIRST:
@@ -180,18 +184,35 @@ from engage.lib import clock
 from engage.profiles import erasure
 erasure.erase(int(sys.argv[1]), now=clock.now())
 """
-BY_COMMAND: dict[str, Callable[[Installation, Random], Found]] = {
+OWN_WAY: dict[str, Callable[[Installation, Random], Found]] = {
+    "C13": receipts_die,
+    "C14": everybody_leaves,
     "C15": build_dies("C15"),
     "C16": build_dies("C16"),
     "C17": import_dies,
     "C18": scheduler_dies,
     "C19": erasure_dies,
+    "C20": migration_dies,
 }
 
-for point, where in WHERE.items():
+
+def title_of(point: str) -> str:
+    if point == "C14":
+        return "everybody withdraws while groups are in flight"
+    return f"the process dies {WHERE[point]}"
+
+
+def passes_of(point: str) -> str:
+    own = {"C14": "calls after it ≤ the groups in flight, all others suppressed",
+           "C20": "run again, the schema is whole"}  # fmt: skip
+    unknown = "≤ one group" if point in CALLED else "0"
+    return own.get(point, f"lost 0, dup 0, unknown {unknown}")
+
+
+for point in WHERE:
     fault(
         f"F-11-{point}",
-        f"the process dies {where}",
-        passes="lost 0, dup 0" + (", unknown ≤ one group" if point in CALLED else ", unknown 0"),
+        title_of(point),
+        passes=passes_of(point),
         rounds=1,
     )(partial(die_there, point))

@@ -4,6 +4,7 @@ The stores and providers are ours, so that a fault can kill them and say when th
 programs are those of `manage.py up`, so that it is its supervisor that brings them back.
 """
 
+import base64
 import json
 import os
 import signal
@@ -31,6 +32,7 @@ LEASE_SECONDS, TIMEOUT_SECONDS, SEND_BATCH, PROCESSES = 30, 5, 200, 2
 SENDING_BATCHES = {"email": 10, "push": 50}  # marked together, as the adapters say
 READY_SECONDS, STOP_SECONDS = 60.0, 10.0
 LOOK_SECONDS = 0.05
+HOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of tests, of no use anywhere").decode()
 OWN_NAMES = ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "SECRET_KEY", "ENGAGE_")
 
 
@@ -170,6 +172,7 @@ class Installation:
             "ENGAGE_SEND_BATCH": str(SEND_BATCH),
             "ENGAGE_SEND_LEASE_SECONDS": str(LEASE_SECONDS),
             "ENGAGE_PROVIDER_TIMEOUT_SECONDS": str(TIMEOUT_SECONDS),
+            "ENGAGE_HOOK_SECRET": HOOK_SECRET,
             "ENGAGE_FAILPOINTS": str(self.failpoints),
         }
 

@@ -230,7 +230,3 @@ def memory_of(house: Installation) -> dict[int, float]:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         sizes[pid] = pages * 4096 / 1e6
     return sizes
-
-
-# F-30, receipts that come twice, out of order or forged, belongs here: the rules of the providers
-# and the checker's ledger are all it needs beside the receipts themselves.

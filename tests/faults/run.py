@@ -78,6 +78,7 @@ def import_faults() -> None:
         elsewhere,
         full_disks,
         providers,
+        receipts,
         scheduling,
         stores,
         workers,

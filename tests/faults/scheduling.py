@@ -12,8 +12,8 @@ from engage.runner import programs
 from tests.faults import nemesis
 from tests.faults.checker import Found, check
 from tests.faults.faults import fault
-from tests.faults.harness import Installation, wait_until
-from tests.faults.load import load, make_campaign
+from tests.faults.harness import PEOPLE, PROCESSES, SENDING_BATCHES, Installation, wait_until
+from tests.faults.load import load, mail_of, make_campaign, token_of, user_of
 
 NOBODY = {"did": "Never happened", "at_least": 1, "within_days": 1}
 numbers = itertools.count(1)
@@ -202,8 +202,6 @@ def pause_and_resume(house: Installation, rng: Random) -> Found:
 def withdraw(under_way, rng: Random) -> None:
     """Forty people leave both channels; what their commit precedes must not be called."""
     from engage.profiles.models import Consent, Identity
-    from tests.faults.harness import PEOPLE
-    from tests.faults.load import mail_of, token_of, user_of
 
     people = rng.sample(range(PEOPLE), 40)
     profiles = dict(
@@ -219,6 +217,49 @@ def withdraw(under_way, rng: Random) -> None:
             )  # fmt: skip
     for person in people:
         under_way.withdrawn[mail_of(person)] = under_way.withdrawn[token_of(person)] = time.time()
+
+
+def everybody_leaves(house: Installation, rng: Random) -> Found:
+    """C14: what is marked at the commit may still go out, and nothing else."""
+    with load(house, rng, events=0) as under_way:
+        under_way.wait_for_calls(rng.uniform(0.1, 0.4))
+        opt_everybody_out()
+        committed = time.time()
+        under_way.inject()
+        for person in range(PEOPLE):
+            for address in (mail_of(person), token_of(person)):
+                under_way.withdrawn[address] = committed
+    found = check(under_way)
+    opt_in_again(under_way)
+    late = [
+        call["at"] - committed
+        for provider in house.providers.values()
+        for call in provider.calls()
+        if call["at"] > committed
+    ]
+    in_flight = PROCESSES * max(SENDING_BATCHES.values())
+    found.note("calls_after_commit", len(late))
+    found.note("last_call_after_commit_s", max(late, default=0.0))
+    found.expect(len(late) <= in_flight, f"{len(late)} calls, at most {in_flight} were marked")
+    found.expect(
+        set(found.states) == {"accepted", "suppressed"}, f"they left, and there are {found.states}"
+    )
+    return found
+
+
+def opt_everybody_out() -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO profiles_consent"
+            " (profile_id, channel, topic, status, stated_ms, message_id, source)"
+            " SELECT profile_id, channel, '', 'opted_out', %s, '', ''"
+            " FROM profiles_identity CROSS JOIN (VALUES ('email'), ('push')) AS c (channel)"
+            " WHERE kind = 'user' ON CONFLICT (profile_id, channel, topic)"
+            " DO UPDATE SET status = excluded.status, stated_ms = excluded.stated_ms",
+            [time.time_ns() // 1_000_000],
+        )
 
 
 def opt_in_again(under_way) -> None:
