@@ -11,7 +11,7 @@ from delivery.dispatch import DispatchReport, dispatch
 from delivery.models import Message
 from engage.lib import garbage
 
-PARALLEL_CHUNKS = 4  # of one channel, on as many workers
+PARALLEL_CHUNKS = 16  # of one channel, on all hosts together; each host takes what it has room for
 
 
 @garbage.not_collected()
@@ -25,8 +25,8 @@ def send_chunk(channel: str, *, now: datetime) -> DispatchReport:
 def list_due(now: datetime) -> list[tuple[str, int]]:
     """The channels with something to send now, each with how many chunks at once are worth it.
 
-    One that just had to pause gets one: were its provider still silent, more would hold up the
-    other channels.
+    One that just had to pause gets one: were its provider still silent, each more would leave
+    another group unknown.
     """
     found = []
     for channel in settings.CHANNELS:

@@ -5,7 +5,7 @@ from django.conf import settings
 
 from campaigns import arms, bell, fanout, rails, ranker, runs, sending
 from delivery import installation
-from engage.lib import clock, failpoints
+from engage.lib import bulkheads, clock, failpoints
 
 # Seconds. When the mark of the bell has faded the clock rings again; the first ring is forgotten
 # then, or the rings of a slow channel pile up before those of the others.
@@ -23,9 +23,9 @@ def tick() -> None:
         if bell.ring("plan", run_id):
             plan_run.delay(run_id)
     for channel, chunks in sending.list_due(now):
-        if bell.ring("send", channel):
-            for _ in range(chunks):
-                send_chunk.delay(channel)
+        for lane in range(chunks):
+            if bell.ring("send", channel, lane):
+                send_chunk.delay(channel, lane)
     runs.finish_done(now)
 
 
@@ -41,17 +41,25 @@ def plan_run(run_id: int) -> None:
 
 
 @shared_task(acks_late=True, expires=UNHEARD, time_limit=300, soft_time_limit=270)  # type: ignore[untyped-decorator]
-def send_chunk(channel: str) -> None:
-    """Send one chunk, and ring again while there is more. Safe to run twice: rows are leased."""
-    bell.hold("send", channel)
-    now = clock.now()
-    installation.ensure(now, epoch=installation.SENDING_EPOCH)
-    report = sending.send_chunk(channel, now=now)
-    failpoints.reach("C12")
+def send_chunk(channel: str, lane: int) -> None:
+    """Send one chunk, and ring again while there is more. Safe to run twice: rows are leased.
+
+    Where the channel has all its processes of this worker, nothing happens: the mark of the bell
+    fades, and the next ring may come to another host.
+    """
+    with bulkheads.enter(channel) as entered:
+        if not entered:
+            return
+        bell.hold("send", channel, lane)
+        now = clock.now()
+        installation.ensure(now, epoch=installation.SENDING_EPOCH)
+        report = sending.send_chunk(channel, now=now)
+        failpoints.reach("C12")
+    # Behind the bulkhead, or the ring could come before our place is free.
     if report.claimed >= settings.SEND_BATCH:
-        send_chunk.delay(channel)
+        send_chunk.delay(channel, lane)
     else:
-        bell.hang_up("send", channel)
+        bell.hang_up("send", channel, lane)
 
 
 @shared_task(time_limit=60, soft_time_limit=50)  # type: ignore[untyped-decorator]

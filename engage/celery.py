@@ -4,22 +4,27 @@ A task is a bell, the rows are the truth: losing every message of the broker los
 the next tick finds the due work again, and a task that comes twice finds it done.
 """
 
+import gc
 import os
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
 from celery.schedules import crontab
-from celery.signals import worker_process_init
+from celery.signals import worker_before_create_process, worker_init, worker_process_init
 
+from engage.lib import bulkheads
 from engage.lib.processes import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "engage.settings")
 
-QUEUES = ("default", "plan", "send", "build")  # builds have a worker of their own: they are long
+# Builds have a worker of their own: they are long. So has sending: it waits for others, and what
+# it waits for must hold up neither plans nor the clock. Each channel has a queue, see below.
+QUEUES = ("default", "plan", "build")
+SEND_CHUNK = "campaigns.tasks.send_chunk"
 ROUTES = {  # everything else goes to the default queue
     "campaigns.tasks.plan_run": {"queue": "plan"},
-    "campaigns.tasks.send_chunk": {"queue": "send"},
     "recommendations.tasks.fold_all": {"queue": "default"},  # these two while a build runs, too
     "recommendations.tasks.fold": {"queue": "default"},
     "recommendations.tasks.*": {"queue": "build"},
@@ -32,6 +37,15 @@ LONG_TASKS = (  # longer than that: taken out of the broker at their start, or t
     "recommendations.tasks.build_if_due",
     "engage.profiles.tasks.clean_up",
 )
+
+
+def send_queue(channel: str) -> str:
+    """Of its own, so that hosts can be given to one channel."""
+    return f"send.{channel}"
+
+
+def route_by_channel(name: str, args: Sequence[Any], *more: object, **options: object) -> Any:
+    return {"queue": send_queue(args[0])} if name == SEND_CHUNK else None
 
 
 def every(seconds: float, task: str, *, queue: str = "default") -> dict[str, Any]:
@@ -62,9 +76,8 @@ def nightly(hour: int, minute: int, task: str, *, queue: str = "default") -> dic
 class Config:
     """Late acknowledgement is safe because every task can run twice (see each docstring)."""
 
-    task_queues = {name: {"exchange": name, "routing_key": name} for name in QUEUES}
     task_default_queue = "default"
-    task_routes = ROUTES
+    task_routes = (route_by_channel, ROUTES)
     task_create_missing_queues = False
     task_acks_late = True
     # A task that ended its process is not given out again: it would do so again, without an end.
@@ -125,14 +138,45 @@ app.autodiscover_tasks()
 
 
 @app.on_configure.connect  # type: ignore[untyped-decorator]
-def use_our_broker(sender: Celery, **kwargs: object) -> None:
+def use_our_settings(sender: Celery, **kwargs: object) -> None:
     from django.conf import settings
 
+    names = (*QUEUES, *map(send_queue, settings.CHANNELS))
+    sender.conf.task_queues = {name: {"exchange": name, "routing_key": name} for name in names}
     sender.conf.broker_url = settings.BROKER_URL
     sender.conf.broker_transport_options = {
         **Config.broker_transport_options,
         "global_keyprefix": f"{settings.REDIS_PREFIX}:broker:",
     }
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def divide_by_channel(sender: Any, **kwargs: object) -> None:
+    """A worker that sends gets processes for each channel, so that none waits for another.
+
+    A channel is never in more of them than its own, however long its provider takes, and all
+    channels that are set up have theirs at the same time: one with work always finds a process.
+    What `--concurrency` says is for the other queues of the same worker.
+    """
+    from django.conf import settings
+
+    from delivery.channels.registry import find_problem
+
+    queues = set(sender.app.amqp.queues.consume_from)
+    channels = [channel for channel in settings.CHANNELS if send_queue(channel) in queues]
+    if not channels:
+        return
+    set_up = [channel for channel in channels if not find_problem(channel)]
+    others = sender.concurrency if queues - set(map(send_queue, channels)) else 0
+    sender.concurrency = max(others + len(set_up) * settings.SENDER_PROCESSES, 1)
+    bulkheads.open_for(channels, places=settings.SENDER_PROCESSES)
+
+
+@worker_before_create_process.connect  # type: ignore[untyped-decorator]
+def share_what_is_loaded(**kwargs: object) -> None:
+    """The collector writes into every object it looks at: each process would get a copy of all."""
+    gc.collect()
+    gc.freeze()
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]

@@ -26,6 +26,10 @@ CORES = os.cpu_count() or 1
 WEB_WORKERS = env.integer("ENGAGE_WEB_WORKERS", min(CORES, 8), minimum=1, maximum=64)
 WEB_THREADS = env.integer("ENGAGE_WEB_THREADS", 4, minimum=1, maximum=64)  # in each of them
 WORKER_PROCESSES = env.integer("ENGAGE_WORKER_PROCESSES", max(CORES, 2), minimum=1, maximum=64)
+# For each channel that is set up: a channel holds so many at most, whatever its provider does.
+SENDER_PROCESSES = env.integer(
+    "ENGAGE_SENDER_PROCESSES", min(max(CORES, 2), 4), minimum=1, maximum=64
+)
 INSTANCE_NONCE = env.text("ENGAGE_INSTANCE")  # of each start of the runner; probes look for it
 LOG_LEVEL = env.choice(
     "ENGAGE_LOG_LEVEL", "WARNING", options=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

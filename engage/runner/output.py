@@ -11,6 +11,7 @@ COLOURS = {
     "web": 32,
     "ingest": 36,
     "worker": 35,
+    "sender": 95,
     "builder": 33,
     "beat": 94,
 }

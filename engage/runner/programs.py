@@ -2,11 +2,13 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.conf import settings
+
+from engage.celery import send_queue
 
 PYTHON = sys.executable
 QUIET_LIBRARIES = {  # one thread each: the processes are our parallelism
@@ -27,7 +29,7 @@ class Program:
 
 def list_programs(*, host: str, port: int) -> list[Program]:
     """The web server first: it is what people wait for."""
-    return [web(host, port), ingest(), worker(), builder(), beat()]
+    return [web(host, port), ingest(), worker(), sender(), builder(), beat()]
 
 
 def common_env(*, port: int, nonce: str) -> dict[str, str]:
@@ -65,8 +67,17 @@ def ingest() -> Program:
 def worker() -> Program:
     return Program(
         "worker",
-        celery_worker("worker", queues="default,plan,send", processes=settings.WORKER_PROCESSES),
+        celery_worker("worker", queues=["default", "plan"], processes=settings.WORKER_PROCESSES),
     )
+
+
+def sender() -> Program:
+    """Waits for providers, and must hold up nobody; its processes follow from its channels."""
+    return Program("sender", celery_worker("sender", queues=send_queues()))
+
+
+def send_queues() -> list[str]:
+    return [send_queue(channel) for channel in settings.CHANNELS]
 
 
 def builder() -> Program:
@@ -74,7 +85,7 @@ def builder() -> Program:
     threads = str(settings.BUILD_THREADS)
     return Program(
         "builder",
-        celery_worker("builder", queues="build", processes=1),
+        celery_worker("builder", queues=["build"], processes=1),
         env=dict.fromkeys(QUIET_LIBRARIES, threads),
         nice=10,
     )
@@ -88,12 +99,13 @@ def beat() -> Program:
     return Program("beat", [*celery(), "beat", *flags(options)])
 
 
-def celery_worker(name: str, *, queues: str, processes: int) -> list[str]:
+def celery_worker(name: str, *, queues: Sequence[str], processes: int = 0) -> list[str]:
+    """`processes` for queues that are not of a channel."""
     options = {
         "hostname": f"{name}@%h",
-        "queues": queues,
+        "queues": ",".join(queues),
         "pool": "prefork",
-        "concurrency": processes,
+        **({"concurrency": processes} if processes else {}),
         "loglevel": "WARNING",
     }
     switches = ["--without-gossip", "--without-mingle", "--without-heartbeat"]

@@ -10,7 +10,8 @@ from delivery import outbox
 from delivery.channels import registry
 from delivery.models import Message
 from engage.celery import app
-from engage.lib import clock
+from engage.lib import bulkheads, clock
+from engage.lib.bulkheads import Bulkheads
 from tests.delivery.sending import RecordingChannel, use_channel
 from tests.factories import make_campaign, make_profile
 
@@ -71,3 +72,29 @@ def test_a_channel_that_just_paused_is_tried_by_one_chunk_at_first(at_once):
     outbox.pause_channel("email", until=now - timedelta(seconds=1), reason="no_answer")
     assert sending.list_due(now) == [("email", 1)]
     assert sending.list_due(now + timedelta(seconds=60)) == [("email", 3)]
+
+
+def test_a_ring_for_a_channel_without_a_free_process_leaves_its_messages(at_once, monkeypatch):
+    make_profile(email="a@x.example", opted_in=("email",))
+    lifecycle.launch(make_campaign(), now=clock.now())
+    tasks.tick()
+    with monkeypatch.context() as patch:
+        patch.setattr(bulkheads, "_opened", Bulkheads(["email"], places=0))
+        tasks.tick()
+    assert Message.objects.get().state == "planned"
+    assert not bell.ring("send", "email", 0)  # it fades; another host may hear the next
+    bell.hang_up("send", "email", 0)
+    tasks.tick()
+    assert at_once.addresses == ["a@x.example"]
+
+
+def test_a_lane_that_is_busy_is_not_rung_for_and_the_others_are(at_once):
+    for n in range(8):
+        make_profile(email=f"{n}@x.example", opted_in=("email",))
+    run = lifecycle.launch(make_campaign(), now=clock.now())
+    tasks.plan_run(run.pk)
+    bell.ring("send", "email", 0)
+    assert sending.list_due(clock.now()) == [("email", 3)]
+    tasks.tick()
+    assert len(at_once.addresses) == 8
+    assert not bell.ring("send", "email", 0)

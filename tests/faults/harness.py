@@ -169,6 +169,7 @@ class Installation:
             "ENGAGE_PORT": str(self.port),
             "ENGAGE_WEB_WORKERS": "1",
             "ENGAGE_WORKER_PROCESSES": str(PROCESSES),
+            "ENGAGE_SENDER_PROCESSES": str(PROCESSES),
             "ENGAGE_SEND_BATCH": str(SEND_BATCH),
             "ENGAGE_SEND_LEASE_SECONDS": str(LEASE_SECONDS),
             "ENGAGE_PROVIDER_TIMEOUT_SECONDS": str(TIMEOUT_SECONDS),

@@ -41,7 +41,7 @@ def _write(task_id: str) -> None:
         tasks.write(f"{task_id}\n")
 
 
-@app.task(name="tests.faults.poison", queue="send", time_limit=20)
+@app.task(name="tests.faults.poison", queue="send.push", time_limit=20)
 def poison(way: str) -> None:
     if way == "exit":
         os._exit(1)

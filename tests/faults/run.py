@@ -175,14 +175,14 @@ def play(house: Installation, one: Fault, rng: random.Random) -> Found:
 
 
 def is_answered_by_workers() -> bool:
-    """`up` is ready as soon as the doors are; both its workers load for some seconds more."""
+    """`up` is ready as soon as the doors are; its three workers load for some seconds more."""
     from kombu.exceptions import OperationalError
 
     from engage.celery import app
 
     try:  # on a connection of its own: the last fault may have broken the others
         with app.connection_for_write() as broker:
-            return len(app.control.ping(timeout=1.0, connection=broker)) >= 2
+            return len(app.control.ping(timeout=1.0, connection=broker)) >= 3
     except (OperationalError, OSError):
         return False
 

@@ -18,11 +18,14 @@ from tests.faults.harness import (
 from tests.faults.load import load, slow_providers
 
 IN_FLIGHT = max(SENDING_BATCHES.values())  # messages that one process can have marked
+ALL_IN_FLIGHT = PROCESSES * sum(SENDING_BATCHES.values())  # each channel has so many processes
 SHORT_VISIBILITY = "--app=tests.faults.impatient"
 
 
 def a_worker(name: str, *, app: str = "--app=engage") -> list[str]:
-    line = programs.celery_worker(name, queues="default,plan,send", processes=PROCESSES)
+    """One that does the work of two programs, those that plan and those that send."""
+    queues = ["default", "plan", *programs.send_queues()]
+    line = programs.celery_worker(name, queues=queues, processes=PROCESSES)
     return [app if part == "engage" else part for part in line if part != "--app"]
 
 
@@ -36,14 +39,14 @@ def kill_workers(house: Installation, rng: Random) -> Found:
     with load(house, rng) as under_way:
         for moment in sorted(rng.uniform(0.0, 0.8) for _ in range(3)):
             under_way.wait_for_calls(moment)
-            worker = house.program("worker")
+            worker = house.program(rng.choice(["worker", "sender", "sender"]))
             forked = nemesis.children_of(worker)
             if rng.random() < 0.5 and forked:
                 nemesis.kill(rng.choice(forked))
                 under_way.inject(unknown=IN_FLIGHT)
             else:
                 nemesis.kill(worker)
-                under_way.inject(unknown=PROCESSES * IN_FLIGHT)
+                under_way.inject(unknown=ALL_IN_FLIGHT)
     return check(under_way)
 
 
@@ -56,9 +59,8 @@ def kill_workers(house: Installation, rng: Random) -> Found:
 def freeze_a_worker(house: Installation, rng: Random) -> Found:
     with ExitStack() as more, load(house, rng) as under_way:
         under_way.wait_for_calls(rng.uniform(0.1, 0.5))
-        worker = house.program("worker")
-        with nemesis.stopped(worker):
-            under_way.inject(unknown=PROCESSES * IN_FLIGHT)
+        with nemesis.stopped(house.program("sender")):
+            under_way.inject(unknown=ALL_IN_FLIGHT)
             more.enter_context(house.another("second-worker", a_worker("second")))
             time.sleep(LEASE_SECONDS + 30)
             before = count_unknown(under_way)
@@ -86,9 +88,9 @@ def count_unknown(under_way) -> int:
     rounds=1,
 )
 def impatient_broker(house: Installation, rng: Random) -> Found:
-    """Workers of our own stand in for the one of `up`, which is frozen meanwhile."""
+    """Workers of our own stand in for those of `up`, which are frozen meanwhile."""
     with ExitStack() as stack:
-        stack.enter_context(nemesis.stopped(house.program("worker")))
+        freeze_workers(house, stack)
         for name in ("impatient-1", "impatient-2"):
             stack.enter_context(house.another(name, a_worker(name, app=SHORT_VISIBILITY)))
         under_way = stack.enter_context(load(house, rng))
@@ -101,6 +103,11 @@ def impatient_broker(house: Installation, rng: Random) -> Found:
     found.note("tasks_given_again", twice)
     found.expect(twice, "no task came again: nothing was tried")
     return found
+
+
+def freeze_workers(house: Installation, stack: ExitStack) -> None:
+    for name in ("worker", "sender"):
+        stack.enter_context(nemesis.stopped(house.program(name)))
 
 
 def tasks_given_twice(house: Installation) -> int:
@@ -121,11 +128,11 @@ def poison_tasks(house: Installation, rng: Random) -> Found:
     ways = ["raise", "exit", "segfault", "raise", "exit", "segfault"]
     rng.shuffle(ways)
     with ExitStack() as stack:
-        stack.enter_context(nemesis.stopped(house.program("worker")))
+        freeze_workers(house, stack)
         stack.enter_context(house.another("poisoned", a_worker("poisoned", app=SHORT_VISIBILITY)))
         under_way = stack.enter_context(load(house, rng))
         for way in ways:  # one that exits comes again after 5 s, and kills again
-            impatient.send_task("tests.faults.poison", [way], queue="send")
+            impatient.send_task("tests.faults.poison", [way], queue="send.push")
             time.sleep(1)
             under_way.inject()
         found = check(under_way)

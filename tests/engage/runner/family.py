@@ -8,7 +8,11 @@ from engage.lib.processes import is_alive
 
 # Whatever the surroundings of the tests are: the runner brings its own servers.
 OWN_SERVERS = {"DATABASE_URL": "", "REDIS_URL": "", "BROKER_URL": "", "ENGAGE_INSTANCE": ""}
-SMALL = {"ENGAGE_WEB_WORKERS": "1", "ENGAGE_WORKER_PROCESSES": "1"}
+SMALL = {
+    "ENGAGE_WEB_WORKERS": "1",
+    "ENGAGE_WORKER_PROCESSES": "1",
+    "ENGAGE_SENDER_PROCESSES": "1",
+}
 
 
 def list_family(data_dir: Path) -> list[str]:

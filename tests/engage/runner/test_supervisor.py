@@ -22,7 +22,7 @@ from engage.runner.running import (
 from engage.runner.supervisor import PAUSES_SECONDS, Charge, Supervisor
 from tests.engage.runner.family import OWN_SERVERS, SMALL, list_family, wait_until
 
-NAMES = ["postgres", "redis", "web", "ingest", "worker", "builder", "beat"]
+NAMES = ["postgres", "redis", "web", "ingest", "worker", "sender", "builder", "beat"]
 ENV = {**OWN_SERVERS, **SMALL}
 
 
