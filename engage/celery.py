@@ -12,10 +12,16 @@ from typing import Any
 
 from celery import Celery
 from celery.schedules import crontab
-from celery.signals import worker_before_create_process, worker_init, worker_process_init
+from celery.signals import (
+    beat_init,
+    worker_before_create_process,
+    worker_init,
+    worker_process_init,
+    worker_ready,
+)
 
 from engage.lib import bulkheads
-from engage.lib.processes import die_with_parent
+from engage.lib.processes import die_with_parent, say_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "engage.settings")
 
@@ -183,3 +189,9 @@ def share_what_is_loaded(**kwargs: object) -> None:
 def end_with_the_worker(**kwargs: object) -> None:
     """A pool process whose worker was killed would wait for work for ever."""
     die_with_parent()
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+@beat_init.connect  # type: ignore[untyped-decorator]
+def tell_the_runner(**kwargs: object) -> None:
+    say_ready()

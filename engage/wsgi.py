@@ -11,7 +11,7 @@ from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpResponse
 
-from engage.lib.processes import die_with_parent
+from engage.lib.processes import die_with_parent, say_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "engage.settings")
 if os.environ.get("ENGAGE_INSTANCE"):  # a web worker of the runner, whose server may be killed
@@ -46,6 +46,7 @@ if settings.INSTANCE_NONCE:
 
     import_module(settings.ROOT_URLCONF)  # all that is served, before the wait
     wait_at_gate(settings.DATA_DIR)
+    say_ready()
 
 machine_paths: Final = settings.MACHINE_PATHS
 

@@ -5,9 +5,11 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+READY_FILE = "ENGAGE_READY_FILE"  # of a program that the runner started
 
 
 def die_with_parent(sent: signal.Signals = signal.SIGKILL) -> None:
@@ -34,6 +36,13 @@ def parent_of_start() -> int:
     if os.environ.get("ENGAGE_INSTANCE") and leader != os.getpid():
         return leader
     return os.getppid()
+
+
+def say_ready() -> None:
+    """Tell the runner, where one started us, that we are at work. Safe to run twice."""
+    if path := os.environ.get(READY_FILE):
+        with suppress(OSError):  # a disk that is full must not end what works without it
+            Path(path).touch()
 
 
 def is_alive(pid: int) -> bool:

@@ -1,7 +1,7 @@
 """Everything in one terminal: starts the stores and the programs, and keeps them running.
 
 The order is a promise: programs stop before stores. What ends without being told to is started
-again, at once the first time and with growing pauses after that.
+again: at once when it had come up, and with growing pauses as long as it does not.
 """
 
 import json
@@ -19,6 +19,7 @@ from pathlib import Path
 from django.conf import settings
 
 from engage.lib.errors import EngageError
+from engage.lib.processes import READY_FILE
 from engage.runner import children, output, probe
 from engage.runner import programs as program_list
 from engage.runner.errors import StartFailed
@@ -28,7 +29,6 @@ from engage.runner.servers import forget_sockets, list_stores, owner_file
 from engage.runner.stores import Store
 
 PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # before the next start of what ended
-STEADY_SECONDS = 30.0  # alive so long: the next end is a new story
 LOOK_SECONDS = 0.05
 READY_SECONDS = 90.0
 PROGRAMS_STOP_SECONDS = 2.2  # with the next, less than the five seconds we promise
@@ -47,12 +47,15 @@ class Charge:
     name: str
     launch: Callable[[int], "subprocess.Popen[bytes]"]
     parting: signal.Signals
+    came_up: Callable[[], bool]  # whether it is, or was before it ended, at work
+    up: bool = False
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
     failures: int = 0
     due_at: float = 0.0
 
     def start(self) -> None:
+        self.up = False
         sink = output.pump(self.name)
         try:
             self.process = self.launch(sink)
@@ -66,6 +69,7 @@ class Charge:
     def keep(self, now: float) -> bool:
         """Start it when it ended and its pause is over; whether something changed."""
         if self.is_alive():
+            self.look()
             return False
         if self.process is not None:
             self.bury(now)
@@ -78,14 +82,18 @@ class Charge:
             output.say(f"cannot start: {exc}", name=self.name)
         return True
 
+    def look(self) -> None:
+        """Once it came up, what happened before is forgotten: its next end is a new story."""
+        if not self.up and self.came_up():
+            self.up, self.failures = True, 0
+
     def bury(self, now: float) -> None:
         """Its children must not live on beside those of the next start."""
         if self.process is None:
             return
         children.kill_group(self.process)
         code, self.process = self.process.returncode, None
-        if now - self.started_at > STEADY_SECONDS:
-            self.failures = 0
+        self.look()
         pause = self.postpone(now)
         output.say(f"ended ({ending(code)}), starts again in {pause:g} s", name=self.name)
 
@@ -166,7 +174,7 @@ class Supervisor:
             return
         self.take_servers()
         for store in stores:
-            charge = Charge(store.name, launcher_of(store), store.parting)
+            charge = Charge(store.name, launcher_of(store), store.parting, store.answers)
             self.stores.append(charge)
             charge.start()
         for charge, store in zip(self.stores, stores, strict=True):
@@ -221,9 +229,15 @@ class Supervisor:
         return program_list.list_programs(host=self.host, port=self.port)
 
     def charge_of(self, program: program_list.Program) -> Charge:
-        env = {**program_list.common_env(port=self.port, nonce=self.nonce), **program.env}
+        ready = self.data_dir / "locks" / f"ready-{program.name}"
+        env = {
+            **program_list.common_env(port=self.port, nonce=self.nonce),
+            **program.env,
+            READY_FILE: str(ready),
+        }
 
         def launch(sink: int) -> "subprocess.Popen[bytes]":
+            ready.unlink(missing_ok=True)
             return children.start(
                 program.line,
                 parting=signal.SIGKILL,  # what is killed with us is found again in its rows
@@ -233,7 +247,7 @@ class Supervisor:
                 output=sink,
             )
 
-        return Charge(program.name, launch, signal.SIGTERM)
+        return Charge(program.name, launch, signal.SIGTERM, ready.exists)
 
     def web_came_up(self, web: Charge) -> bool:
         """False when a stranger has the port."""

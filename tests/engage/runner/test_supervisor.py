@@ -11,6 +11,7 @@ from contextlib import closing
 
 import pytest
 
+from engage.runner import children
 from engage.runner.errors import StartFailed
 from engage.runner.running import (
     read_status,
@@ -66,7 +67,23 @@ def test_each_killed_child_is_started_again(data_dir, log):
             before = up.children()[name]
             os.kill(before, signal.SIGKILL)
             wait_until(lambda n=name, b=before: up.children().get(n, b) != b, seconds=20)
-        wait_until(lambda: answers(up.url, up.instance), seconds=20)
+        wait_until(lambda: answers(up.url, up.instance), seconds=60)  # all load at once
+
+
+@pytest.mark.slow
+def test_what_came_up_is_started_at_once_however_often_it_is_killed(data_dir, log):
+    """Five ends of each: with growing pauses the last would be followed by one of 5 s."""
+    began = log.seek(0, os.SEEK_END)
+    with running(data_dir=data_dir, port=free_port(), env=ENV, output=log.fileno()) as up:
+        for name in ("web", "ingest") * 5:
+            wait_until((data_dir / "locks" / f"ready-{name}").exists, seconds=60)
+            before = up.children()[name]
+            os.kill(before, signal.SIGKILL)
+            wait_until(lambda n=name, b=before: up.children().get(n, b) != b, seconds=20)
+    log.seek(began)
+    ends = [line for line in log.read().decode().splitlines() if "starts again" in line]
+    assert len(ends) == 10
+    assert all(line.endswith("starts again in 0.1 s") for line in ends)
 
 
 @pytest.mark.slow
@@ -168,16 +185,14 @@ def test_end_of_the_terminal_stops_only_what_was_not_told_to_outlive_it(before, 
 
 
 class TestCharge:
-    """Pauses grow while a child keeps ending, and a child that was steady starts afresh."""
+    """Pauses grow while a child does not come up, and one that did starts afresh."""
 
     @pytest.fixture
     def charge(self):
-        from engage.runner import children
-
         def launch(output: int):
             return children.start(["true"], parting=signal.SIGKILL, output=output)
 
-        return Charge("worker", launch, signal.SIGTERM)
+        return Charge("worker", launch, signal.SIGTERM, lambda: False)
 
     def end(self, charge: Charge) -> None:
         charge.process.wait()
@@ -194,12 +209,28 @@ class TestCharge:
         self.end(charge)
         assert pauses == pytest.approx([*PAUSES_SECONDS, PAUSES_SECONDS[-1]])
 
-    def test_steady_child_is_started_again_at_once(self, charge):
+    def test_child_that_came_up_is_started_again_at_once_however_often_it_ends(self, charge):
         charge.failures = 5
+        charge.came_up = lambda: True
+        pauses = []
+        for _ in range(3):
+            charge.start()
+            self.end(charge)
+            charge.keep(charge.started_at)
+            pauses.append(charge.due_at - charge.started_at)
+        assert pauses == pytest.approx([PAUSES_SECONDS[0]] * 3)
+
+    def test_child_that_comes_up_while_it_lives_is_asked_once(self, charge):
+        asked = []
+        charge.came_up = lambda: asked.append(1) or True
+        charge.launch = lambda output: children.start(
+            ["sleep", "60"], parting=signal.SIGKILL, output=output
+        )
         charge.start()
-        self.end(charge)
-        charge.keep(charge.started_at + 31)
-        assert charge.due_at == pytest.approx(charge.started_at + 31 + PAUSES_SECONDS[0])
+        assert not charge.keep(charge.started_at)
+        assert not charge.keep(charge.started_at)
+        children.kill_group(charge.process)
+        assert (charge.up, asked) == (True, [1])
 
     def test_launch_that_fails_is_tried_again_later(self, charge):
         def refuse(output: int):

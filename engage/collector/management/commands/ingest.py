@@ -9,6 +9,7 @@ import redis
 from django.core.management.base import BaseCommand
 
 from engage.collector import ingest, stream
+from engage.lib.processes import say_ready
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         warn_if_not_durable()
+        say_ready()
         ingest.run(name, stop)
 
 
