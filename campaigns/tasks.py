@@ -56,7 +56,7 @@ def send_chunk(channel: str, lane: int) -> None:
         report = sending.send_chunk(channel, now=now)
         failpoints.reach("C12")
     # Behind the bulkhead, or the ring could come before our place is free.
-    if report.claimed >= settings.SEND_BATCH:
+    if report.more:
         send_chunk.delay(channel, lane)
     else:
         bell.hang_up("send", channel, lane)

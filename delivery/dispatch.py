@@ -37,6 +37,7 @@ class DispatchReport:
     """What became of one chunk. `states` counts messages by the state they were left in."""
 
     claimed: int = 0
+    more: bool = False  # the claim took as many as it could: others may be due
     states: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     fenced: int = 0  # answers that came after their lease
@@ -73,6 +74,7 @@ def dispatch(
         )
     rates.give_back(granted, used=Counter(message.run_id for message in messages))
     report.claimed = len(messages)
+    report.more = len(messages) >= limit or any(message.returned for message in messages)
     failpoints.reach("C8")
     if messages:
         chunk = Chunk(get_channel(channel), channel, messages, clock, report)

@@ -11,6 +11,7 @@ NEED_OPT_IN: Final = ("email", "sms")  # silence is no consent to these
 # put there. Everybody else would show, mail or bill it twice.
 RETRY_UNKNOWN: Final = ("webhook", "inbox")
 TO_DEVICES: Final = ("push", "web_push")  # one message per device; VERDICT names them too
+MOST_RETURNS: Final = 5  # of a message whose holders die; then it is the one to blame
 MAX_ATTEMPTS: Final = 8  # about three hours of growing pauses
 FIRST_PAUSE_SECONDS: Final = 30.0
 LONGEST_PAUSE_SECONDS: Final = 3_600.0
@@ -30,6 +31,7 @@ QUIET_HOURS: Final = "quiet_hours"
 PAUSED_BY_PERSON: Final = "paused_by_person"
 OUTRANKED: Final = "outranked"  # waits: a cap has room, and something better wants it
 HALTED: Final = "halted"  # all sending stands still
+QUARANTINED: Final = "quarantined"  # too many holders died while they had it
 UNAVAILABLE: Final = "unavailable"  # the provider could not be reached until the end
 
 

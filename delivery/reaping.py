@@ -2,8 +2,13 @@
 
 Leases are measured by the database's clock; `now` decides what has expired. Sweeps skip what
 others have locked: what one leaves, the next one finds.
+
+A message may be what its holder died of. Each return is counted, and the claim gives it ever fewer
+neighbours (`outbox.claim`); one that was returned too often is closed. The groups are of one by
+then, so a process killed for another reason would have to die five times with the same message.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,8 +18,11 @@ from django.db import connection, transaction
 
 from delivery import policy
 from delivery.attempts import Attempt, add_attempts
-from delivery.models import RunHold
+from delivery.models import Message, RunHold
 from delivery.outbox import CANCEL, SWEEP
+
+logger = logging.getLogger(__name__)
+State = Message.State
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +31,32 @@ class Reaped:
     unknown: int  # called, and the answer never came
     cancelled: int
     expired: int = 0  # nobody could claim them in time: the run paused, or the channel did
+    quarantined: int = 0  # whoever held them died, again and again
 
 
 RETURN: Final = """
 WITH dead AS (
-  SELECT profile_id, id FROM delivery_message
+  SELECT profile_id, id, returned + 1 AS returned FROM delivery_message
   WHERE state = 'leased' AND lease_until < clock_timestamp()
   LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
-UPDATE delivery_message m SET state = 'planned', lease_token = NULL, lease_until = NULL
+UPDATE delivery_message m SET
+  state = CASE WHEN dead.returned < %(most)s THEN 'planned' ELSE 'failed' END,
+  reason = CASE WHEN dead.returned < %(most)s THEN '' ELSE %(reason)s END,
+  finished_at = CASE WHEN dead.returned < %(most)s THEN NULL ELSE %(now)s END,
+  returned = dead.returned, lease_token = NULL, lease_until = NULL
 FROM dead WHERE m.profile_id = dead.profile_id AND m.id = dead.id
+RETURNING m.id, m.state
 """
 # The token stays: a late answer to the same call may still resolve the row. Where the channel's
-# policy allows, the message is planned again instead; a late answer is fenced then. Of one that is
-# heard of by a receipt, no answer was needed.
+# policy allows, the message is planned again instead; a late answer is fenced then. That is a
+# return, too: a call can kill as composing can. Who was called, though, never counts as not sent.
+# Of one that is heard of by a receipt, no answer was needed.
 GIVE_UP: Final = """
 WITH dead AS (
   SELECT profile_id, id, lease_token,
-    channel = ANY(%(retried)s) AND attempt < %(attempts)s AND expires_at > %(again)s AS again
+    channel = ANY(%(retried)s) AND attempt < %(attempts)s AND returned + 1 < %(most)s
+      AND expires_at > %(again)s AS again
   FROM delivery_message
   WHERE state = 'attempting' AND lease_until < clock_timestamp()
   LIMIT %(limit)s FOR UPDATE SKIP LOCKED
@@ -50,6 +66,7 @@ UPDATE delivery_message m SET
     ELSE 'unknown' END,
   reason = CASE WHEN again OR m.reason = 'heard' THEN '' ELSE 'no_answer' END,
   not_before = CASE WHEN again THEN %(again)s ELSE m.not_before END,
+  returned = m.returned + again::int,
   lease_token = CASE WHEN again THEN NULL ELSE m.lease_token END,
   finished_at = CASE WHEN again THEN NULL ELSE %(now)s END
 FROM dead WHERE m.profile_id = dead.profile_id AND m.id = dead.id
@@ -73,12 +90,34 @@ def reap(now: datetime) -> Reaped:
 
     Safe to run twice, and by several at once.
     """
-    returned = sum(_sweep(RETURN, {}))
+    returned, quarantined = _return(now)
     unknown = sum(_give_up(now))
     held = RunHold.objects.filter(state=RunHold.State.CANCELLED).values_list("run_id", flat=True)
     cancelled = sum(sum(_sweep(CANCEL, {"run_id": run_id, "now": now})) for run_id in held)
     expired = sum(_sweep(EXPIRE, {"now": now}))
-    return Reaped(returned, unknown, cancelled, expired)
+    return Reaped(returned, unknown, cancelled, expired, quarantined)
+
+
+def _return(now: datetime) -> tuple[int, int]:
+    """How many are planned again, and how many were returned too often."""
+    parameters: dict[str, Any] = {
+        "now": now,
+        "limit": SWEEP,
+        "most": policy.MOST_RETURNS,
+        "reason": policy.QUARANTINED,
+    }
+    returned = quarantined = 0
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(RETURN, parameters)
+            rows = cursor.fetchall()
+        closed = [str(message_id) for message_id, state in rows if state == State.FAILED]
+        if closed:
+            logger.warning("messages quarantined", extra={"message_ids": closed[:100]})
+        quarantined += len(closed)
+        returned += len(rows) - len(closed)
+        if len(rows) < SWEEP:
+            return returned, quarantined
 
 
 def _sweep(statement: str, parameters: dict[str, Any]) -> Iterator[int]:
@@ -101,6 +140,7 @@ def _give_up(now: datetime) -> Iterator[int]:
                     "limit": SWEEP,
                     "retried": list(policy.RETRY_UNKNOWN),
                     "attempts": policy.MAX_ATTEMPTS,
+                    "most": policy.MOST_RETURNS,
                     "again": now + timedelta(seconds=policy.FIRST_PAUSE_SECONDS),
                 },
             )

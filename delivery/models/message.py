@@ -64,6 +64,8 @@ class Message(models.Model):
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     attempt = models.SmallIntegerField(default=0)
+    # How often it was given back because its holder died; see `outbox.claim`.
+    returned = models.SmallIntegerField(default=0, db_default=0)
     marked_at = models.DateTimeField(null=True)  # when the last call was allowed
     provider_id = models.CharField(max_length=255, blank=True)
     # Of the address that it was marked for: a late bounce is about that one, not the present one.
@@ -89,6 +91,9 @@ class Message(models.Model):
             # claiming what is due, run by run: a paused run costs the others nothing
             models.Index(fields=["channel", "run_id", "not_before"], name="message_due",
                          condition=models.Q(state="planned")),
+            # claiming what died with its holder, apart from the others; nearly always empty
+            models.Index(fields=["channel", "returned"], name="message_returned",
+                         condition=models.Q(state="planned", returned__gt=0)),
             # closing what expired before anybody claimed it
             models.Index(fields=["expires_at"], name="message_expiring",
                          condition=models.Q(state="planned")),

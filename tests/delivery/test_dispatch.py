@@ -11,7 +11,13 @@ from delivery.errors import ChannelUnavailable
 from delivery.models import ChannelPause, Message, RunHold, SendAttempt
 from delivery.policy import Drop
 from engage.profiles.models import Consent, Device
-from tests.delivery.sending import RecordingChannel, compose_for, make_draft, use_channel
+from tests.delivery.sending import (
+    RecordingChannel,
+    compose_for,
+    end_leases,
+    make_draft,
+    use_channel,
+)
 from tests.factories import NOON, make_message, make_profile
 
 pytestmark = pytest.mark.django_db
@@ -102,6 +108,39 @@ def test_a_message_that_cannot_be_composed_fails_alone(channel):
     send(compose)
     assert states() == {"accepted": 8, "failed": 1}
     assert Message.objects.get(state="failed").reason == "compose_failed"
+
+
+class Died(BaseException):
+    """Stands in for the end of the process."""
+
+
+def test_a_message_that_kills_its_process_is_out_after_five_times_and_all_others_went(
+    channel, monkeypatch
+):
+    addresses = people(*(f"p{n}" for n in range(64)))
+    poisoned = sorted(addresses)[30]
+    monkeypatch.setattr(dispatching.Chunk, "give_back", lambda chunk: None)  # the dead do nothing
+    died_with = []
+
+    def compose(messages):
+        if any(m.profile_id == poisoned for m in messages):
+            died_with.append(len(messages))
+            raise Died
+        return compose_for(addresses)(messages)
+
+    more = True
+    while more:
+        try:
+            more = send(compose, limit=64).more
+        except Died:
+            end_leases()
+            reaping.reap(NOON)
+    assert died_with == [64, 8, 1, 1, 1]
+    assert states() == {"accepted": 63, "failed": 1}
+    assert Message.objects.get(state="failed").reason == "quarantined"
+    assert sorted(channel.addresses) == sorted(
+        address for person, address in addresses.items() if person != poisoned
+    )
 
 
 def test_a_store_that_is_away_while_composing_gives_everything_back(channel):

@@ -218,6 +218,82 @@ def test_reaper_returns_what_was_never_called():
     assert reaping.reap(NOON) == reaping.Reaped(0, 0, 0)
 
 
+def die_with(limit: int = 100) -> list[Message]:
+    """Claim, and never be heard of again; what was held."""
+    messages = claim(limit=limit)
+    end_leases()
+    reaping.reap(NOON)
+    return messages
+
+
+def test_what_died_with_its_holder_is_claimed_in_shrinking_groups_apart_from_the_rest():
+    for _ in range(70):
+        planned()
+    assert len(die_with(64)) == 64
+    assert len(die_with(64)) == 8  # an eighth of what may be claimed
+    assert len(die_with(64)) == 8  # who died once come before who died twice
+    for _ in range(6):
+        assert len(claim(limit=64)) == 8  # the rest of the first group is safe now
+    assert [len(claim(limit=64)) for _ in range(17)] == [*[1] * 16, 6]
+    assert claim(limit=64) == []
+
+
+def test_who_is_not_held_back_by_a_rate_goes_before_suspects_that_are():
+    suspect = planned(run_id=4)
+    die_with()
+    other = planned(run_id=5)
+    assert [m.id for m in claim(most={4: 0, 5: 10})] == [other.id]
+    assert [m.id for m in claim(most={4: 1, 5: 10})] == [suspect.id]
+
+
+def test_a_held_run_keeps_its_suspects_and_other_runs_are_claimed():
+    planned(run_id=4)
+    die_with()
+    outbox.hold_run(4, state=RunHold.State.PAUSED)
+    other = planned(run_id=5)
+    assert [m.id for m in claim()] == [other.id]
+
+
+def test_a_message_whose_fifth_holder_dies_is_quarantined():
+    message = planned()
+    for _ in range(4):
+        assert [m.id for m in die_with()] == [message.id]
+        assert state_of(message) == ("planned", "")
+    claim()
+    end_leases()
+    assert reaping.reap(NOON) == reaping.Reaped(0, 0, 0, quarantined=1)
+    assert state_of(message) == ("failed", "quarantined")
+    row = Message.objects.get(id=message.id)
+    assert (row.returned, row.finished_at, row.lease_token) == (5, NOON, None)
+    assert claim() == []
+
+
+@pytest.mark.parametrize("limit", [1, 100, 1_000, 10_000, 100_000])
+def test_before_its_last_return_nobody_shares_a_claim_with_a_message(limit):
+    sizes = [outbox._group_size(limit, returned=returned) for returned in range(5)]
+    assert (sizes[0], sizes[-1]) == (limit, 1)
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_release_is_no_death():
+    message = planned()
+    for _ in range(6):
+        [held] = claim()
+        assert outbox.release([held], token=held.lease_token, not_before=NOON) == 1
+    assert state_of(message) == ("planned", "")
+
+
+def test_a_webhook_that_kills_its_callers_leaves_its_neighbours_and_ends_as_unknown():
+    make_message(profile=make_profile(), channel="webhook")
+    for tries in range(1, 6):
+        [message] = claim(channel="webhook", now=NOON + timedelta(minutes=tries))
+        assert message.returned == tries - 1
+        assert mark([message], address="https://shop.example/hook") == [Allow(tries)]
+        end_leases()
+        reaping.reap(NOON)
+    assert Message.objects.get().state == "unknown"  # called: nobody can say that it failed
+
+
 def test_reaper_leaves_living_leases():
     planned()
     claim()

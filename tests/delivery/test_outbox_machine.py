@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from delivery import marking, outbox, reaping, suppression
+from delivery import marking, outbox, policy, reaping, suppression
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.models import (
     Cap,
@@ -44,6 +44,7 @@ WORLD = [
     "run_is_cancelled_and_another_begins",
     "a_cap_begins_or_ends",
 ]
+MOST_RETURNS = 3  # fewer than in earnest, so that sequences come so far
 COUNTED = {"attempting", "accepted", "unknown"}  # what a cap counts
 # `ENGAGE_SEQUENCES=10000 pytest tests/delivery/test_outbox_machine.py` takes about half an hour.
 SEQUENCES = int(os.environ.get("ENGAGE_SEQUENCES", "60"))
@@ -69,6 +70,7 @@ class Outbox(RuleBasedStateMachine):
         self.marked: dict[uuid.UUID, object] = {}  # when it was last let out
         self.attempts: dict[uuid.UUID, int] = {}
         self.due: dict[uuid.UUID, object] = {}
+        self.returned: dict[uuid.UUID, int] = {}  # holders that died with it
 
     @initialize()
     def begin(self) -> None:
@@ -109,6 +111,7 @@ class Outbox(RuleBasedStateMachine):
             self.rows[message.id] = message
             self.model[message.id] = "planned"
             self.due[message.id] = due
+            self.returned[message.id] = 0
 
     def moment(self) -> timedelta:
         """Another one each time: what is due first must not depend on how rows lie on the disk."""
@@ -117,7 +120,8 @@ class Outbox(RuleBasedStateMachine):
 
     def a_worker_does_its_next_step(self, data) -> None:
         """Whatever is possible now, the later steps more often."""
-        steps = ["claim"] * (not self.hold and "planned" in self.model.values()) * 2
+        can_claim = not self.hold and "planned" in self.model.values()
+        steps = ["claim", "claim", "claim_and_die"] * can_claim
         steps += ["mark"] * bool(self._with("held")) * 3
         steps += ["record"] * bool(self._with("marked")) * 4
         steps += ["release"] * bool(self._with("held"))
@@ -126,8 +130,11 @@ class Outbox(RuleBasedStateMachine):
             getattr(self, data.draw(st.sampled_from(steps)))(data)
 
     def claim(self, data) -> None:
-        limit = data.draw(st.integers(1, 4))
+        limit = data.draw(st.sampled_from([1, 2, 3, 4, 40]))
         claimed = outbox.claim(channel="email", limit=limit, now=self.now)
+        if claimed:
+            token = claimed[0].lease_token
+            self.workers.append({"token": token, "held": claimed, "marked": []})
         claimed.sort(key=lambda message: message.not_before)
         due = {
             i
@@ -135,6 +142,13 @@ class Outbox(RuleBasedStateMachine):
             if state == "planned" and self.due[i] <= self.now and self.rows[i].run_id == self.run
         }
         expired = {i for i in due if self.rows[i].expires_at <= self.now}
+        if suspects := self._next_suspects(due, expired, limit=limit):
+            assert {m.id for m in claimed} == suspects
+            for message in claimed:
+                self._move(message.id, "leased")
+            return
+        due -= {i for i in due if self.returned[i]}
+        expired &= due
         assert {m.id for m in claimed} <= due - expired
         assert len(claimed) == min(limit, len(due - expired))
         for message in claimed:
@@ -142,9 +156,22 @@ class Outbox(RuleBasedStateMachine):
         for gone in expired:  # closed on the way, as far as the claim had to look
             if self._actual(gone) == "expired":
                 self._move(gone, "expired")
-        if claimed:
-            token = claimed[0].lease_token
-            self.workers.append({"token": token, "held": claimed, "marked": []})
+
+    def claim_and_die(self, data) -> None:
+        self.claim(data)
+        self.leases_end_and_are_reaped(0)
+
+    def _next_suspects(self, due: set, expired: set, *, limit: int) -> set[uuid.UUID]:
+        """Whose holders died: the least often first, in small groups; the expired are closed."""
+        for returned in range(1, MOST_RETURNS):
+            size = max(1, limit // 8) if returned < MOST_RETURNS - 1 else 1
+            suspects = (i for i in due if self.returned[i] == returned)
+            group = set(sorted(suspects, key=self.due.__getitem__)[:size])
+            for gone in group & expired:
+                self._move(gone, "expired")
+            if group - expired:
+                return group - expired
+        return set()
 
     def mark(self, data) -> None:
         worker = data.draw(st.sampled_from(self._with("held")))
@@ -202,7 +229,8 @@ class Outbox(RuleBasedStateMachine):
         reaping.reap(self.now)
         for i, state in list(self.model.items()):
             if state == "leased":
-                self._move(i, "planned")
+                self.returned[i] += 1
+                self._move(i, "planned" if self.returned[i] < MOST_RETURNS else "failed")
             elif state == "attempting":
                 self._move(i, "unknown")
             if self.model[i] == "planned" and self.rows[i].run_id != self.run:
@@ -213,7 +241,8 @@ class Outbox(RuleBasedStateMachine):
     def release(self, data) -> None:
         worker = data.draw(st.sampled_from(self._with("held")))
         held = [m for m in worker["held"] if self._holds(m, worker, "leased")]
-        count = outbox.release(worker["held"], token=worker["token"], not_before=NOON)
+        before = NOON - timedelta(days=1)  # so each keeps its own moment
+        count = outbox.release(worker["held"], token=worker["token"], not_before=before)
         assert count == len(held)
         for message in held:
             self._move(message.id, "planned")
@@ -332,7 +361,8 @@ class RolledBackOutbox(Outbox):
         self.atomic.__exit__(None, None, None)
 
 
-def test_no_sequence_breaks_the_outbox():
+def test_no_sequence_breaks_the_outbox(monkeypatch):
+    monkeypatch.setattr(policy, "MOST_RETURNS", MOST_RETURNS)
     from hypothesis.stateful import run_state_machine_as_test
 
     run_state_machine_as_test(

@@ -1,4 +1,6 @@
-"""The Celery application with a broker that has no patience, and with tasks that are poison.
+"""The Celery application with a broker that has no patience, and with poison.
+
+Tasks may be poison, and so is the mail to the profile whose number stands in the file `poison`.
 
 celery --app tests.faults.impatient worker …
 """
@@ -7,7 +9,7 @@ import ctypes
 import os
 from pathlib import Path
 
-from celery.signals import task_prerun, task_revoked
+from celery.signals import task_prerun, task_revoked, worker_process_init
 
 from engage.celery import app
 
@@ -39,6 +41,23 @@ def write_down_the_forgotten(request, **kwargs) -> None:
 def _write(task_id: str) -> None:
     with (Path(os.environ["ENGAGE_DATA_DIR"]).parent / "tasks").open("a") as tasks:
         tasks.write(f"{task_id}\n")
+
+
+@worker_process_init.connect
+def compose_poison(**kwargs) -> None:
+    """Composing that message ends the process as an overflow in a library would."""
+    from campaigns import sending
+
+    compose = sending.compose
+
+    def compose_or_die(messages, **more):
+        file = Path(os.environ["ENGAGE_DATA_DIR"]).parent / "poison"
+        mails = {one.profile_id for one in messages if one.channel == "email"}
+        if file.exists() and int(file.read_text()) in mails:
+            ctypes.string_at(0)
+        return compose(messages, **more)
+
+    sending.compose = compose_or_die
 
 
 @app.task(name="tests.faults.poison", queue="send.push", time_limit=20)

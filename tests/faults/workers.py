@@ -10,12 +10,14 @@ from tests.faults.checker import Found, check
 from tests.faults.faults import fault
 from tests.faults.harness import (
     LEASE_SECONDS,
+    PEOPLE,
     PROCESSES,
     SENDING_BATCHES,
     TIMEOUT_SECONDS,
     Installation,
+    wait_until,
 )
-from tests.faults.load import load, slow_providers
+from tests.faults.load import load, slow_providers, user_of
 
 IN_FLIGHT = max(SENDING_BATCHES.values())  # messages that one process can have marked
 ALL_IN_FLIGHT = PROCESSES * sum(SENDING_BATCHES.values())  # each channel has so many processes
@@ -137,3 +139,57 @@ def poison_tasks(house: Installation, rng: Random) -> Found:
             under_way.inject()
         found = check(under_way)
     return found
+
+
+@fault(
+    "F-23-message",
+    "one message of 2,000 whose composing ends the process, again and again",
+    passes="quarantined after 5; lost 0, dup 0; ≥ 90 % of the others wait for no lease",
+    rounds=1,
+)
+def poison_message(house: Installation, rng: Random) -> Found:
+    file = house.folder / "poison"
+    others = 2 * PEOPLE - 1
+    ask = "SELECT profile_id FROM profiles_identity WHERE value = %s"
+    [(victim,)] = house.ask(ask, user_of(rng.randrange(PEOPLE)))
+    with ExitStack() as stack:
+        stack.callback(file.unlink, missing_ok=True)
+        stack.enter_context(nemesis.stopped(house.program("worker")))
+        stack.enter_context(house.another("poisoned", a_worker("poisoned", app=SHORT_VISIBILITY)))
+        file.write_text(str(victim))
+        under_way = stack.enter_context(load(house, rng))
+        wait_until(lambda: returned(under_way), seconds=90, what="its first holder died")
+        [(early,)] = house.ask(ACCEPTED, under_way.runs)
+        wait_until(
+            lambda: house.ask(ACCEPTED, under_way.runs) == [(others,)],
+            seconds=150,
+            what="all but one are accepted",
+        )
+        all_but_one = time.time() - under_way.started_at
+        wait_until(
+            under_way.is_over,
+            seconds=5 * (LEASE_SECONDS + 15),
+            what="the fifth holder died",
+        )
+        under_way.inject()
+        found = check(under_way)
+    found.note("others_before_the_first_lease_ended", early / others)
+    found.note("others_all_accepted_s", all_but_one)
+    found.expect(early >= 0.9 * others, f"only {early} had not to wait for a lease")
+    ends = house.ask(
+        "SELECT profile_id, state, reason, returned FROM delivery_message"
+        " WHERE run_id = ANY(%s) AND state <> 'accepted'",
+        under_way.runs,
+    )
+    found.expect(ends == [(victim, "failed", "quarantined", 5)], f"not accepted: {ends}")
+    return found
+
+
+ACCEPTED = "SELECT count(*) FROM delivery_message WHERE run_id = ANY(%s) AND state = 'accepted'"
+
+
+def returned(under_way) -> bool:
+    return under_way.house.ask(
+        "SELECT 1 FROM delivery_message WHERE run_id = ANY(%s) AND returned > 0 LIMIT 1",
+        under_way.runs,
+    )
