@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import make_msgid
 from ipaddress import ip_address
-from typing import Final
+from typing import IO, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.conf import settings
@@ -24,6 +24,7 @@ from engage.lib import clock, failpoints
 
 logger = logging.getLogger(__name__)
 
+MOST_REPLY_BYTES: Final = 65_536  # of one reply, all its lines together
 IDLE_SECONDS = 30.0  # after a longer silence a server may have hung up
 ENHANCED: Final = re.compile(rb"\b([245]\.\d{1,3}\.\d{1,3})\b")
 # Nobody lives there: bad mailbox, mailbox moved, domain without mail. Other refusals of a
@@ -31,6 +32,37 @@ ENHANCED: Final = re.compile(rb"\b([245]\.\d{1,3}\.\d{1,3})\b")
 GONE: Final = {"5.1.1", "5.1.6", "5.1.10"}
 BROKEN = (OSError, smtplib.SMTPException)
 Reply = tuple[int, bytes]
+
+
+class Reader:
+    """What a server says, each reply of which has an end: smtplib keeps all its lines."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.left = MOST_REPLY_BYTES
+
+    def readline(self, most: int) -> bytes:
+        line = self.file.readline(most)
+        self.left -= len(line)
+        if self.left < 0:
+            raise smtplib.SMTPServerDisconnected("a reply without an end")
+        return line
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class Bounded(smtplib.SMTP):
+    def getreply(self) -> Reply:
+        if self.file is None:
+            assert self.sock is not None  # noqa: S101 - smtplib asks only when connected
+            self.file = Reader(self.sock.makefile("rb"))
+        self.file.left = MOST_REPLY_BYTES
+        return super().getreply()
+
+
+class BoundedTls(Bounded, smtplib.SMTP_SSL):
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +203,9 @@ class SmtpChannel:
         server = self.server
         name = urlsplit(settings.PUBLIC_URL).hostname or make_msgid().rpartition("@")[2]
         if server.tls:
-            self.session = smtplib.SMTP_SSL(
-                local_hostname=name, timeout=timeout_seconds, context=_tls()
-            )
+            self.session = BoundedTls(local_hostname=name, timeout=timeout_seconds, context=_tls())
         else:
-            self.session = smtplib.SMTP(local_hostname=name, timeout=timeout_seconds)
+            self.session = Bounded(local_hostname=name, timeout=timeout_seconds)
         self.session._host = server.host  # type: ignore[attr-defined]
         code, greeting = self.session.connect(server.host, server.port)
         if code != 220:

@@ -4,7 +4,7 @@
 
 Faults (see `faults.py`), matched by recipient: "rcpt:550 5.1.1 No such user", "data:452 …",
 "reset" (before it is kept), "accept_then_reset", "silent" (kept, never answered), "garbage" (kept,
-and the answer is no SMTP); all may be slow.
+and the answer is no SMTP), "endless" (kept, and the answer goes on for ever); all may be slow.
 """
 
 import argparse
@@ -19,6 +19,8 @@ from tests.providers.captured import Captured, read_header
 from tests.providers.faults import Fault, Faults
 from tests.providers.ledger import Ledger
 from tests.providers.serving import as_process, in_thread
+
+LINES_THAT_GO_ON = (b"250-" + b"x" * 70 + b"\r\n") * 1_000
 
 
 class SmtpSink:
@@ -108,6 +110,8 @@ class SmtpSink:
             await asyncio.sleep(3_600)
         if action == "accept_then_reset":
             server.transport.abort()
+        if action == "endless":
+            await pour(server.transport)
         if action == "garbage":
             return "<html>Welcome to the airport</html>"
         return f"250 2.0.0 Ok: queued as {len(self.seen)}"
@@ -122,6 +126,14 @@ class SmtpSink:
         self.seen.append((recipient, raw))
         if self.captured:
             self.captured.add_mail(raw, recipient=recipient)
+
+
+async def pour(transport: asyncio.Transport) -> None:
+    """A reply of which another line follows always, until the client hangs up."""
+    while not transport.is_closing():
+        if transport.get_write_buffer_size() < 1_000_000:
+            transport.write(LINES_THAT_GO_ON)
+        await asyncio.sleep(0)
 
 
 def _server_context(server_file: Path) -> ssl.SSLContext:

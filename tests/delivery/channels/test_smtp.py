@@ -1,3 +1,4 @@
+import tracemalloc
 from email import message_from_bytes, policy
 
 import pytest
@@ -194,6 +195,19 @@ def test_a_server_that_lets_all_the_time_pass_is_itself_the_reason(mail, sink, s
         Unknown("no_answer", everybody=True),
         TryLater("no_time", everybody=True),
     ]
+
+
+def test_a_reply_without_an_end_is_cut_off_and_unknown(mail, sink):
+    sink.faults.play("endless", times=1)
+    tracemalloc.start()
+    try:
+        outcomes = mail.send([mail_draft(), mail_draft()])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert outcomes[0] == Unknown("no_answer")
+    assert isinstance(outcomes[1], Accepted)
+    assert peak < 2_000_000
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # it begins with TLS
