@@ -2,8 +2,9 @@
 
 A provider says what it answers; how it misbehaves on the wire is here. Actions that any of them
 can play (see `faults.py`): "reset" (before anything is kept), "accept_then_reset", "html" (a page
-with status 200), "huge" (1 GB), "hang_up" (GOAWAY: this stream and those after it were not
-handled), "refuse_stream" (not handled, and it says so); each may be slow.
+with status 200), "empty", "cut" (half of the JSON), "huge" (1 GB), "hang_up" (GOAWAY: this stream
+and those after it were not handled), "refuse_stream" (not handled, and it says so); each may be
+slow.
 """
 
 import asyncio
@@ -44,7 +45,9 @@ class Answer:
             return PAGE, 1
         if action == "huge":
             return MEGABYTE, 1_000
-        return b"" if self.content is None else json.dumps(self.content).encode(), 1
+        said = b"" if self.content is None else json.dumps(self.content).encode()
+        kept = {"empty": 0, "cut": len(said) // 2}.get(action, len(said))
+        return said[:kept], 1
 
 
 class Provider:
