@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.errors import DamagedArtifact
+from recommendations.errors import DamagedArtifact, NotWritten
 
 FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
@@ -46,13 +46,15 @@ def write_folder(
         If the folder exists.
     KeyError
         If an array is not of one of the known kinds.
+    NotWritten
+        If the disk did not take it: full, or broken.
     """
     if folder.exists():
         raise FileExistsError(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}{PARTIAL}")
-    partial.mkdir()
     try:
+        partial.mkdir()
         encoded = [item_id.encode() for item_id in item_ids]
         start = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
         text = np.frombuffer(b"".join(encoded), np.uint8)
@@ -67,8 +69,13 @@ def write_folder(
         sync_folder(partial)
         partial.rename(folder)
         sync_folder(folder.parent)
-    except BaseException:
+    except BaseException as exc:
         shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(exc, OSError):
+            why = exc.strerror or exc
+            raise NotWritten(
+                f"{folder.name} cannot be written to {folder.parent}: {why}."
+            ) from exc
         raise
     return hashlib.sha256(manifest).hexdigest()
 
@@ -77,7 +84,9 @@ def write_array(path: Path, array: NDArray[Any], *, dtype: str) -> dict[str, Any
     """Write one array in numpy's format; its entry for the manifest."""
     array = np.ascontiguousarray(array, dtype=np.dtype(dtype))
     with path.open("xb") as file:
-        np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
+        header = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(array.reshape(-1).view(np.uint8).data)  # numpy's own would not say what failed
         file.flush()
         os.fsync(file.fileno())
     return {

@@ -167,6 +167,8 @@ def write(
         If the folder exists.
     KeyError
         If an array is not one that an artifact with these facts has.
+    NotWritten
+        If the disk did not take it.
     """
     return write_folder(folder, arrays, kinds(facts), item_ids=item_ids, facts=facts)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from catalog.models import Catalog
 from engage.lib import failpoints, locks
-from engage.lib.errors import NotFound
+from engage.lib.errors import EngageError, NotFound
 from recommendations import (
     array_files,
     artifact,
@@ -107,7 +107,8 @@ def keep_books(build: Build, *, timer: Timer, choose: bool, force: bool) -> None
     try:
         reason = learn(build, timer=timer, choose=choose)
     except BaseException as exc:  # Ctrl-C, too: the row must not look as if it went on
-        build.state, build.reason = Build.State.FAILED, f"{type(exc).__name__}: {exc}"[:1_000]
+        reason = exc.message if isinstance(exc, EngageError) else f"{type(exc).__name__}: {exc}"
+        build.state, build.reason = Build.State.FAILED, reason[:1_000]
         raise
     else:
         if build.state == Build.State.RUNNING and reason and not force:

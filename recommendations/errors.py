@@ -12,6 +12,12 @@ class DamagedArtifact(EngageError):
     code = "damaged_artifact"
 
 
+class NotWritten(EngageError):
+    """The disk did not take an artifact. What was served before still is."""
+
+    code = "artifact_not_written"
+
+
 class BuildRunning(EngageError):
     code = "build_running"
 

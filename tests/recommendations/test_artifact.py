@@ -1,5 +1,6 @@
 import hashlib
 import json
+import resource
 import shutil
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ from recommendations import array_files, artifact
 from recommendations.algorithms.model import ItemModel
 from recommendations.algorithms.recipe import Recipe
 from recommendations.algorithms.words import index_words
-from recommendations.errors import DamagedArtifact
+from recommendations.errors import DamagedArtifact, NotWritten
 from tests.recommendations.shops import arrays_of, log_of, random_log
 
 FACTS = {"has_sales": True, "sources": ["next", "similar"], "readings": ["next", "similar"]}
@@ -77,6 +78,19 @@ def test_writing_over_something_is_refused(good):
 def test_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(KeyError):
         artifact.write(tmp_path / "new", {"unheard": np.ones(1)}, item_ids=["a"], facts=FACTS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path):
+    arrays = {"word_hashes": np.ones(10_000, np.uint64)}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(NotWritten) as refusal:
+            artifact.write(tmp_path / "new", arrays, item_ids=["a"], facts=FACTS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert refusal.value.message == f"new cannot be written to {tmp_path}: File too large."
     assert list(tmp_path.iterdir()) == []
 
 
