@@ -25,14 +25,23 @@ class Fault:
     play: Play
     rounds: int = 5
     env: Mapping[str, str] = field(default_factory=dict)  # of the programs
+    needs_root: bool = False  # for a small file system of its own
 
 
 FAULTS: dict[str, Fault] = {}
 
 
-def fault(number: str, title: str, *, passes: str, rounds: int = 5, **env: str):
+def fault(
+    number: str,
+    title: str,
+    *,
+    passes: str,
+    rounds: int = 5,
+    needs_root: bool = False,
+    **env: str,
+):
     def add(play: Play) -> Play:
-        FAULTS[number] = Fault(number, title, passes, play, rounds, env)
+        FAULTS[number] = Fault(number, title, passes, play, rounds, env, needs_root)
         in_order = sorted(FAULTS, key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
         FAULTS.update({name: FAULTS.pop(name) for name in in_order})
         return play

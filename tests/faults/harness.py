@@ -149,6 +149,11 @@ class Installation:
         return self.folder / "var"
 
     @property
+    def logs(self) -> Path:
+        """What everybody says on standard output; nothing of ours writes a log file itself."""
+        return self.folder / "logs"
+
+    @property
     def failpoints(self) -> Path:
         return self.folder / "failpoints"
 
@@ -178,7 +183,7 @@ class Installation:
         }
 
     def __enter__(self) -> "Installation":
-        for place in (self.folder, self.data_dir, self.failpoints):
+        for place in (self.folder, self.data_dir, self.failpoints, self.logs):
             place.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.environ.update(self.base_env())
         # The sessions of this process have another name than those that are to be broken.
@@ -214,7 +219,7 @@ class Installation:
     def start_store(self, name: str) -> float:
         """Start it and wait until it answers; how long that took."""
         started = time.monotonic()
-        with (self.folder / f"{name}.log").open("ab") as log:
+        with (self.logs / f"{name}.log").open("ab") as log:
             self.processes[name] = self.stores[name].start(output=log.fileno())
         wait_until(self.stores[name].answers, seconds=READY_SECONDS, what=f"{name} answers")
         return time.monotonic() - started
@@ -241,7 +246,7 @@ class Installation:
             return
         self.stop_programs()
         self.env = dict(env)
-        with (self.folder / "up.log").open("ab") as log:
+        with (self.logs / "up.log").open("ab") as log:
             process = running.start(
                 data_dir=self.data_dir, env=self.env_of_programs(), output=log.fileno()
             )
@@ -274,7 +279,7 @@ class Installation:
         assert self.up is not None
         instance = {"ENGAGE_INSTANCE": self.up.instance}
         given = {**os.environ, **self.env_of_programs(), **instance, **env}
-        with (self.folder / f"{name}.log").open("ab") as log:
+        with (self.logs / f"{name}.log").open("ab") as log:
             process = children.start(
                 line, parting=signal.SIGKILL, env=given, cwd=ROOT, output=log.fileno()
             )

@@ -28,6 +28,11 @@ OWN = {  # figures of single faults, as words
     "unknown_while_frozen": "{} unknown while it was frozen",
     "unknown_after_waking": "{} after it woke",
     "tasks_given_again": "{} tasks came again",
+    "calls_after_commit": "at most {} calls after the commit",
+    "last_call_after_commit_s": "the last after {} s",
+    "receipts": "{} receipts",
+    "before_their_answer": "{} before the answer they follow",
+    "forged_requests": "{} forged requests",
     "tests": "{} tests",
 }
 
