@@ -3,8 +3,10 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import UUID
 
+from campaigns import transactional
 from campaigns.app_content import content_of, token_item
 from campaigns.models import Campaign, Variant
 from campaigns.personalise import NO_CONTENT, Addressee, Person, Personal, load_people, personalise
@@ -20,7 +22,7 @@ from delivery.drafts import (
 )
 from delivery.models import Message
 from delivery.phones import find_number
-from delivery.policy import TO_DEVICES, Drop
+from delivery.policy import TO_DEVICES, TRANSACTIONAL, Drop
 from engage.lib import clock
 from engage.profiles import devices
 
@@ -37,6 +39,7 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
     """One draft or drop per message, in their order."""
     now = now or clock.now()
     people = load_people([message.profile_id for message in messages])
+    events = transactional.list_properties(messages)
     addresses = _addresses(messages, people)
     composed: dict[int, Composed] = {}
     for variant_id, places in _by_variant(messages).items():
@@ -64,7 +67,7 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
                 composed[place] = _unaddressed(messages[place])
         personal = personalise(
             variant.template,
-            [_addressee(messages[place], people) for place in ready],
+            [_addressee(messages[place], people, events) for place in ready],
             campaign={"id": variant.campaign_id, "name": variant.campaign.name},
             now=now,
         )
@@ -112,8 +115,11 @@ def _own_address(channel: str, person: Person | None) -> str:
     return find_number(found) if channel == "sms" else found.strip()
 
 
-def _addressee(message: Message, people: Mapping[int, Person]) -> Addressee:
-    person, way_out = people[message.profile_id], links.unsubscribe_url(message)
+def _addressee(
+    message: Message, people: Mapping[int, Person], events: Mapping[UUID, Mapping[str, Any]]
+) -> Addressee:
+    person = people[message.profile_id]._replace(event=events.get(message.id, {}))
+    way_out = links.unsubscribe_url(message)
     if message.channel == "inbox":  # the app tells of taps itself, as of in-app messages
         return Addressee(person=person, unsubscribe_url=way_out)
     return Addressee(
@@ -172,7 +178,8 @@ def _email_content(message: Message, personal: Personal, *, sender: str) -> Emai
         html=links.tracked_html(personal.content.html, message, _shown(personal)),
         text=personal.content.text,
         sender=sender,
-        unsubscribe_url=links.unsubscribe_url(message),
+        # The button of mail programs would promise what it does not do: these come all the same.
+        unsubscribe_url="" if message.kind == TRANSACTIONAL else links.unsubscribe_url(message),
     )
 
 

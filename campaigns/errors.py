@@ -46,6 +46,12 @@ class IllegalMove(EngageError):
     code: ClassVar[str] = "illegal_move"
 
 
+class KeyReused(EngageError):
+    """The key of a wish came before with another wish."""
+
+    code: ClassVar[str] = "key_reused"
+
+
 class TemplateFailed(EngageError):
     """Rendering broke: a limit was reached or a filter got what it cannot use."""
 

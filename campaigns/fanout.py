@@ -104,8 +104,9 @@ def new_message(
     once: str = "",
     times: Times | None = None,
 ) -> Message:
-    """A planned message, due at once unless `times` says when. `once` stands in for a run."""
-    origin = f"run {run.pk}" if run else f"{kind} {campaign.pk} {once}"
+    """A planned message, due at once unless `times` says when. `once` names one of many wishes;
+    without it a person has one message of a run."""
+    origin = f"run {run.pk}" if run and not once else f"{kind} {campaign.pk} {once}"
     times = times or Times(now, now + campaign.expires_after)
     return Message(
         profile_id=profile_id,

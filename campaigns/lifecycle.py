@@ -38,6 +38,8 @@ def launch(campaign: Campaign, *, now: datetime) -> Run | None:
     run = None
     if row.schedule == Campaign.Schedule.NOW:
         run = runs.start(row, due=now, now=now)
+    elif row.schedule == Campaign.Schedule.API:
+        run = runs.open_to_servers(row, now=now)
     _refresh(campaign)
     return run
 
@@ -100,6 +102,8 @@ def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
         yield Problem("schedule", "in-app campaigns, and only they, show when the app opens")
     yield from schedule.check(campaign)
     yield from _check_moment(campaign, now)
+    if campaign.schedule == Campaign.Schedule.API:
+        yield from _check_idle(campaign)
     if campaign.in_local_time and campaign.schedule not in schedule.TIMED:
         yield Problem("in_local_time", "needs a time of the day: send it once, or again and again")
     if campaign.channel == "email" and find_sender_address(campaign.sender) is None:
@@ -125,6 +129,14 @@ def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
         problems = templates.lint(variant.template).problems
         for problem in [*problems, *slot_checks.check_catalogs(variant.template)]:
             yield Problem(f"template {variant.template}: {problem.path}", problem.message)
+
+
+def _check_idle(campaign: Campaign) -> Iterator[Problem]:
+    """Your server says who gets it, and it goes at once."""
+    for name in ("segment", "control_percent", "spread", "first_part_wait", "cut_off",
+                 "most_people"):  # fmt: skip
+        if getattr(campaign, name):
+            yield Problem(name, "means nothing here: your server says who gets it, and when")
 
 
 def _check_endpoint(campaign: Campaign) -> Iterator[Problem]:

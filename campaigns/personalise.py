@@ -119,6 +119,7 @@ def _one(
     }
     variables = {
         "profile": addressee.person.attributes,
+        "event": addressee.person.event,
         "slots": cards,
         "campaign": campaign,
         "unsubscribe_url": addressee.unsubscribe_url,

@@ -10,7 +10,7 @@ from django.db.models import Count, Min
 from campaigns import schedule
 from campaigns.errors import IllegalMove
 from campaigns.models import Campaign, Run
-from delivery import outbox
+from delivery import outbox, rates
 from delivery.models import Message, RunHold
 from engage.lib import failpoints
 
@@ -32,6 +32,16 @@ def start(campaign: Campaign, *, due: datetime, now: datetime) -> Run | None:
         campaign=campaign, scheduled_for=due, defaults={"state": state}
     )
     return run if made else None
+
+
+def open_to_servers(campaign: Campaign, *, now: datetime) -> Run:
+    """The one run of a campaign that servers ask for; it ends when it is cancelled."""
+    run = Run.objects.create(
+        campaign=campaign, scheduled_for=now, state=State.SENDING, planned_at=now
+    )
+    if campaign.per_minute:
+        rates.set_rate(rates.run_scope(run.pk), per_minute=campaign.per_minute)
+    return run
 
 
 def allowed_lateness(campaign: Campaign) -> timedelta:
@@ -111,7 +121,9 @@ def list_planning() -> list[int]:
 def finish_done(now: datetime) -> int:
     """Close the runs that are fully planned and have nothing open, and campaigns with no more."""
     finished = 0
-    for run_id in Run.objects.filter(state=State.SENDING).values_list("pk", flat=True):
+    sending = Run.objects.filter(state=State.SENDING)
+    ending = sending.exclude(campaign__schedule=Campaign.Schedule.API)
+    for run_id in ending.values_list("pk", flat=True):
         with transaction.atomic():
             run = (
                 Run.objects.select_for_update(of=("self",), skip_locked=True)

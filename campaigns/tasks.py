@@ -3,13 +3,14 @@
 from celery import shared_task
 from django.conf import settings
 
-from campaigns import arms, bell, fanout, rails, ranker, runs, sending
+from campaigns import arms, bell, fanout, rails, ranker, runs, sending, transactional
 from delivery import installation
 from engage.lib import bulkheads, clock, failpoints
 
 # Seconds. When the mark of the bell has faded the clock rings again; the first ring is forgotten
 # then, or the rings of a slow channel pile up before those of the others.
 UNHEARD = bell.FADES_SECONDS
+SWEEPS = 100  # of one night
 
 
 @shared_task(acks_late=True, time_limit=60, soft_time_limit=50)  # type: ignore[untyped-decorator]
@@ -72,6 +73,12 @@ def watch_runs() -> None:
 def count_arms() -> None:
     """Count what came of the products that slots left to chance. Safe to run twice."""
     arms.count(now=clock.now())
+
+
+@shared_task(time_limit=800, soft_time_limit=780)  # type: ignore[untyped-decorator]
+def clean_up() -> None:
+    """Safe to run twice."""
+    transactional.drop_old(sweeps=SWEEPS, now=clock.now())
 
 
 @shared_task  # type: ignore[untyped-decorator]

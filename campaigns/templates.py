@@ -31,7 +31,7 @@ NEEDED = {
     "inbox": ("title",),
 }
 DRAWN_BY_APPS = ("in_app", "inbox")
-ROOTS = ("profile", "slots", "campaign", "unsubscribe_url", "preheader")
+ROOTS = ("profile", "event", "slots", "campaign", "unsubscribe_url", "preheader")
 CARD = ("id", "name", "price", "currency", "image_url", "url", "link", "rank", "reason")
 SAMPLE = {name: 1 if name == "rank" else f"a {name}" for name in CARD} | {"price": "9.90"}
 
@@ -120,6 +120,7 @@ def _not_json(template: Template, slots: Sequence[Slot]) -> Iterator[Problem]:
                   {slot.name: slot.maximum for slot in slots}):  # fmt: skip
         variables = {
             "profile": {},
+            "event": {},
             "person": {"id": "sample"},
             "slots": {name: [SAMPLE] * count for name, count in cards.items()},
             "campaign": {"id": 0, "name": "Sample"},

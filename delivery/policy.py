@@ -10,6 +10,9 @@ NEED_OPT_IN: Final = ("email", "sms")  # silence is no consent to these
 # takes it once, so it is called again; an inbox has one place for a message, however often it is
 # put there. Everybody else would show, mail or bill it twice.
 RETRY_UNKNOWN: Final = ("webhook", "inbox")
+# Asked for by a server, for one person, about something they did: no marketing opt-out keeps it
+# back. VERDICT names the kind too.
+TRANSACTIONAL: Final = "transactional"
 TO_DEVICES: Final = ("push", "web_push")  # one message per device; VERDICT names them too
 MOST_RETURNS: Final = 5  # of a message whose holders die; then it is the one to blame
 MAX_ATTEMPTS: Final = 8  # about three hours of growing pauses
@@ -67,6 +70,8 @@ Decision = Allow | Defer | Drop
 # leaves out those without a token, so the query says so, too; OFFSET 0 keeps PostgreSQL from
 # hashing the whole table to answer for the few that are asked about.
 # An unsubscribed address is open again when its owner opts in later; a bounced one is not.
+# A transactional message needs no consent, and an unsubscribed address takes it; but STOP ends all
+# that goes to a phone, because carriers see to it.
 VERDICT: Final = """
 CASE
   WHEN m.expires_at <= %(now)s THEN 'expired'
@@ -83,14 +88,17 @@ CASE
           AND (o.token_ms, o.token_message_id, o.profile_id, o.device_id)
             > (d.token_ms, d.token_message_id, d.profile_id, d.device_id))
     OFFSET 0) THEN 'no_address'
-  WHEN c.status = 'opted_out' OR t.status = 'opted_out'
-    OR (m.channel = ANY(%(need_opt_in)s) AND c.status IS NULL AND t.status IS NULL)
+  WHEN CASE WHEN m.kind = 'transactional' THEN m.channel = 'sms' AND c.status = 'opted_out'
+    ELSE c.status = 'opted_out' OR t.status = 'opted_out'
+      OR (m.channel = ANY(%(need_opt_in)s) AND c.status IS NULL AND t.status IS NULL) END
     THEN 'no_consent'
   WHEN EXISTS (
     SELECT 1 FROM delivery_suppression s
     WHERE s.channel = m.channel AND s.digest = asked.digest
-      AND (s.reason <> 'unsubscribed' OR c.status IS NULL
-           OR c.stated_ms <= extract(epoch FROM s.created_at) * 1000)) THEN 'address_suppressed'
+      AND (s.reason <> 'unsubscribed'
+           OR (m.kind <> 'transactional' OR m.channel = 'sms') AND (c.status IS NULL
+             OR c.stated_ms <= extract(epoch FROM s.created_at) * 1000)))
+    THEN 'address_suppressed'
   ELSE 'allow'
 END
 """

@@ -131,6 +131,7 @@ class Config:
         "learn from what was shown": nightly(4, 30, "campaigns.tasks.train_rankers"),
         "forget products deleted long ago": nightly(2, 45, "catalog.tasks.clean_up"),
         "delete expired inbox messages": nightly(2, 15, "delivery.tasks.clean_up"),
+        "forget old wishes of servers": nightly(2, 20, "campaigns.tasks.clean_up"),
         "forget old dedupe ids": nightly(2, 30, "engage.profiles.tasks.clean_up"),
     }
 

@@ -11,6 +11,7 @@ from django.urls import reverse
 from ninja import NinjaAPI
 from ninja.security.http import HttpAuthBase
 
+from campaigns.api import router as campaigns_router
 from catalog.api import router as catalog_router
 from engage.collector import access
 from engage.collector.access import Access
@@ -45,7 +46,7 @@ api = NinjaAPI(
     openapi_url=None,
     urls_namespace="management",
 )
-for router in (catalog_router, recommendations_router, profiles_router):
+for router in (catalog_router, recommendations_router, profiles_router, campaigns_router):
     api.add_router("", router)
 install_handlers(api)
 

@@ -30,7 +30,10 @@ LEGAL = {
 }
 SENT = tuple(channel for channel in Channel.values if channel != Channel.IN_APP)
 # Fields that mean something only beside some values of another one.
+CHOSEN = ("now", "at", "recurring", "launch")  # whoever is not named by a server
 SHOWN = {
+    "segment": ("schedule", CHOSEN),
+    "control_percent": ("schedule", CHOSEN),
     "sender": ("channel", ("email",)),
     "endpoint": ("channel", ("webhook",)),
     "starts_at": ("schedule", ("at", "recurring", "launch")),
@@ -159,6 +162,8 @@ class CampaignAdmin(Page):
 
     @display("Segment", ordering="segment__name")
     def audience(self, campaign: Campaign) -> str:
+        if campaign.schedule == Campaign.Schedule.API:
+            return "whom your server names"
         return campaign.segment.name if campaign.segment else "everybody"
 
     @display("When", ordering="next_due")

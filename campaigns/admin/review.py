@@ -39,6 +39,8 @@ def rule_of(campaign: Campaign) -> rules.Rule:
 
 
 def describe_audience(campaign: Campaign) -> str:
+    if campaign.schedule == Campaign.Schedule.API:
+        return "each person that your server names"
     try:
         return sentence.describe(rule_of(campaign))
     except InvalidRule as exc:
@@ -59,13 +61,20 @@ def list_times(campaign: Campaign, *, now: datetime) -> list[datetime]:
 
 def ask_launch(campaign: Campaign, *, now: datetime) -> Question:
     """The question before a launch: how many people will get what, and when."""
+    asked = campaign.schedule == Campaign.Schedule.API
     rule = rule_of(campaign)
-    counted = within_time(lambda: reach.count(rule, now=now))
+    counted = None if asked else within_time(lambda: reach.count(rule, now=now))
     facts = [
         ("Channel", campaign.get_channel_display()),
-        ("Who", sentence.describe(rule)),
+        ("Who", describe_audience(campaign)),
     ]
-    if counted is None:
+    sentences = ["Check the figures. You can pause or cancel at any time after the launch."]
+    if asked:
+        sentences = [
+            "It goes to who unsubscribed, too, and at night: send nothing with it but what a "
+            "person waits for. You can pause or cancel at any time after the launch."
+        ]
+    elif counted is None:
         facts.append(("People", "counting took too long; the run will count as it goes"))
     else:
         reachable = getattr(counted, campaign.channel)
@@ -83,7 +92,7 @@ def ask_launch(campaign: Campaign, *, now: datetime) -> Question:
     return Question(
         title=f"Launch {campaign}",
         button="Launch the campaign",
-        sentences=["Check the figures. You can pause or cancel at any time after the launch."],
+        sentences=sentences,
         facts=facts,
     )
 
@@ -97,6 +106,8 @@ def describe_time(campaign: Campaign, *, now: datetime) -> str:
         return "at once"
     if campaign.schedule == Campaign.Schedule.LAUNCH:
         return "each time the app opens, from now on"
+    if campaign.schedule == Campaign.Schedule.API:
+        return "each time your server asks, from now on"
     times = list_times(campaign, now=now)
     return " · ".join(f"{screen.stamp(time)} UTC" for time in times) or "no time to come"
 

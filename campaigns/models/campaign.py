@@ -16,6 +16,7 @@ class Campaign(models.Model):
         AT = "at", "Once, at a time"
         RECURRING = "recurring", "Again and again"
         LAUNCH = "launch", "When the app opens"  # in-app only
+        API = "api", "When your server asks"  # transactional, one person at a time
 
     class State(models.TextChoices):
         DRAFT = "draft"

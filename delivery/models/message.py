@@ -41,7 +41,9 @@ class Message(models.Model):
     profile_id = models.BigIntegerField()
     id = models.UUIDField()  # version 7
     key = models.UUIDField()  # digest of what makes it one message: run, profile, channel, address
-    kind = models.CharField(max_length=20, default="campaign")  # campaign, test, in_app
+    kind = models.CharField(
+        max_length=20, default="campaign"
+    )  # campaign, test, in_app, transactional
     # By value: delivery lies below campaigns, and campaigns are archived, never deleted.
     campaign_id = models.BigIntegerField()
     run_id = models.BigIntegerField(null=True)

@@ -43,6 +43,7 @@ STATUS: Final[Mapping[str, int]] = {
     "campaign_not_ready": 409,
     "channel_not_configured": 409,
     "illegal_move": 409,
+    "key_reused": 409,
     "nothing_to_learn": 409,
     "nothing_to_roll_back": 409,
     "too_many_removed": 409,

@@ -24,8 +24,8 @@ def test_a_good_template_has_nothing_to_say():
 def test_an_unknown_variable_is_listed_with_its_line():
     problems, _ = lint(body="<p>{{ unsubscribe_url }}</p>\n{{ profil.name }}")
     assert problems == [
-        "body, line 2: there is no “profil.name”; a template sees profile, slots, campaign, "
-        "unsubscribe_url, preheader"
+        "body, line 2: there is no “profil.name”; a template sees profile, event, slots, "
+        "campaign, unsubscribe_url, preheader"
     ]
 
 
@@ -146,8 +146,8 @@ def test_an_sms_that_does_not_say_how_to_end_it_is_noticed():
 def test_what_was_pasted_is_judged_like_the_rest():
     problems, _ = lint(subject="Hi {{${first_name}}}", text="\n{{event_properties.${total}}}")
     assert problems == [
-        "text, line 2: there is no “event_properties.total”; a template sees profile, slots, "
-        "campaign, unsubscribe_url, preheader"
+        "text, line 2: there is no “event_properties.total”; a template sees profile, event, "
+        "slots, campaign, unsubscribe_url, preheader"
     ]
     _, notices = lint(subject="{{custom_attribute.${shoe size} | default: 'x'}}", known={"plan"})
     assert notices == [

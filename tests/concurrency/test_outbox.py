@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
+from campaigns import lifecycle, transactional
 from delivery import outbox, reaping, suppression
 from delivery.channels import registry
 from delivery.dispatch import dispatch
@@ -23,7 +24,7 @@ from tests.delivery.sending import (
     mark,
     use_channel,
 )
-from tests.factories import NOON, make_message, make_profile
+from tests.factories import NOON, make_campaign, make_message, make_profile
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WORKERS = 4
@@ -190,3 +191,16 @@ def test_workers_at_once_never_let_more_through_than_the_cap():
         for person in people
         for state, count in (("accepted", 2), ("suppressed", 6))
     }
+
+
+def test_two_equal_wishes_at_once_are_one_message():
+    person = make_profile(email="ann@shop.example")
+    campaign = make_campaign(schedule="api")
+    lifecycle.launch(campaign, now=NOON)
+
+    def ask(number: int) -> bool:
+        wish = {"key": "order-17", "properties": {"order": 17}}
+        return transactional.ask(campaign.pk, person.pk, **wish, now=NOON).repeated
+
+    assert sorted(at_once(ask)) == [False] + [True] * (WORKERS - 1)
+    assert Message.objects.count() == 1

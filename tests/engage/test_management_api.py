@@ -17,6 +17,7 @@ DOORS = [
     ("DELETE", "/v1/catalogs/default/items"),
     ("GET", "/v1/profiles/u1"),
     ("DELETE", "/v1/profiles/u1"),
+    ("POST", "/v1/messages"),
 ]
 
 
@@ -99,6 +100,7 @@ def test_description_names_every_door(client):
     paths = client.get("/docs/openapi.json").json()["paths"]
     assert {"/v1/batch", "/v1/track", "/v1/app-launch", "/v1/recommendations"} <= set(paths)
     assert set(paths["/v1/inbox"]) == {"get"}
+    assert set(paths["/v1/messages"]) == {"post"}
     assert {"get", "put", "patch", "delete"} <= set(paths["/v1/catalogs/{name}/items"])
     assert {"get", "delete"} <= set(paths["/v1/profiles/{person_id}"])
 
