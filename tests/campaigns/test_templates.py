@@ -144,10 +144,10 @@ def test_an_sms_that_does_not_say_how_to_end_it_is_noticed():
 
 
 def test_what_was_pasted_is_judged_like_the_rest():
-    problems, _ = lint(subject="Hi {{${first_name}}}", text="\n{{event_properties.${total}}}")
+    problems, _ = lint(subject="Hi {{${first_name}}}", text="\n{{canvas_entry.${total}}}")
     assert problems == [
-        "text, line 2: there is no “event_properties.total”; a template sees profile, event, "
-        "slots, campaign, unsubscribe_url, preheader"
+        "text, line 2: there is no “canvas_entry.total”; a template sees profile, event, slots, "
+        "campaign, unsubscribe_url, preheader"
     ]
     _, notices = lint(subject="{{custom_attribute.${shoe size} | default: 'x'}}", known={"plan"})
     assert notices == [

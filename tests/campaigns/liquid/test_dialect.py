@@ -20,6 +20,15 @@ from campaigns.liquid.dialect import translate
         ("{% if custom_attribute.${vip} %}", "{% if profile.vip %}"),
         ("{{ Profile.Email }}", "{{ profile.Email }}".replace("Email", "email")),
         ('{% if Profile.PLAN == "gold" %}', '{% if profile.PLAN == "gold" %}'),
+        ('{{ Profile["Shoe size"] }}', '{{ profile["Shoe size"] }}'),
+        ("{{ Event.Total | default: 0 }}", "{{ event.Total | default: 0 }}"),
+        ("{{ Event['Product name'] }}", "{{ event['Product name'] }}"),
+        ("{{event_properties.${total}}}", "{{event.total}}"),
+        ("{{api_trigger_properties.${order number}}}", '{{event["order number"]}}'),
+        (
+            "{{ Events.x }} {{ myEvent.x }} {{ Event }}",
+            "{{ Events.x }} {{ myEvent.x }} {{ Event }}",
+        ),
         ("{{ 'costs ${price}' }}", "{{ 'costs ${price}' }}"),
         ("text ${first_name} and Profile.Name", "text ${first_name} and Profile.Name"),
         ("{% raw %}{{${a}}}{% endraw %}", "{% raw %}{{${a}}}{% endraw %}"),
@@ -39,9 +48,7 @@ def test_lines_stay_where_they_are():
     source = "a\n{{\n${first_name}}}\n{{ ${x} | nofilter }}"
     assert translate(source).count("\n") == source.count("\n")
     assert find_error(source).line == 4
-    assert list(list_names("\n{{event_properties.${total}}}")) == [
-        (("event_properties", "total"), 2)
-    ]
+    assert list(list_names("\n{{event_properties.${total}}}")) == [(("event", "total"), 2)]
 
 
 def test_a_source_of_beginnings_is_read_once():
