@@ -20,7 +20,7 @@ from campaigns.liquid.dialect import translate
 from campaigns.liquid.environment import Escape, environment
 from campaigns.liquid.limits import MAX_SOURCE_CHARACTERS
 
-TOKEN = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+TOKEN = re.compile(r"\{\{.*?(?:\}\}|\Z)|\{%.*?(?:%\}|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,20 +29,21 @@ COMPONENTS = frozenset(
         *("mj-text", "mj-wrapper"),
     }
 )
-TAG = re.compile(
-    r"<!--.*?-->|<(/?)(mj[a-z0-9-]*)\b((?:\"[^\"]*\"|'[^']*'|[^>\"'])*?)(/?)>", re.DOTALL
-)
+# What never ends is eaten whole, as browsers do: a source of nothing but beginnings takes no
+# longer than any other.
+COMMENT = r"<!--.*?(?:-->|\Z)"
+ATTRIBUTES = r"(?:\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z)|[^>\"'])*+"
+TAG = re.compile(rf"{COMMENT}|<(/?)(mj[a-z0-9-]*+)({ATTRIBUTES})(?:>|\Z)", re.DOTALL)
 # What is not text: comments, elements whose content is no markup, and tags.
+SILENT = r"(?:style|script|title|textarea|mj-style|mj-title|mj-preview)"
 MARKUP = re.compile(
-    r"(<!--.*?-->|<(?:style|script|title|textarea|mj-style|mj-title|mj-preview)\b.*?"
-    r"</(?:style|script|title|textarea|mj-style|mj-title|mj-preview)\s*>"
-    r"|</?[a-zA-Z!](?:\"[^\"]*\"|'[^']*'|[^>\"'])*>)",
+    rf"({COMMENT}|<{SILENT}\b.*?(?:</{SILENT}\s*+>|\Z)|</?[a-zA-Z!]{ATTRIBUTES}(?:>|\Z))",
     re.DOTALL | re.IGNORECASE,
 )
 HTML = re.compile(r"<(?:html|body)\b", re.IGNORECASE)
 # A table whose rows a loop makes: the parser would open its tbody inside the loop.
-ROWS = re.compile(r"(<table\b[^>]*>)((?:\s|<!--lqdq*[0-9]+x-->)*)(?=<tr\b)", re.IGNORECASE)
-BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
+ROWS = re.compile(r"(<table\b[^<>]*+>)((?:\s|<!--lqdq*[0-9]+x-->)*+)(?=<tr\b)", re.IGNORECASE)
+BODY = re.compile(r"<body\b[^<>]*+>", re.IGNORECASE)
 PREHEADER = (
     '<div style="display:none;max-height:0;overflow:hidden;mso-hide:all">{{ preheader }}</div>'
 )
@@ -167,7 +168,7 @@ def _check_components(body: str) -> Iterator[Problem]:
     """Unknown components, which MJML passes on in silence, and tags that do not pair."""
     open_tags: list[tuple[str, int]] = []
     for found in TAG.finditer(TOKEN.sub(lambda token: re.sub(r"[^\n]", " ", token.group()), body)):
-        closing, name, _, alone = found.groups()
+        closing, name, attributes = found.groups()
         if name is None:
             continue
         line = body.count("\n", 0, found.start()) + 1
@@ -180,7 +181,7 @@ def _check_components(body: str) -> Iterator[Problem]:
                 yield Problem(f"body, line {line}", f"</{name}> closes nothing that is open here")
                 return
             open_tags.pop()
-        elif not alone:
+        elif not attributes.endswith("/"):
             open_tags.append((name, line))
     for name, line in open_tags[-1:]:
         yield Problem(f"body, line {line}", f"<{name}> is never closed")
