@@ -4,8 +4,8 @@
 
 It verifies the key, the shape of each field, the sender and the one recipient. Faults (see
 `faults.py`), matched by recipient: an error code of `ERRORS`, "html" (200 and not JSON), "huge",
-"unavailable", "broken" (500), "chatty" (an error that repeats the address), "slow", "reset"
-(before it is kept), "accept_then_reset".
+"unavailable", "broken" (500), "chatty" (an error that repeats the address), "slow", "drip" (a
+byte a tenth of a second), "reset" (before it is kept), "accept_then_reset".
 
 `hooks` writes what the service would post to /hooks/postmark/.
 """
@@ -91,6 +91,7 @@ class EspProvider:
             200,
             instead.get(action, json.dumps(said).encode()),
             seconds=fault.seconds if fault else 0.0,
+            drip=0.1 if action == "drip" else 0.0,
             resets=action == "accept_then_reset",
         )
 

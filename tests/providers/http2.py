@@ -2,9 +2,9 @@
 
 A provider says what it answers; how it misbehaves on the wire is here. Actions that any of them
 can play (see `faults.py`): "reset" (before anything is kept), "accept_then_reset", "html" (a page
-with status 200), "empty", "cut" (half of the JSON), "huge" (1 GB), "hang_up" (GOAWAY: this stream
-and those after it were not handled), "refuse_stream" (not handled, and it says so); each may be
-slow.
+with status 200), "empty", "cut" (half of the JSON), "huge" (1 GB), "drip" (a byte a second, without
+an end), "hang_up" (GOAWAY: this stream and those after it were not handled), "refuse_stream" (not
+handled, and it says so); each may be slow.
 """
 
 import asyncio
@@ -199,9 +199,19 @@ class Connection(asyncio.Protocol):
         kind = {"content-type": "application/json"} if times == 1 and body else {}
         headers = {":status": str(answer.status)} | kind | dict(answer.headers)
         self.http.send_headers(stream_id, list(headers.items()))
+        if action == "drip":
+            self._drip(stream_id)
+            return
         self.unsent[stream_id] = (memoryview(body), body, times - 1)
         self._send_body(stream_id)
         self._flush()
+
+    def _drip(self, stream_id: int) -> None:
+        if self.transport.is_closing() or stream_id not in self.under_way:
+            return
+        self.http.send_data(stream_id, b" ")
+        self._flush()
+        asyncio.get_running_loop().call_later(1, self._drip, stream_id)
 
     def _send_body(self, stream_id: int) -> None:
         """As much as the windows allow; the rest when they open."""

@@ -5,7 +5,8 @@
 It verifies basic auth, the sender, E.164, the length and the callback's address, and counts
 segments by its own arithmetic. Faults (see `faults.py`), matched by number or text: an error
 number of `ERRORS`, "html" (201 and not JSON), "huge", "unavailable", "chatty" (an error that
-repeats the number), "slow", "reset" (before it is kept), "accept_then_reset".
+repeats the number), "slow", "drip" (a byte a tenth of a second), "reset" (before it is kept),
+"accept_then_reset".
 """
 
 import argparse
@@ -83,6 +84,7 @@ class SmsProvider:
             201,
             instead.get(fault.action if fault else "", json.dumps(body).encode()),
             seconds=fault.seconds if fault else 0.0,
+            drip=0.1 if fault and fault.action == "drip" else 0.0,
             resets=bool(fault) and fault.action == "accept_then_reset",
         )
 

@@ -4,11 +4,13 @@
 
 Faults (see `faults.py`), matched by recipient: "rcpt:550 5.1.1 No such user", "data:452 …",
 "reset" (before it is kept), "accept_then_reset", "silent" (kept, never answered), "garbage" (kept,
-and the answer is no SMTP), "endless" (kept, and the answer goes on for ever); all may be slow.
+and the answer is no SMTP), "endless" (kept, and the answer goes on for ever), "drip" (kept; its
+answer comes a byte a second and never ends); all may be slow.
 """
 
 import argparse
 import asyncio
+import itertools
 import ssl
 from email.parser import BytesHeaderParser
 from pathlib import Path
@@ -108,6 +110,8 @@ class SmtpSink:
             await asyncio.sleep(fault.seconds)
         if action == "silent":
             await asyncio.sleep(3_600)
+        if action == "drip":
+            await self._drip(server.transport)
         if action == "accept_then_reset":
             server.transport.abort()
         if action == "endless":
@@ -115,6 +119,13 @@ class SmtpSink:
         if action == "garbage":
             return "<html>Welcome to the airport</html>"
         return f"250 2.0.0 Ok: queued as {len(self.seen)}"
+
+    async def _drip(self, transport) -> None:
+        for byte in itertools.cycle(b"250-thinking\r\n"):
+            if transport.is_closing():
+                return
+            transport.write(bytes([byte]))
+            await asyncio.sleep(1)
 
     def _keep(self, raw: bytes, recipient: str) -> None:
         mail = BytesHeaderParser().parsebytes(raw)

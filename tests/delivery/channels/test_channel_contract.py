@@ -104,6 +104,17 @@ def test_a_slow_provider_gives_the_worker_back_at_the_deadline(one, settings):
     assert isinstance(outcome, Unknown)
 
 
+@pytest.mark.parametrize("one", CHANNELS[:-1], indirect=True)  # an inbox has no bytes
+def test_a_byte_now_and_then_does_not_hold_the_worker_longer(one, settings):
+    settings.PROVIDER_TIMEOUT_SECONDS = 2
+    one.channel.send([one.draft("first")])
+    one.play("drip", "ann")
+    started = time.monotonic()
+    [outcome] = one.channel.send([one.draft("ann")])
+    assert 1 < time.monotonic() - started < 3
+    assert isinstance(outcome, Unknown)
+
+
 def test_an_unreachable_provider_is_unavailable(one):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
