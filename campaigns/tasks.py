@@ -59,7 +59,7 @@ def send_chunk(channel: str, lane: int) -> None:
     # Behind the bulkhead, or the ring could come before our place is free.
     if report.more:
         send_chunk.delay(channel, lane)
-    else:
+    elif report.claimed or not report.problem:  # else a ring a second would find out no more
         bell.hang_up("send", channel, lane)
 
 

@@ -15,6 +15,7 @@ from engage.lib.bulkheads import Bulkheads
 from tests.delivery.sending import RecordingChannel, use_channel
 from tests.factories import make_campaign, make_profile
 
+CHANNELS = {"email": "delivery.channels.smtp.SmtpChannel"}
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_keys")]
 
 
@@ -86,6 +87,17 @@ def test_a_ring_for_a_channel_without_a_free_process_leaves_its_messages(at_once
     bell.hang_up("send", "email", 0)
     tasks.tick()
     assert at_once.addresses == ["a@x.example"]
+
+
+def test_a_channel_that_is_not_set_up_is_not_rung_for_every_second(at_once, settings):
+    settings.CHANNELS, settings.SMTP_URL = CHANNELS, ""
+    registry.forget_channels()
+    make_profile(email="a@x.example", opted_in=("email",))
+    lifecycle.launch(make_campaign(), now=clock.now())
+    tasks.tick()
+    tasks.tick()
+    assert Message.objects.get().state == "planned"
+    assert not bell.ring("send", "email", 0)
 
 
 def test_a_lane_that_is_busy_is_not_rung_for_and_the_others_are(at_once):
