@@ -108,7 +108,7 @@ def provider(name: str) -> Iterator[Mapping[str, Any]]:
     folder = Path(os.environ["ENGAGE_DATA_DIR"]) / f"provider-{name}"
     folder.mkdir()
     command = [sys.executable, "-m", f"tests.providers.{name}", "--ledger", str(folder / "ledger")]
-    command += ["--folder", str(folder)] if name == "fcm" else []
+    command += ["--folder", str(folder)] if name != "smtp" else []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,41 +79,36 @@ class FcmChannel:
     def send(self, drafts: Sequence[Draft]) -> list[Outcome]:
         """Raises ChannelUnavailable when there is no access token to be had."""
         deadline = time.monotonic() + settings.PROVIDER_TIMEOUT_SECONDS
-        outcomes: list[Outcome] = [_check(draft) or NOT_SENT_YET for draft in drafts]
-        wanted = [n for n, outcome in enumerate(outcomes) if outcome is NOT_SENT_YET]
-        refused = self._round(drafts, wanted, outcomes, deadline)
+        bodies = [encode(draft) for draft in drafts]
+        outcomes: list[Outcome] = [
+            NOT_SENT_YET if isinstance(body, bytes) else body for body in bodies
+        ]
+        wanted = {n: body for n, body in enumerate(bodies) if isinstance(body, bytes)}
+        refused = self._round(wanted, outcomes, deadline)
         if refused and time.monotonic() < deadline:
             # A token may be refused before its time, for instance after a change of keys.
             self.token = ""
             with suppress(ChannelUnavailable):  # the first round's answers stand
-                self._round(drafts, refused, outcomes, deadline)
+                self._round(refused, outcomes, deadline)
         return outcomes
 
     def _round(
-        self,
-        drafts: Sequence[Draft],
-        wanted: Sequence[int],
-        outcomes: list[Outcome],
-        deadline: float,
-    ) -> list[int]:
-        """Ask for the wanted drafts; which of them were refused because of our token."""
+        self, wanted: Mapping[int, bytes], outcomes: list[Outcome], deadline: float
+    ) -> dict[int, bytes]:
+        """Ask for the wanted ones; which of them were refused because of our token."""
         if not wanted:
-            return []
-        answers = self._ask([drafts[n] for n in wanted], deadline)
-        for n, answer in zip(wanted, answers, strict=True):
+            return {}
+        answers = dict(zip(wanted, self._ask(wanted.values(), deadline), strict=True))
+        for n, answer in answers.items():
             outcomes[n] = judge(answer)
-        return [
-            n
-            for n, answer in zip(wanted, answers, strict=True)
-            if isinstance(answer, Response) and is_token_refused(answer)
-        ]
+        return {n: body for n, body in wanted.items() if is_token_refused(answers[n])}
 
-    def _ask(self, drafts: Sequence[Draft], deadline: float) -> list[Response | NoAnswer]:
+    def _ask(self, bodies: Iterable[bytes], deadline: float) -> list[Response | NoAnswer]:
         headers = [
             f"Authorization: Bearer {self._access_token(deadline)}",
             "Content-Type: application/json",
         ]
-        requests = [Request(url=self.url, headers=headers, body=encode(draft)) for draft in drafts]
+        requests = [Request(url=self.url, headers=headers, body=body) for body in bodies]
         left = max(deadline - time.monotonic(), 0.1)
         return self.door.fetch(requests, timeout_seconds=left)
 
@@ -151,48 +146,41 @@ class FcmChannel:
         return self.door.fetch([request], timeout_seconds=timeout_seconds)[0]
 
 
-def payload(draft: Draft, content: PushContent) -> dict[str, dict[str, str]]:
-    """What counts against the limit. `key` is the same on every try: a device can drop repeats."""
-    notification = {"title": content.title, "body": content.body, "image": content.image}
+def encode(draft: Draft) -> bytes | Refused:
+    """The request's body. A second push of the same key replaces the first on the screen.
+
+    `key` is the same on every try: a device can drop repeats by it.
+    """
+    content = draft.content
+    if not isinstance(content, PushContent) or not draft.address:
+        return Refused("invalid_address")
+    tag = draft.key.hex
     data = {**content.data, "message_id": str(draft.message_id), "key": str(draft.key)}
     if content.link:
         data["link"] = content.link
-    return {
-        "notification": {name: text for name, text in notification.items() if text},
+    shown = {"title": content.title, "body": content.body, "image": content.image}
+    payload = {
+        "notification": {name: text for name, text in shown.items() if text},
         "data": data,
     }
-
-
-def encode(draft: Draft) -> bytes:
-    """The request's body. A second push of the same key replaces the first on the screen."""
-    content = draft.content
-    assert isinstance(content, PushContent)  # noqa: S101 - checked by `_check`
-    key = draft.key.hex
-    android: dict[str, Any] = {"notification": {"tag": key}}
+    android: dict[str, Any] = {"notification": {"tag": tag}}
     if content.ttl_seconds is not None:
         android["ttl"] = f"{max(content.ttl_seconds, 0)}s"
-    web: dict[str, Any] = {"notification": {"tag": key}}
+    web: dict[str, Any] = {"notification": {"tag": tag}}
     if content.link.startswith("https://"):
         web["fcm_options"] = {"link": content.link}
-    return msgspec.json.encode(
-        {
-            "message": {
-                "token": draft.address,
-                **payload(draft, content),
-                "android": android,
-                "apns": {"headers": {"apns-collapse-id": key}},
-                "webpush": web,
-            }
-        }
-    )
-
-
-def _check(draft: Draft) -> Refused | None:
-    if not isinstance(draft.content, PushContent) or not draft.address:
-        return Refused("invalid_address")
-    if len(msgspec.json.encode(payload(draft, draft.content))) > LARGEST_PAYLOAD:
+    message = {
+        "token": draft.address,
+        **payload,
+        "android": android,
+        "apns": {"headers": {"apns-collapse-id": tag}},
+        "webpush": web,
+    }
+    body = msgspec.json.encode({"message": message})
+    # Only the payload counts, and it is part of the body.
+    if len(body) > LARGEST_PAYLOAD < len(msgspec.json.encode(payload)):
         return Refused("payload_too_large")
-    return None
+    return body
 
 
 def judge(answer: Response | NoAnswer) -> Outcome:
@@ -231,8 +219,10 @@ def _judge_refusal(answer: Response, details: list[dict[str, Any]]) -> Outcome:
     return TryLater(reason, wait, everybody=True)  # 429, 5xx, and what is wrong with the account
 
 
-def is_token_refused(answer: Response) -> bool:
-    return answer.status == 401 and not any("errorCode" in d for d in _details(_read(answer.body)))
+def is_token_refused(answer: Response | NoAnswer) -> bool:
+    if isinstance(answer, NoAnswer) or answer.status != 401:
+        return False
+    return not any("errorCode" in one for one in _details(_read(answer.body)))
 
 
 def _blames_token(details: list[dict[str, Any]]) -> bool:

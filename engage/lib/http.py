@@ -4,17 +4,18 @@ TLS only, HTTP/2 where the server speaks it, no redirects, no proxies, bounded t
 """
 
 import io
+import os
 import re
 import socket
 import ssl
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import urlsplit
 
 import pycurl
@@ -37,9 +38,14 @@ CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 LONGEST_CONNECT_SECONDS = 5.0
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 TIMEOUT: Final = "timeout"  # the reason of a `NoAnswer` that had all its time
-# Answers to many requests come in a row, and to look for one costs more than to take it. A short
-# rest lets them gather, and is nothing beside the way to a server.
-GATHERING_SECONDS = 0.002
+# Answers to many requests come in a row, and to look for one costs more than to take it. A rest
+# lets them gather: a quarter of the time that they took so far, within these bounds.
+SHORTEST_REST_SECONDS = 0.002
+LONGEST_REST_SECONDS = 0.02
+Kind = tuple[str, bool, bool, int]  # of requests: method, plain, compressed, most bytes
+# What a server may send of an answer before it is asked for more. libcurl asks at once, with two
+# frames for each request, unless a transfer is limited to so many bytes a second (seen in 8.23).
+WINDOW_BYTES = 65_535
 GRACE_SECONDS = 1.0  # after the deadline, for libcurl to notice it by itself
 
 
@@ -69,25 +75,107 @@ class NoAnswer:
     sent: bool
 
 
-@dataclass(slots=True)
 class Transfer:
-    """One request under way and what came back so far."""
+    """A handle of libcurl with one request after the other, and what came back so far.
 
-    index: int
-    most_bytes: int
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytearray = field(default_factory=bytearray)
+    What does not change from one request to the next stays set: that is most of it.
+    """
 
-    def take_header(self, line: bytes) -> None:
-        name, colon, value = line.decode("latin-1").partition(":")
-        if colon:
-            self.headers[name.strip().lower()] = value.strip()
+    def __init__(self, *, patient: bool) -> None:
+        self.curl = pycurl.Curl()
+        self.patient = patient
+        self.kind: Kind | None = None  # of requests, for which the handle is set up
+        self.url = ""
+        self.headers: list[str] = []
+        self.index = 0
+        self.most_bytes = 0
+        self.lines: list[bytes] = []
+        self.body = bytearray()
+
+    def begin(
+        self, request: Request, index: int, *, timeout_seconds: float, most_bytes: int
+    ) -> None:
+        self.index, self.most_bytes = index, most_bytes
+        kind = (request.method, request.plain, request.compressed, most_bytes)
+        if kind != self.kind or request.addresses:
+            self._set_up(kind)
+            _pin(self.curl, request)
+        if request.url != self.url:
+            self.curl.setopt(pycurl.URL, request.url)
+            self.url = request.url
+        if request.headers != self.headers:
+            self.headers = list(request.headers)
+            self.curl.setopt(pycurl.HTTPHEADER, [*self.headers, "Expect:"])
+        if request.method == "POST":
+            # The body comes from a reader that cannot be rewound. libcurl repeats a request by
+            # itself when a reused connection dies before the first byte of the answer; a provider
+            # may have acted on it by then. With this reader the repetition fails instead (seen in
+            # 8.23).
+            self.curl.setopt(pycurl.POSTFIELDSIZE, len(request.body))
+            self.curl.setopt(pycurl.READFUNCTION, io.BytesIO(request.body).read)
+        connect_seconds = min(LONGEST_CONNECT_SECONDS, timeout_seconds)
+        self.curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(connect_seconds * 1000))
+        self.curl.setopt(pycurl.TIMEOUT_MS, int(timeout_seconds * 1000))
+
+    def _set_up(self, kind: Kind) -> None:
+        curl, (method, plain, compressed, most_bytes) = self.curl, kind
+        curl.reset()
+        self.kind, self.url, self.headers = kind, "", []
+        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTPS | (pycurl.PROTO_HTTP if plain else 0))
+        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
+        curl.setopt(pycurl.FOLLOWLOCATION, 0)
+        curl.setopt(pycurl.PROXY, "")
+        curl.setopt(pycurl.NOSIGNAL, 1)
+        curl.setopt(pycurl.PIPEWAIT, int(self.patient))
+        curl.setopt(pycurl.HTTPHEADER, ["Expect:"])
+        if settings.CA_FILE:
+            curl.setopt(pycurl.CAINFO, trusted_certificates())
+        if method == "POST":
+            curl.setopt(pycurl.POST, 1)
+        else:
+            curl.setopt(pycurl.CUSTOMREQUEST, method)
+        curl.setopt(pycurl.MAX_RECV_SPEED_LARGE, max(most_bytes, WINDOW_BYTES))
+        curl.setopt(pycurl.HEADERFUNCTION, self.lines.append)
+        curl.setopt(pycurl.WRITEFUNCTION, self.take_body)
+        if compressed:
+            curl.setopt(pycurl.ACCEPT_ENCODING, "gzip, deflate")
+            curl.setopt(pycurl.MAXFILESIZE, most_bytes)  # what comes over the wire
 
     def take_body(self, chunk: bytes) -> int | None:
         if len(self.body) + len(chunk) > self.most_bytes:
             return -1  # libcurl ends the transfer
         self.body += chunk
         return None
+
+    def answer(self, error: tuple[int, str] | None) -> Response | NoAnswer:
+        """What came of the request; the handle is free for the next one then."""
+        try:
+            return self._answer(error)
+        finally:
+            self.lines.clear()
+            self.body.clear()
+
+    def _answer(self, error: tuple[int, str] | None) -> Response | NoAnswer:
+        if error is None:
+            status = self.curl.getinfo(pycurl.RESPONSE_CODE)
+            return Response(status, read_headers(self.lines), bytes(self.body))
+        code, _ = error
+        if code in {pycurl.E_WRITE_ERROR, pycurl.E_FILESIZE_EXCEEDED}:
+            return NoAnswer("answer_too_large", sent=True)
+        if code == pycurl.E_OPERATION_TIMEDOUT:
+            return NoAnswer(TIMEOUT, sent=not self._never_began())
+        if code in NEVER_SENT:
+            return NoAnswer("connection_failed", sent=False)
+        return NoAnswer("connection_broke", sent=not self._never_began())
+
+    def _never_began(self) -> bool:
+        """Whether no byte of the request was handed to a connection.
+
+        What only waited for its turn has times of its end, but never had a connection.
+        """
+        info = self.curl.getinfo
+        alone = not info(pycurl.PRETRANSFER_TIME) or info(pycurl.LOCAL_PORT) <= 0
+        return alone and not info(pycurl.REQUEST_SIZE)
 
 
 class Door:
@@ -112,48 +200,61 @@ class Door:
         self.longest_idle_seconds = longest_idle_seconds
         self.multi = self._without_connections()
         self.used_at = time.monotonic()
-        self.idle: list[Any] = []
+        self.idle: list[Transfer] = []
 
     def fetch(
         self, requests: Sequence[Request], *, timeout_seconds: float, most_bytes: int = 65_536
     ) -> list[Response | NoAnswer]:
         """Make all requests at once; answers in their order, all of them before the timeout."""
-        deadline = time.monotonic() + timeout_seconds
-        if time.monotonic() - self.used_at > self.longest_idle_seconds:
+        started = time.monotonic()
+        deadline = started + timeout_seconds
+        if started - self.used_at > self.longest_idle_seconds:
             self._begin_anew()
-        answers: list[Response | NoAnswer | None] = [None] * len(requests)
-        under_way: dict[Any, Transfer] = {}
-        for index, request in enumerate(requests):
-            curl = self.idle.pop() if self.idle else pycurl.Curl()
-            under_way[curl] = Transfer(index, most_bytes)
-            _prepare(curl, request, under_way[curl], timeout_seconds=timeout_seconds)
-            curl.setopt(pycurl.PIPEWAIT, int(self.patient))
-            _pin(curl, request)
-            self.multi.add_handle(curl)
-        while under_way and time.monotonic() < deadline + GRACE_SECONDS:
-            self._drive(deadline)
-            for curl, error in self._ended():
-                transfer = under_way.pop(curl)
-                answers[transfer.index] = _answer(curl, transfer, error)
-                self._put_back(curl)
-            if len(under_way) > 1:
-                time.sleep(GATHERING_SECONDS)
-        for curl, transfer in under_way.items():
-            answers[transfer.index] = NoAnswer(TIMEOUT, sent=True)
-            self.multi.remove_handle(curl)
-            curl.close()
+        _check(requests)
+        try:
+            answers = self._carry(requests, started, deadline, most_bytes)
+        except BaseException:  # nothing of this call may go on in the next
+            self._begin_anew()
+            raise
         if any(isinstance(answer, NoAnswer) and answer.sent for answer in answers):
             # A broken connection, or one into a black hole, is kept by libcurl for a while; the
             # next requests would end on it with nobody knowing (seen in 8.23).
             self._begin_anew()
         self.used_at = time.monotonic()
-        return [answer for answer in answers if answer is not None]
+        return answers
 
     def close(self) -> None:
-        for curl in self.idle:
-            curl.close()
+        for transfer in self.idle:
+            transfer.curl.close()
         self.idle.clear()
         self.multi.close()
+
+    def _carry(
+        self, requests: Sequence[Request], started: float, deadline: float, most_bytes: int
+    ) -> list[Response | NoAnswer]:
+        answers: list[Response | NoAnswer | None] = [None] * len(requests)
+        under_way: dict[Any, Transfer] = {}
+        for index, request in enumerate(requests):
+            transfer = self.idle.pop() if self.idle else Transfer(patient=self.patient)
+            transfer.begin(
+                request, index, timeout_seconds=deadline - started, most_bytes=most_bytes
+            )
+            under_way[transfer.curl] = transfer
+            self.multi.add_handle(transfer.curl)
+        while under_way and time.monotonic() < deadline + GRACE_SECONDS:
+            self._drive(deadline)
+            for curl, error in self._ended():
+                transfer = under_way.pop(curl)
+                answers[transfer.index] = transfer.answer(error)
+                self.multi.remove_handle(curl)
+                self.idle.append(transfer)
+            if len(under_way) > 1:
+                _let_gather(time.monotonic() - started)
+        for curl, transfer in under_way.items():
+            answers[transfer.index] = NoAnswer(TIMEOUT, sent=True)
+            self.multi.remove_handle(curl)
+            curl.close()
+        return [answer for answer in answers if answer is not None]
 
     def _begin_anew(self) -> None:
         self.multi.close()
@@ -184,45 +285,19 @@ class Door:
             if not left:
                 return ended
 
-    def _put_back(self, curl: Any) -> None:
-        self.multi.remove_handle(curl)
-        curl.reset()
-        self.idle.append(curl)
+
+def _let_gather(seconds: float) -> None:
+    time.sleep(min(max(seconds / 4, SHORTEST_REST_SECONDS), LONGEST_REST_SECONDS))
 
 
-def _prepare(curl: Any, request: Request, transfer: Transfer, *, timeout_seconds: float) -> None:
-    for text in (request.url, *request.headers):
+def _check(requests: Sequence[Request]) -> None:
+    """Before any is begun. Most have headers in common, which are looked at once."""
+    for text in {text for request in requests for text in (request.url, *request.headers)}:
         if CONTROL.search(text):
             raise ValueError("a URL or header must not contain control characters")
-    if not request.url.startswith(("https://", "http://") if request.plain else "https://"):
-        raise ValueError("only https leaves the house")
-    curl.setopt(pycurl.URL, request.url)
-    curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTPS | (pycurl.PROTO_HTTP if request.plain else 0))
-    curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
-    curl.setopt(pycurl.FOLLOWLOCATION, 0)
-    curl.setopt(pycurl.PROXY, "")
-    curl.setopt(pycurl.NOSIGNAL, 1)
-    curl.setopt(
-        pycurl.CONNECTTIMEOUT_MS, int(min(LONGEST_CONNECT_SECONDS, timeout_seconds) * 1000)
-    )
-    curl.setopt(pycurl.TIMEOUT_MS, int(timeout_seconds * 1000))
-    curl.setopt(pycurl.HTTPHEADER, [*request.headers, "Expect:"])
-    if settings.CA_FILE:
-        curl.setopt(pycurl.CAINFO_BLOB, trusted_certificates())
-    if request.method == "POST":
-        # The body comes from a reader that cannot be rewound. libcurl repeats a request by itself
-        # when a reused connection dies before the first byte of the answer; a provider may have
-        # acted on it by then. With this reader the repetition fails instead (seen in 8.23).
-        curl.setopt(pycurl.POST, 1)
-        curl.setopt(pycurl.POSTFIELDSIZE, len(request.body))
-        curl.setopt(pycurl.READFUNCTION, io.BytesIO(request.body).read)
-    else:
-        curl.setopt(pycurl.CUSTOMREQUEST, request.method)
-    curl.setopt(pycurl.HEADERFUNCTION, transfer.take_header)
-    curl.setopt(pycurl.WRITEFUNCTION, transfer.take_body)
-    if request.compressed:
-        curl.setopt(pycurl.ACCEPT_ENCODING, "gzip, deflate")
-        curl.setopt(pycurl.MAXFILESIZE, transfer.most_bytes)  # what comes over the wire
+    for request in requests:
+        if not request.url.startswith(("https://", "http://") if request.plain else "https://"):
+            raise ValueError("only https leaves the house")
 
 
 def _pin(curl: Any, request: Request) -> None:
@@ -247,23 +322,14 @@ def _pin(curl: Any, request: Request) -> None:
     curl.setopt(pycurl.OPENSOCKETFUNCTION, open_socket)
 
 
-def _answer(curl: Any, transfer: Transfer, error: tuple[int, str] | None) -> Response | NoAnswer:
-    if error is None:
-        status = int(curl.getinfo(pycurl.RESPONSE_CODE))
-        return Response(status, transfer.headers, bytes(transfer.body))
-    code, _ = error
-    if code in {pycurl.E_WRITE_ERROR, pycurl.E_FILESIZE_EXCEEDED}:
-        return NoAnswer("answer_too_large", sent=True)
-    if code == pycurl.E_OPERATION_TIMEDOUT:
-        return NoAnswer(TIMEOUT, sent=not _never_began(curl))
-    if code in NEVER_SENT:
-        return NoAnswer("connection_failed", sent=False)
-    return NoAnswer("connection_broke", sent=not _never_began(curl))
-
-
-def _never_began(curl: Any) -> bool:
-    """Whether no byte of the request was handed to a connection."""
-    return not curl.getinfo(pycurl.PRETRANSFER_TIME) and not curl.getinfo(pycurl.REQUEST_SIZE)
+def read_headers(lines: Iterable[bytes]) -> dict[str, str]:
+    """Of all lines that came, those of the status among them; the last of a name counts."""
+    headers = {}
+    for line in lines:
+        name, colon, value = line.decode("latin-1").partition(":")
+        if colon:
+            headers[name.strip().lower()] = value.strip()
+    return headers
 
 
 def retry_after_seconds(response: Response, *, now: datetime) -> float | None:
@@ -281,14 +347,21 @@ def _until(text: str, now: datetime) -> float:
     return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
 
 
-_trusted: dict[str, bytes] = {}
+_trusted: dict[str, BinaryIO] = {}
 
 
-def trusted_certificates() -> bytes:
-    """PEM of the system's authorities and those of CA_FILE."""
+def trusted_certificates() -> str:
+    """A file in memory with the system's authorities and those of CA_FILE; its path.
+
+    Given as a path, libcurl reads it once for all connections of a door; given as bytes, it would
+    copy and compare them for every request.
+    """
     path = settings.CA_FILE
     if path not in _trusted:
         system = ssl.create_default_context().get_ca_certs(binary_form=True)
         known = "".join(ssl.DER_cert_to_PEM_cert(certificate) for certificate in system)
-        _trusted[path] = known.encode() + Path(path).read_bytes()
-    return _trusted[path]
+        file = os.fdopen(os.memfd_create("certificates"), "wb")
+        file.write(known.encode() + Path(path).read_bytes())
+        file.flush()
+        _trusted.setdefault(path, file)  # the first thread's stays open as long as we live
+    return f"/proc/self/fd/{_trusted[path].fileno()}"

@@ -67,6 +67,7 @@ class Provider:
         self.connections = 0
         self.transports: list[asyncio.BaseTransport] = []
         self.most_at_once = 0  # streams open together on one connection
+        self.window_updates = 0  # of streams: clients that want to read more
         self.ca_file, self.server_file = make_certificates(folder)
 
     @property
@@ -151,6 +152,7 @@ class Connection(asyncio.Protocol):
             elif isinstance(event, StreamReset):
                 self._forget(event.stream_id)
             elif isinstance(event, WindowUpdated):
+                self.provider.window_updates += event.stream_id != 0
                 for stream_id in list(self.unsent):
                     self._send_body(stream_id)
             if self.transport.is_closing():

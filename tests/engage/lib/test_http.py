@@ -1,7 +1,9 @@
 from datetime import UTC, datetime
 
+import pycurl
 import pytest
 
+from engage.lib import http
 from engage.lib.http import Door, NoAnswer, Request, Response, retry_after_seconds
 from tests.providers import ledger
 from tests.providers.http2 import UNHANDLED, Answer, Provider
@@ -16,7 +18,8 @@ class Echo(Provider):
         fault = self.faults.take(path)
         if not (fault and fault.action in UNHANDLED):
             self.ledger.write(path=path)
-        return Answer(200, path, fault=fault)
+        method, said = headers[":method"], body.decode()
+        return Answer(200, f"{method} {path} {headers.get('x-name', '')} {said}", fault=fault)
 
     def kept(self) -> list[str]:
         return [line["path"] for line in ledger.read(self.ledger.path)]
@@ -55,6 +58,15 @@ def fetch(door, echo, *paths, seconds=5):
 def test_what_must_not_leave_is_refused(request_):
     with pytest.raises(ValueError, match=r"must not contain control|only https"):
         Door().fetch([request_], timeout_seconds=1)
+
+
+def test_where_one_must_not_leave_none_leaves(door, echo):
+    """Nor later, with the next call."""
+    wrong = Request(url=f"{echo.url}/wrong", body=b"", headers=["X: 1\nY: 2"])
+    with pytest.raises(ValueError, match="must not contain control"):
+        door.fetch([Request(url=f"{echo.url}/good", body=b""), wrong], timeout_seconds=1)
+    assert fetch(door, echo, "/next") == [200]
+    assert echo.kept() == ["/next"]
 
 
 @pytest.mark.parametrize(
@@ -119,3 +131,49 @@ def test_one_stream_at_a_time_is_enough(door, echo, late):
 def test_an_answer_of_a_gigabyte_is_cut_off(door, echo):
     echo.faults.play("huge", match="/huge")
     assert fetch(door, echo, "/huge", "/a") == [NoAnswer("answer_too_large", sent=True), 200]
+
+
+def test_nothing_of_a_request_stays_for_the_next_one(door, echo):
+    """They share handles of libcurl."""
+    ask = [
+        Request(url=f"{echo.url}/a", body=b"one", headers=["X-Name: ann"]),
+        Request(url=f"{echo.url}/a", body=b"", headers=["X-Name: ann"]),
+        Request(url=f"{echo.url}/b", body=b"", headers=["X-Name: bob"], method="GET"),
+        Request(url=f"{echo.url}/b", body=b"two"),
+    ]
+    said = [door.fetch([request], timeout_seconds=5)[0] for request in ask]
+    assert [one.body for one in said] == [
+        b'"POST /a ann one"', b'"POST /a ann "', b'"GET /b bob "', b'"POST /b  two"',
+    ]  # fmt: skip
+    assert [one.headers for one in said] == [{"content-type": "application/json"}] * 4
+
+
+def test_what_waited_for_its_turn_until_the_end_was_never_sent(door, echo):
+    """Also where the handles carried others before."""
+    echo.streams_at_once = 1
+    door.multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, 1)
+    assert fetch(door, echo, "/a", "/b", "/c") == [200] * 3
+    echo.faults.play("slow", match="/slow", seconds=30)
+    answers = fetch(door, echo, "/slow-1", "/slow-2", "/slow-3", seconds=0.5)
+    assert sorted(answer.sent for answer in answers) == [False, False, True]
+    assert sorted(echo.kept())[:3] == ["/a", "/b", "/c"]
+    assert len(echo.kept()) == 4
+
+
+def test_an_interrupted_call_leaves_nothing_to_the_next(door, echo, monkeypatch):
+    def interrupt(seconds):
+        raise TimeoutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(http, "_let_gather", interrupt)
+        echo.faults.play("slow", match="/slow", seconds=0.5)
+        with pytest.raises(TimeoutError):
+            fetch(door, echo, "/slow", "/slower")
+    assert fetch(door, echo, "/next") == [200]
+
+
+def test_short_answers_are_read_without_asking_for_more(door, echo):
+    """Two frames for each request, otherwise: libcurl opens windows that nobody needs."""
+    echo.faults.play("slow", seconds=0.1)
+    assert fetch(door, echo, *(f"/{n}" for n in range(20))) == [200] * 20
+    assert echo.window_updates == 0
