@@ -133,6 +133,9 @@ def finish_done(now: datetime) -> int:
             )
             if run is None or _has_open(run_id):
                 continue
+            # In this order: a late answer may have planned a message again meanwhile.
+            if not outbox.settle_unknown(run_id) or _has_open(run_id):
+                continue
             run.state, run.finished_at = State.FINISHED, now
             run.save(update_fields=["state", "finished_at"])
             finished += 1

@@ -195,17 +195,21 @@ def judge(
             )
 
 
-# A late answer of the same token may close an unknown row, but never open it again: its run may
-# be finished. Then "later" means that it certainly was not sent. Where a receipt told of a message
-# before the call ended (it is heard of), the call may end as it likes: the provider took it.
+# A late answer of the same token resolves an unknown row. "Later" says that it certainly was not
+# sent: it is planned again, unless its run counts on it by now (`outbox.settle_unknown`). Where a
+# receipt told of a message before the call ended (it is heard of), the call may end as it likes:
+# the provider took it.
 RECORD: Final = Statement(
     "record",
     """
 UPDATE delivery_message m SET
-  state = CASE WHEN m.state = 'unknown' AND done.state IN ('planned', 'expired') THEN 'failed'
+  state = CASE WHEN m.state = 'unknown' AND (
+                 done.state = 'expired' OR done.state = 'planned' AND m.lease_until IS NULL)
+                 THEN 'failed'
                WHEN m.reason = 'heard' AND done.state = 'unknown' THEN 'accepted'
                ELSE done.state END,
-  reason = CASE WHEN m.state = 'unknown' AND done.state IN ('planned', 'expired')
+  reason = CASE WHEN m.state = 'unknown' AND (
+                  done.state = 'expired' OR done.state = 'planned' AND m.lease_until IS NULL)
                   THEN 'unavailable'
                 WHEN done.state IN ('planned', 'accepted') THEN ''
                 WHEN m.reason = 'heard' AND done.state = 'unknown' THEN ''
@@ -213,9 +217,9 @@ UPDATE delivery_message m SET
   provider_id = done.provider_id,
   items = coalesce(done.items::jsonb, m.items),
   not_before = coalesce(done.not_before, m.not_before),
-  lease_token = CASE WHEN done.state = 'planned' AND m.state = 'attempting' THEN NULL
+  lease_token = CASE WHEN done.state = 'planned' AND m.lease_until IS NOT NULL THEN NULL
                      ELSE m.lease_token END,
-  finished_at = CASE WHEN done.state = 'planned' AND m.state = 'attempting' THEN NULL
+  finished_at = CASE WHEN done.state = 'planned' AND m.lease_until IS NOT NULL THEN NULL
                      ELSE %(now)s END
 FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[], %(states)s::text[], %(reasons)s::text[],
             %(provider_ids)s::text[], %(not_before)s::timestamptz[], %(items)s::text[])

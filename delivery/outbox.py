@@ -3,7 +3,8 @@
     planned ──claim──▶ leased ──mark──▶ attempting ──record──▶ accepted | failed
      │ ▲                  │                 │ └──record──▶ planned (the provider said: later)
      │ └─release, reap ───┘                 └──reap──▶ unknown ──late record──▶ accepted | failed
-     │                                              (or planned again, where the channel allows)
+     │                                              │      └──late record──▶ planned
+     │                                              └ (or planned again, where the channel allows)
      └─reap──▶ expired
 
 `marking.py` has the mark and the record, `reaping.py` takes back what dead workers held. Every
@@ -43,7 +44,7 @@ MOVES: Final = {
         State.PLANNED,
         State.UNKNOWN,
     },
-    State.UNKNOWN: {State.ACCEPTED, State.FAILED},
+    State.UNKNOWN: {State.ACCEPTED, State.FAILED, State.PLANNED},
 }
 CAREFUL: Final = timedelta(minutes=1)  # after a pause of a channel
 SWEEP = 10_000  # rows moved by one statement of a sweep
@@ -336,6 +337,30 @@ def cancel_run(run_id: int, now: datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(CANCEL, {"run_id": run_id, "now": now, "limit": SWEEP})
         return int(cursor.rowcount)
+
+
+# SKIP LOCKED: what an answer is about to be written to is not waited for, in any order.
+SETTLE: Final = """
+WITH unsettled AS (
+  SELECT profile_id, id FROM delivery_message
+  WHERE run_id = %(run_id)s AND state = 'unknown' AND lease_until IS NOT NULL
+  FOR UPDATE SKIP LOCKED
+)
+UPDATE delivery_message m SET lease_until = NULL
+FROM unsettled WHERE m.profile_id = unsettled.profile_id AND m.id = unsettled.id
+"""
+
+
+def settle_unknown(run_id: int) -> bool:
+    """From now on no late answer plans a message of the run again; false: try again later.
+
+    Whoever finishes a run settles first and looks for open messages afterwards, in one
+    transaction: a late answer that came before is seen then, a later one can only close its row.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(SETTLE, {"run_id": run_id})
+    unknown = Message.objects.filter(run_id=run_id, state=State.UNKNOWN)
+    return not unknown.filter(lease_until__isnull=False).exists()
 
 
 def pause_channel(channel: str, *, until: datetime, reason: str) -> None:

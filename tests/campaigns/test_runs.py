@@ -1,10 +1,12 @@
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
 from campaigns import lifecycle, runs
 from campaigns.errors import IllegalMove
 from campaigns.models import Campaign, Run
+from delivery.models import Message
 from tests.factories import make_campaign, make_message, make_profile, make_run
 
 pytestmark = pytest.mark.django_db
@@ -80,6 +82,16 @@ def test_a_run_is_finished_only_when_planned_and_nothing_is_open(now):
     campaign.refresh_from_db()
     assert (planning.state, sending.state, sending.finished_at) == ("planning", "finished", now)
     assert campaign.state == "active"
+
+
+def test_a_finished_run_has_nothing_that_a_late_answer_could_open(now):
+    run = make_run(campaign=make_campaign(state="active"), at=now, state="sending")
+    lease = {"lease_token": uuid4(), "lease_until": now}
+    make_message(profile=make_profile(), now=now, run_id=run.pk, state="unknown", **lease)
+    other = make_message(profile=make_profile(), now=now, run_id=9, state="unknown", **lease)
+    assert runs.finish_done(now) == 1
+    assert Message.objects.get(run_id=run.pk).lease_until is None
+    assert Message.objects.get(id=other.id).lease_until == now
 
 
 def test_a_campaign_is_finished_with_its_last_run(now):

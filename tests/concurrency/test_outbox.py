@@ -2,16 +2,17 @@
 
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
 
-from campaigns import lifecycle, transactional
+from campaigns import lifecycle, runs, transactional
 from delivery import outbox, reaping, suppression
 from delivery.channels import registry
 from delivery.dispatch import dispatch
+from delivery.drafts import TryLater
 from delivery.models import Cap, Message, RunHold, SendAttempt
 from delivery.policy import Allow
 from engage.lib.ids import uuid7
@@ -22,9 +23,10 @@ from tests.delivery.sending import (
     compose_for,
     end_leases,
     mark,
+    record,
     use_channel,
 )
-from tests.factories import NOON, make_campaign, make_message, make_profile
+from tests.factories import NOON, make_campaign, make_message, make_profile, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WORKERS = 4
@@ -99,6 +101,65 @@ def test_a_worker_that_wakes_after_its_lease_calls_nobody():
     assert len(taken) == 10
     assert mark(stalled) == [None] * 10
     assert mark(taken) == [Allow(1)] * 10
+
+
+@pytest.mark.parametrize("first", ["answer", "finish"])
+def test_a_late_answer_never_opens_a_run_that_is_being_finished(first):
+    """Each waits, uncommitted, for the other to have tried: whoever was first decides."""
+    run = make_run(campaign=make_campaign(state="active"), at=NOON, state="sending")
+    plan(3)
+    Message.objects.update(run_id=run.pk)
+    messages = claim()
+    mark(messages)
+    end_leases()
+    reaping.reap(NOON)
+
+    def answer(number: int) -> None:
+        for message in messages:
+            record(message, TryLater("503"))
+
+    def finish(number: int) -> int:
+        return runs.finish_done(NOON)
+
+    if first == "answer":
+        with transaction.atomic():
+            answer(0)
+            assert at_once(finish, workers=1) == [0]  # it sees nothing open, and rows in work
+        assert runs.finish_done(NOON) == 0
+        assert outbox.count_states(run.pk)["planned"] == 3
+    else:
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                assert finish(0) == 1
+                late = pool.submit(at_once, answer, workers=1)
+                assert not wait([late], timeout=0.5).done  # for the end of this transaction
+            late.result(10)
+        run.refresh_from_db()
+        assert run.state == "finished"
+        assert outbox.count_states(run.pk)["failed"] == 3
+
+
+def test_late_answers_and_the_end_of_a_run_in_any_order_leave_no_finished_run_open():
+    addresses = plan(60)
+    run = make_run(campaign=make_campaign(state="active"), at=NOON, state="sending")
+    Message.objects.update(run_id=run.pk)
+    messages = claim()
+    mark(messages)
+    end_leases()
+    reaping.reap(NOON)
+
+    def work(number: int) -> None:
+        for message in messages[number :: WORKERS - 1] if number < WORKERS - 1 else ():
+            record(message, TryLater("503"))
+        if number == WORKERS - 1:
+            for _ in range(30):
+                runs.finish_done(NOON)
+
+    at_once(work)
+    run.refresh_from_db()
+    counts = outbox.count_states(run.pk)
+    assert counts["planned"] + counts["failed"] == len(addresses)
+    assert run.state == ("sending" if counts["planned"] else "finished")
 
 
 def test_cancelling_while_workers_mark_never_deadlocks_and_never_sends_after():

@@ -328,8 +328,34 @@ def test_a_late_answer_of_the_same_call_resolves_the_unknown():
     assert state_of(message) == ("accepted", "")
 
 
-def test_a_late_try_again_does_not_reopen_a_message():
+def test_a_late_try_again_says_that_it_was_not_sent_so_it_may_be_sent_still():
     message = attempting()
+    end_leases()
+    reaping.reap(NOON)
+    assert record(message, TryLater("503")) == 0
+    row = Message.objects.get(id=message.id)
+    assert (row.state, row.reason, row.not_before, row.lease_token, row.finished_at) == (
+        "planned", "", NOON + timedelta(seconds=30), None, None,
+    )  # fmt: skip
+    assert record(message, Accepted("m-1")) == 1  # what the same worker says then is fenced
+
+
+@pytest.mark.parametrize(
+    ("outcome", "end"),
+    [(TryLater("503"), ("failed", "unavailable")), (Accepted("m-1"), ("accepted", ""))],
+)
+def test_a_late_answer_to_a_settled_message_closes_it(outcome, end):
+    message = attempting(run_id=4)
+    end_leases()
+    reaping.reap(NOON)
+    assert outbox.settle_unknown(5)
+    assert outbox.settle_unknown(4)
+    record(message, outcome)
+    assert state_of(message) == end
+
+
+def test_a_late_try_again_after_its_end_does_not_reopen_a_message():
+    message = attempting(expires_at=NOON + timedelta(seconds=10))
     end_leases()
     reaping.reap(NOON)
     record(message, TryLater("503"))

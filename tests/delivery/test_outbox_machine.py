@@ -42,6 +42,7 @@ WORLD = [
     "run_is_paused_or_resumed",
     "night_passes",
     "run_is_cancelled_and_another_begins",
+    "what_is_unknown_is_settled",
     "a_cap_begins_or_ends",
 ]
 MOST_RETURNS = 3  # fewer than in earnest, so that sequences come so far
@@ -71,6 +72,7 @@ class Outbox(RuleBasedStateMachine):
         self.attempts: dict[uuid.UUID, int] = {}
         self.due: dict[uuid.UUID, object] = {}
         self.returned: dict[uuid.UUID, int] = {}  # holders that died with it
+        self.settled: set[uuid.UUID] = set()  # unknown, and a run counts on it
 
     @initialize()
     def begin(self) -> None:
@@ -212,7 +214,8 @@ class Outbox(RuleBasedStateMachine):
         if fenced:
             return
         after = str(result.state)
-        if before == "unknown" and after in {"planned", "expired"}:
+        settled = message.id in self.settled
+        if before == "unknown" and (after == "expired" or (after == "planned" and settled)):
             after = "failed"
         if outcome == "later":
             self.retries[message.id] = self.retries.get(message.id, 0) + 1
@@ -288,6 +291,13 @@ class Outbox(RuleBasedStateMachine):
         else:
             Cap.objects.create(name="one in six hours", most=1, period="hours", hours=6)
         self.cap = not self.cap
+
+    def what_is_unknown_is_settled(self, person: int) -> None:
+        outbox.settle_unknown(self.run)
+        self.settled |= {
+            i for i, state in self.model.items()
+            if state == "unknown" and self.rows[i].run_id == self.run
+        }  # fmt: skip
 
     def run_is_cancelled_and_another_begins(self, person: int) -> None:
         outbox.cancel_run(self.run, self.now)
