@@ -19,19 +19,21 @@ class Attempt(NamedTuple):
     provider_id: str = ""
 
 
+COLUMNS: Final = (
+    "profile_id, id, message_id, attempt, lease_token, outcome, detail, provider_id,"
+    " started_at, ended_at"
+)
 # One statement for all: a tenth of the time that rows of Django's take.
 ADD: Final = Statement(
     "attempts",
-    """
-INSERT INTO delivery_sendattempt
-  (profile_id, id, message_id, attempt, lease_token, outcome, detail, provider_id,
-   started_at, ended_at)
+    f"""
+INSERT INTO delivery_sendattempt ({COLUMNS})
 SELECT t.*, %(started_at)s, %(ended_at)s
 FROM unnest(%(profile_id)s::bigint[], %(id)s::uuid[], %(message_id)s::uuid[],
             %(attempt)s::smallint[], %(lease_token)s::uuid[], %(outcome)s::text[],
             %(detail)s::text[], %(provider_id)s::text[]) AS t
 RETURNING 1
-""",
+""",  # noqa: S608
     types={
         "profile_id": "bigint[]",
         "id": "uuid[]",

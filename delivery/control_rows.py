@@ -30,6 +30,15 @@ FROM delivery_cap WHERE enabled
 UNION ALL
 SELECT 'quiet', '', 0, '', 0, channel, '', begin, "end" FROM delivery_quiethours
 """
+# Whether there is any rule, or any wish of these people: mostly there is none, and then the mark
+# needs to ask no further.
+MAY_SPEAK: Final = """
+EXISTS (SELECT 1 FROM delivery_cap WHERE enabled) OR EXISTS (SELECT 1 FROM delivery_quiethours)
+OR EXISTS (SELECT 1 FROM delivery_preference WHERE profile_id = ANY(%(profiles)s::bigint[]))
+OR EXISTS (
+  SELECT 1 FROM profiles_profile loser JOIN delivery_preference w ON w.profile_id = loser.id
+  WHERE loser.merged_into = ANY(%(profiles)s::bigint[]) AND loser.merged_into IS NOT NULL)
+"""
 LOCK: Final = """
 SELECT pg_advisory_xact_lock(%s, number) FROM (
   SELECT DISTINCT (id %% 2147483647)::int AS number FROM unnest(%s::bigint[]) AS p (id) ORDER BY 1

@@ -188,14 +188,13 @@ class Chunk:
             self.report.problem = self.report.problem or "the lease is nearly over"
             return None
         messages, drafts = [m for m, _ in batch], [d for _, d in batch]
-        with transaction.atomic(durable=True):
-            marked = marking.mark(
-                messages,
-                drafts,
-                token=self.token,
-                call_seconds=call_seconds,
-                now=self.clock.now(),
-            )
+        marked = marking.mark(
+            messages,
+            drafts,
+            token=self.token,
+            call_seconds=call_seconds,
+            now=self.clock.now(),
+        )
         self._leave(messages)
         for decision in marked.decisions.values():
             if isinstance(decision, policy.Drop):
@@ -298,6 +297,8 @@ def write_down(record: Callable[[], int], gone: Sequence[tuple[Message, str, str
 
 
 def _write_down(record: Callable[[], int], gone: Sequence[tuple[Message, str, str]]) -> int:
+    if not gone:
+        return record()
     with transaction.atomic(durable=True):
         fenced = record()
         for message, address, reason in gone:

@@ -1,19 +1,24 @@
-"""The mark, the only way to a provider, and the record of what the provider answered."""
+"""The mark, the only way to a provider, and the record of what the provider answered.
 
-import json
+Each is one statement, and so a transaction by itself: at ten mails a group, every further round
+trip would cost as much as a message.
+"""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from django.db import transaction
 
+from delivery import attempts as calls
 from delivery import control_rows, policy, suppression
-from delivery.attempts import Attempt, add_attempts
 from delivery.drafts import Accepted, Draft, Outcome, Refused, TryLater, Unknown
 from delivery.models import Message
 from delivery.policy import Decision
+from engage.lib.ids import uuid7
 from engage.lib.prepared import Statement
 
 State = Message.State
@@ -21,7 +26,8 @@ State = Message.State
 # One statement judges and moves. A withdrawal, suppression, pause or cancellation that was
 # committed before it began is seen; so is a lost lease, because the row's lock is taken first.
 # The rows are locked one by one, in a query of their own: joined instead, they may be looked for
-# among all that is leased, which the planner takes for few.
+# among all that is leased, which the planner takes for few. Where the controls might have a say
+# and were not asked, nothing is marked.
 MARK: Final = Statement(
     "mark",
     f"""
@@ -40,6 +46,7 @@ WITH judged AS (
     FOR UPDATE
   ) AS m
   {policy.VERDICT_TABLES}
+  WHERE %(ruled)s OR NOT ({control_rows.MAY_SPEAK})
 ), decided AS (
   -- What the controls said counts where nothing else forbids.
   SELECT *, CASE verdict WHEN 'allow' THEN coalesce(said, 'allow') ELSE verdict END AS final
@@ -73,6 +80,7 @@ RETURNING m.id, final, m.attempt
         "token": "uuid",
         "call_seconds": "float8",
         "need_opt_in": "text[]",
+        "ruled": "bool",
         "now": "timestamptz",
     },
 )
@@ -121,20 +129,33 @@ def mark(
         "need_opt_in": list(policy.NEED_OPT_IN),
         "now": now,
     }
-    said = control_rows.judge(messages, drafts, parameters=asked, now=now)
-    words = [_word(said.get(m.id)) for m in messages]
     parameters = asked | {
-        "items": [_items(d, said.get(m.id)) for m, d in zip(messages, drafts, strict=True)],
         "worths": [d.worth for d in drafts],
-        "said": [word for word, _ in words],
-        "until": [until for _, until in words],
         "token": token,
         "call_seconds": call_seconds,
     }
-    rows = MARK.fetch_all(parameters)
+    said: dict[UUID, Decision] = {}
+    rows = MARK.fetch_all(parameters | _words(messages, drafts, said) | {"ruled": False})
+    if not rows:  # the controls may have a say, or all leases are lost
+        with transaction.atomic():
+            said = control_rows.judge(messages, drafts, parameters=asked, now=now)
+            rows = MARK.fetch_all(parameters | _words(messages, drafts, said) | {"ruled": True})
     return Marked(
         {row[0]: policy.decide(row[1], attempt=row[2], said=said.get(row[0])) for row in rows}
     )
+
+
+def _words(
+    messages: Sequence[Message], drafts: Sequence[Draft], said: Mapping[UUID, Decision]
+) -> dict[str, Any]:
+    """What the controls said, and what the messages show."""
+    decisions = [said.get(message.id) for message in messages]
+    words = [_word(decision) for decision in decisions]
+    return {
+        "items": [_items(d, one) for d, one in zip(drafts, decisions, strict=True)],
+        "said": [word for word, _ in words],
+        "until": [until for _, until in words],
+    }
 
 
 def _word(decision: Decision | None) -> tuple[str | None, datetime | None]:
@@ -149,7 +170,11 @@ def _word(decision: Decision | None) -> tuple[str | None, datetime | None]:
 def _items(draft: Draft, decision: Decision | None) -> str:
     """What the message shows; of one that the controls drop, why."""
     shown = decision.items if isinstance(decision, policy.Drop) else draft.items
-    return json.dumps(list(shown))
+    return encode(shown)
+
+
+def encode(items: Sequence[Mapping[str, object]]) -> str:
+    return msgspec.json.encode(items).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +224,7 @@ def judge(
 # sent: it is planned again, unless its run counts on it by now (`outbox.settle_unknown`). Where a
 # receipt told of a message before the call ended (it is heard of), the call may end as it likes:
 # the provider took it.
-RECORD: Final = Statement(
-    "record",
-    """
+CLOSE_ROWS: Final = """
 UPDATE delivery_message m SET
   state = CASE WHEN m.state = 'unknown' AND (
                  done.state = 'expired' OR done.state = 'planned' AND m.lease_until IS NULL)
@@ -227,18 +250,42 @@ FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[], %(states)s::text[], %(reaso
 WHERE m.profile_id = done.profile_id AND m.id = done.id
   AND m.lease_token = %(token)s AND m.state = ANY(%(from_states)s)
 RETURNING m.id
-""",
-    types={
-        "profiles": "bigint[]",
-        "ids": "uuid[]",
-        "states": "text[]",
-        "reasons": "text[]",
-        "provider_ids": "text[]",
-        "not_before": "timestamptz[]",
-        "items": "text[]",
-        "token": "uuid",
-        "from_states": "text[]",
-        "now": "timestamptz",
+"""
+CLOSE_TYPES: Final = {
+    "profiles": "bigint[]",
+    "ids": "uuid[]",
+    "states": "text[]",
+    "reasons": "text[]",
+    "provider_ids": "text[]",
+    "not_before": "timestamptz[]",
+    "items": "text[]",
+    "token": "uuid",
+    "from_states": "text[]",
+    "now": "timestamptz",
+}
+CLOSE: Final = Statement("close", CLOSE_ROWS, types=CLOSE_TYPES)
+RECORD: Final = Statement(
+    "record",
+    f"""
+WITH closed AS ({CLOSE_ROWS}), noted AS (
+  INSERT INTO delivery_sendattempt ({calls.COLUMNS})
+  SELECT profile_id, attempt_id, id, attempt, %(token)s,
+    CASE WHEN id IN (SELECT id FROM closed) THEN outcome ELSE 'fenced' END,
+    detail, provider_id, %(started_at)s, %(now)s
+  FROM unnest(%(profiles)s::bigint[], %(attempt_ids)s::uuid[], %(ids)s::uuid[],
+              %(attempts)s::smallint[], %(outcomes)s::text[], %(details)s::text[],
+              %(provider_ids)s::text[])
+         AS made (profile_id, attempt_id, id, attempt, outcome, detail, provider_id)
+)
+SELECT count(*) FROM closed
+""",  # noqa: S608
+    types=CLOSE_TYPES
+    | {
+        "attempt_ids": "uuid[]",
+        "attempts": "smallint[]",
+        "outcomes": "text[]",
+        "details": "text[]",
+        "started_at": "timestamptz",
     },
 )
 
@@ -253,22 +300,16 @@ def record(
     now: datetime,
 ) -> int:
     """Write the outcomes and one attempt row each; how many came too late for their lease."""
-    with transaction.atomic(savepoint=False):
-        taken = _close(messages, results, token=token, states=["attempting", "unknown"], now=now)
-        made = [
-            Attempt(
-                message.profile_id,
-                message.id,
-                attempt,
-                token,
-                result.outcome if message.id in taken else "fenced",
-                result.reason[:255],
-                result.provider_id,
-            )
-            for message, result, attempt in zip(messages, results, attempts, strict=True)
-        ]
-        add_attempts(made, started_at=started_at, ended_at=now)
-    return len(messages) - len(taken)
+    closing = _closing(messages, results, token=token, states=["attempting", "unknown"], now=now)
+    made = {
+        "attempt_ids": [uuid7() for _ in messages],
+        "attempts": list(attempts),
+        "outcomes": [r.outcome for r in results],
+        "details": [r.reason[:255] for r in results],
+        "started_at": started_at,
+    }
+    [(closed,)] = RECORD.fetch_all(closing | made)
+    return len(messages) - int(closed)
 
 
 def drop(
@@ -281,29 +322,27 @@ def drop(
 ) -> int:
     """Close claimed messages that the composer gave a reason not to send; how many."""
     results = [Result(state, "", one.reason[:100], items=one.items) for one in drops]
-    return len(_close(messages, results, token=token, states=["leased"], now=now))
+    closing = _closing(messages, results, token=token, states=["leased"], now=now)
+    return len(CLOSE.fetch_all(closing))
 
 
-def _close(
+def _closing(
     messages: Sequence[Message],
     results: Sequence[Result],
     *,
     token: UUID,
     states: Sequence[str],
     now: datetime,
-) -> set[UUID]:
-    rows = RECORD.fetch_all(
-        {
-            "profiles": [m.profile_id for m in messages],
-            "ids": [m.id for m in messages],
-            "states": [str(r.state) for r in results],
-            "reasons": [r.reason for r in results],
-            "provider_ids": [r.provider_id for r in results],
-            "not_before": [r.not_before for r in results],
-            "items": [json.dumps(list(r.items)) if r.items else None for r in results],
-            "token": token,
-            "from_states": list(states),
-            "now": now,
-        }
-    )
-    return {row[0] for row in rows}
+) -> dict[str, Any]:
+    return {
+        "profiles": [m.profile_id for m in messages],
+        "ids": [m.id for m in messages],
+        "states": [r.state.value for r in results],
+        "reasons": [r.reason for r in results],
+        "provider_ids": [r.provider_id for r in results],
+        "not_before": [r.not_before for r in results],
+        "items": [encode(r.items) if r.items else None for r in results],
+        "token": token,
+        "from_states": list(states),
+        "now": now,
+    }

@@ -3,6 +3,7 @@
 import unicodedata
 from contextlib import suppress as ignoring
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -32,9 +33,14 @@ def normalise(address: str, *, channel: str) -> str:
     if channel != "email":
         return plain
     local, at, domain = plain.lower().rpartition("@")
+    return f"{local}{at}{_on_the_wire(domain)}"
+
+
+@lru_cache(maxsize=10_000)
+def _on_the_wire(domain: str) -> str:
     with ignoring(UnicodeError):  # what is no domain stays as it is
-        domain = domain.encode("idna").decode()  # as it goes on the wire
-    return f"{local}{at}{domain}"
+        return domain.encode("idna").decode()
+    return domain
 
 
 def digest(address: str, *, channel: str) -> UUID:

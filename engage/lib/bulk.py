@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 NULL = "\\N"
@@ -28,16 +29,19 @@ def copy_lines(cursor: Any, lines: Sequence[str], *, table: str, columns: str) -
         cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN", data)
 
 
-def array(values: Iterable[int | str | bytes | None]) -> str:
+def array(values: Iterable[object]) -> str:
     """The values as the text of a PostgreSQL array; the driver quotes a list one by one."""
     return "{" + ",".join(map(element, values)) + "}"
 
 
-def element(value: int | str | bytes | None) -> str:
+def element(value: object) -> str:
+    """Of text, bytes, a UUID, None, and of what PostgreSQL reads as Python writes it."""
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, bytes):
         return f'"\\\\x{value.hex()}"'
+    if isinstance(value, UUID):
+        return value.hex
     return "NULL" if value is None else str(value)
 
 

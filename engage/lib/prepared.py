@@ -14,6 +14,8 @@ from weakref import WeakSet
 from django.db import InterfaceError, OperationalError, connections
 from psycopg2 import errors
 
+from engage.lib.bulk import array
+
 # A pooler gave us the server connection of somebody else, or a column changed its type.
 UNFIT_PLAN: Final = (
     errors.InvalidSqlStatementName,
@@ -86,6 +88,10 @@ class Statement:
 
     def fetch_all(self, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All rows. Raises `django.db.Error` as a cursor of Django's does."""
+        # A list is one value to quote and to parse, not as many as it has.
+        values = {
+            name: array(one) if isinstance(one, list) else one for name, one in values.items()
+        }
         django = connections["default"]
         django.ensure_connection()
         link = django.connection
