@@ -10,7 +10,7 @@ from campaigns.experiments import choose_variant, is_held_out
 from campaigns.models import Campaign, ControlMember, Run, Variant
 from campaigns.timing import Times
 from delivery import outbox, rates
-from delivery.models import Message
+from delivery.outbox import Planned
 from delivery.policy import TO_DEVICES
 from engage.lib import failpoints, garbage
 from engage.lib.clock import to_millis
@@ -70,7 +70,7 @@ def _plan(run: Run, people: Sequence[int], *, now: datetime) -> None:
     run.planned += outbox.plan(list(_messages(run, treated, now=now)))
 
 
-def _messages(run: Run, people: Sequence[int], *, now: datetime) -> Iterator[Message]:
+def _messages(run: Run, people: Sequence[int], *, now: datetime) -> Iterator[Planned]:
     """One message per address. Somebody without one gets a row too: the door says why not."""
     campaign, times = run.campaign, timing.plan(run, people, now=now)
     variants = list(campaign.variants.order_by("pk"))
@@ -103,12 +103,12 @@ def new_message(
     kind: str = "campaign",
     once: str = "",
     times: Times | None = None,
-) -> Message:
+) -> Planned:
     """A planned message, due at once unless `times` says when. `once` names one of many wishes;
     without it a person has one message of a run."""
     origin = f"run {run.pk}" if run and not once else f"{kind} {campaign.pk} {once}"
     times = times or Times(now, now + campaign.expires_after)
-    return Message(
+    return Planned(
         profile_id=profile_id,
         id=uuid7(to_millis(now)),
         key=digest16(origin, str(profile_id), campaign.channel, address_id),

@@ -80,26 +80,28 @@ def ask(
     if before is not None:
         if before.properties != properties:
             raise KeyReused(f"The key {key!r} came before, with other properties.")
-        known = Message.objects.filter(
-            profile_id=before.profile_id, id__in=before.message_ids
-        ).order_by("id")
-        return Asked(list(known), repeated=True)
+        return Asked(_rows(before.profile_id, before.message_ids), repeated=True)
     if not _is_here(profile_id):
         raise NotFound(f"There is no profile {profile_id}.")
-    messages = _messages(campaign, run, profile_id, wish=wish, now=now)
-    outbox.plan(messages)
+    planned = _messages(campaign, run, profile_id, wish=wish, now=now)
+    outbox.plan(planned)
+    ids = [message.id for message in planned]
     ServerSend.objects.create(
         profile_id=profile_id,
         id=wish,
-        message_ids=[message.id for message in messages],
+        message_ids=ids,
         properties=properties,
         created_at=now,
         kept_until=now + max(REPEATED, campaign.expires_after),
     )
     Run.objects.filter(pk=run.pk).update(
-        audience=F("audience") + 1, planned=F("planned") + len(messages)
+        audience=F("audience") + 1, planned=F("planned") + len(planned)
     )
-    return Asked(messages, repeated=False)
+    return Asked(_rows(profile_id, ids), repeated=False)
+
+
+def _rows(profile_id: int, ids: Sequence[UUID]) -> list[Message]:
+    return list(Message.objects.filter(profile_id=profile_id, id__in=ids).order_by("id"))
 
 
 def check(key: str, properties: Mapping[str, Any]) -> None:
@@ -132,7 +134,7 @@ def _find(wish: UUID, profile_id: int) -> ServerSend | None:
 
 def _messages(
     campaign: Campaign, run: Run, profile_id: int, *, wish: UUID, now: datetime
-) -> list[Message]:
+) -> list[outbox.Planned]:
     variant = choose_variant(list(campaign.variants.order_by("pk")), person=profile_id)
     tokens: devices.Tokens = {}
     if campaign.channel in TO_DEVICES:

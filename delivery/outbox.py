@@ -15,7 +15,7 @@ decides what is due and what has expired.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -24,6 +24,7 @@ from django.db.models.base import ModelState
 
 from delivery import policy
 from delivery.models import ChannelPause, Halt, Message, RunHold
+from engage.lib.bulk import arrays
 
 State = Message.State
 # Which state may follow which; tests hold every statement here to it.
@@ -48,42 +49,50 @@ MOVES: Final = {
 }
 CAREFUL: Final = timedelta(minutes=1)  # after a pause of a channel
 SWEEP = 10_000  # rows moved by one statement of a sweep
-PLAN_COLUMNS: Final = (
-    ("profile_id", "bigint"),
-    ("id", "uuid"),
-    ("key", "uuid"),
-    ("kind", "text"),
-    ("campaign_id", "bigint"),
-    ("run_id", "bigint"),
-    ("variant_id", "bigint"),
-    ("channel", "text"),
-    ("address_id", "text"),
-    ("topic", "text"),
-    ("priority", "smallint"),
-    ("quiet", "text"),
-    ("not_before", "timestamptz"),
-    ("expires_at", "timestamptz"),
-    ("created_at", "timestamptz"),
-)
+
+
+class Planned(NamedTuple):
+    """A message before its row is written; `Message` says what the fields mean."""
+
+    profile_id: int
+    id: UUID
+    key: UUID
+    kind: str
+    campaign_id: int
+    run_id: int | None
+    variant_id: int
+    channel: str
+    address_id: str
+    topic: str
+    priority: int
+    quiet: str
+    not_before: datetime
+    expires_at: datetime
+    created_at: datetime
+
+
+PLAN_TYPES: Final = (
+    "bigint", "uuid", "uuid", "text", "bigint", "bigint", "bigint", "text", "text", "text",
+    "smallint", "text", "timestamptz", "timestamptz", "timestamptz",
+)  # fmt: skip
 PLAN: Final = """
 INSERT INTO delivery_message ({names}, state, reason, attempt, provider_id, items)
 SELECT *, 'planned', '', 0, '', '[]'::jsonb FROM unnest({arrays}) ON CONFLICT DO NOTHING
 """.format(
-    names=", ".join(name for name, _ in PLAN_COLUMNS),
-    arrays=", ".join(f"%s::{kind}[]" for _, kind in PLAN_COLUMNS),
+    names=", ".join(Planned._fields),
+    arrays=", ".join(f"%s::{kind}[]" for kind in PLAN_TYPES),
 )
 
 
-def plan(messages: Sequence[Message]) -> int:
+def plan(messages: Sequence[Planned]) -> int:
     """Write the planned messages in the caller's transaction; how many are new.
 
     Safe to run twice: a message is unique by its key.
     """
     if not messages:
         return 0
-    columns = [[getattr(m, name) for m in messages] for name, _ in PLAN_COLUMNS]
     with connection.cursor() as cursor:
-        cursor.execute(PLAN, columns)
+        cursor.execute(PLAN, arrays(messages))
         return int(cursor.rowcount)
 
 
@@ -133,7 +142,7 @@ def list_due_runs(channel: str, *, now: datetime) -> list[tuple[int | None, date
 
 
 LEASED_COLUMNS: Final = (
-    *(name for name, _ in PLAN_COLUMNS),
+    *Planned._fields,
     "state",
     "attempt",
     "returned",

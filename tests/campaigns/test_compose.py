@@ -313,6 +313,6 @@ def test_an_inbox_message_has_what_the_app_draws_and_a_token_that_tells_of_it(no
 
 def test_an_inbox_of_nobody_has_no_address(now):
     message = message_for(make_plain("inbox", body="Hi"), make_profile(), now)
-    message.profile_id = 10**12
+    message = message._replace(profile_id=10**12)
     [draft] = compose([message], now=now)
     assert draft.address == ""

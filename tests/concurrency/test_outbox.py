@@ -14,6 +14,7 @@ from delivery.channels import registry
 from delivery.dispatch import dispatch
 from delivery.drafts import TryLater
 from delivery.models import Cap, Message, RunHold, SendAttempt
+from delivery.outbox import Planned
 from delivery.policy import Allow
 from engage.lib.ids import uuid7
 from engage.profiles.models import Consent
@@ -221,10 +222,11 @@ def test_two_planners_of_the_same_messages_write_them_once():
     assert sum(planned) == 20
 
 
-def unsaved(profile_id: int, key) -> Message:
-    return Message(
-        profile_id=profile_id, id=uuid7(), key=key, campaign_id=1, variant_id=1,
-        channel="email", not_before=NOON, expires_at=NOON, created_at=NOON,
+def unsaved(profile_id: int, key) -> Planned:
+    return Planned(
+        profile_id=profile_id, id=uuid7(), key=key, kind="campaign", campaign_id=1, run_id=None,
+        variant_id=1, channel="email", address_id="", topic="", priority=50, quiet="hold",
+        not_before=NOON, expires_at=NOON, created_at=NOON,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import pytest
 from delivery import marking, outbox, policy, reaping
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.models import Message, RunHold, SendAttempt
+from delivery.outbox import Planned
 from delivery.policy import Allow, Defer, Drop
 from engage.lib.ids import uuid7
 from tests.delivery.sending import claim, end_leases, make_draft, mark, record
@@ -32,11 +33,12 @@ def state_of(message: Message) -> tuple[str, str]:
     return row.state, row.reason
 
 
-def unsaved(profile_id: int, *, key=None) -> Message:
-    return Message(
-        profile_id=profile_id, id=uuid7(), key=key or uuid4(), campaign_id=3, run_id=4,
-        variant_id=5, channel="email", topic="news", not_before=NOON,
-        expires_at=NOON + timedelta(hours=1), created_at=NOON,
+def unsaved(profile_id: int, *, key=None) -> Planned:
+    return Planned(
+        profile_id=profile_id, id=uuid7(), key=key or uuid4(), kind="campaign", campaign_id=3,
+        run_id=4, variant_id=5, channel="email", address_id='the "old" \\ phone', topic="news",
+        priority=50, quiet="hold", not_before=NOON, expires_at=NOON + timedelta(hours=1),
+        created_at=NOON,
     )  # fmt: skip
 
 
@@ -46,9 +48,8 @@ def test_planning_twice_writes_once():
     assert outbox.plan([unsaved(1, key=messages[0].key), unsaved(3)]) == 1
     assert Message.objects.count() == 3
     row = Message.objects.get(profile_id=1)
-    assert (row.state, row.topic, row.run_id, row.attempt, row.items) == (
-        "planned", "news", 4, 0, [],
-    )  # fmt: skip
+    assert tuple(getattr(row, name) for name in Planned._fields) == messages[0]
+    assert (row.state, row.reason, row.attempt, row.items) == ("planned", "", 0, [])
 
 
 def test_planning_nothing_is_nothing():

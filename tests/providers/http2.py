@@ -2,9 +2,9 @@
 
 A provider says what it answers; how it misbehaves on the wire is here. Actions that any of them
 can play (see `faults.py`): "reset" (before anything is kept), "accept_then_reset", "html" (a page
-with status 200), "empty", "cut" (half of the JSON), "huge" (1 GB), "drip" (a byte a second, without
-an end), "hang_up" (GOAWAY: this stream and those after it were not handled), "refuse_stream" (not
-handled, and it says so); each may be slow.
+with status 200), "empty", "cut" (half of the JSON), "huge" (1 GB), "drip" (a byte a second,
+without an end), "hang_up" (GOAWAY: this stream and those after it were not handled),
+"refuse_stream" (not handled, and it says so); each may be slow.
 """
 
 import asyncio
