@@ -65,17 +65,19 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
                 ready.append(place)
             else:
                 composed[place] = _unaddressed(messages[place])
+        addressees = [_addressee(messages[place], people, events) for place in ready]
         personal = personalise(
             variant.template,
-            [_addressee(messages[place], people, events) for place in ready],
+            addressees,
             campaign={"id": variant.campaign_id, "name": variant.campaign.name},
             now=now,
         )
-        for place, one in zip(ready, personal, strict=True):
+        for place, addressee, one in zip(ready, addressees, personal, strict=True):
             composed[place] = _draft(
                 messages[place],
                 one,
                 address=addresses[place],
+                way_out=addressee.unsubscribe_url,
                 campaign=variant.campaign,
                 now=now,
             )
@@ -118,17 +120,13 @@ def _own_address(channel: str, person: Person | None) -> str:
 def _addressee(
     message: Message, people: Mapping[int, Person], events: Mapping[UUID, Mapping[str, Any]]
 ) -> Addressee:
-    person = people[message.profile_id]._replace(event=events.get(message.id, {}))
+    person = people[message.profile_id]
+    if message.id in events:
+        person = person._replace(event=events[message.id])
     way_out = links.unsubscribe_url(message)
     if message.channel == "inbox":  # the app tells of taps itself, as of in-app messages
         return Addressee(person=person, unsubscribe_url=way_out)
-    return Addressee(
-        person=person,
-        unsubscribe_url=way_out,
-        link=lambda url, item, position: links.link_token(
-            message, url, item=item, position=position
-        ),
-    )
+    return Addressee(person=person, unsubscribe_url=way_out, link=links.Tracker(message).link)
 
 
 def _unaddressed(message: Message) -> Draft:
@@ -140,7 +138,13 @@ def _unaddressed(message: Message) -> Draft:
 
 
 def _draft(
-    message: Message, personal: Personal, *, address: Address, campaign: Campaign, now: datetime
+    message: Message,
+    personal: Personal,
+    *,
+    address: Address,
+    way_out: str,
+    campaign: Campaign,
+    now: datetime,
 ) -> Composed:
     if personal.drop:
         return Drop(personal.drop, tuple(personal.short))
@@ -149,18 +153,18 @@ def _draft(
         key=message.key,
         address=address.text,
         platform=address.platform,
-        content=_content(message, personal, campaign=campaign, now=now),
+        content=_content(message, personal, way_out=way_out, campaign=campaign, now=now),
         items=[*personal.items, *personal.short],
         worth=personal.worth,
     )
 
 
 def _content(
-    message: Message, personal: Personal, *, campaign: Campaign, now: datetime
+    message: Message, personal: Personal, *, way_out: str, campaign: Campaign, now: datetime
 ) -> Content:
     match message.channel:
         case "email":
-            return _email_content(message, personal, sender=campaign.sender)
+            return _email_content(message, personal, way_out=way_out, sender=campaign.sender)
         case "sms":
             return SmsContent(text=personal.content.body, status_url=links.status_url(message))
         case "webhook":
@@ -172,14 +176,16 @@ def _content(
     return _push_content(message, personal, now=now)
 
 
-def _email_content(message: Message, personal: Personal, *, sender: str) -> EmailContent:
+def _email_content(
+    message: Message, personal: Personal, *, way_out: str, sender: str
+) -> EmailContent:
     return EmailContent(
         subject=personal.content.subject,
         html=links.tracked_html(personal.content.html, message, _shown(personal)),
         text=personal.content.text,
         sender=sender,
         # The button of mail programs would promise what it does not do: these come all the same.
-        unsubscribe_url="" if message.kind == TRANSACTIONAL else links.unsubscribe_url(message),
+        unsubscribe_url="" if message.kind == TRANSACTIONAL else way_out,
     )
 
 

@@ -19,7 +19,7 @@ from django.db import connection
 
 from delivery.models import Link, Message
 from engage.lib.ids import digest16
-from engage.lib.signing import sign, unsign
+from engage.lib.signing import sign, signer, unsign
 
 CLICK, OPEN, UNSUBSCRIBE, STATUS, TRAP = "click", "open", "unsubscribe", "sms status", "trap"
 WHO: Final = struct.Struct(">Q16s")  # profile, message
@@ -38,7 +38,7 @@ SELECT digest, url, clock_timestamp() FROM unnest(%s::uuid[], %s::text[]) AS t (
 ON CONFLICT (digest) DO NOTHING
 """
 MOST_KEPT = 100_000  # targets that a process knows to be written
-kept: dict[str, UUID] = {}
+kept: dict[str, bytes] = {}  # with their digests
 
 
 class ShownItem(NamedTuple):
@@ -74,18 +74,31 @@ class WayOut:
     topic: str
 
 
-def link_token(message: Message, url: str, *, item: str = "", position: int | None = None) -> str:
-    """Our address that counts a click and leads to `url`; `url` itself when we must not track it.
+class Tracker:
+    """Makes the addresses that count the clicks on one message."""
 
-    The row of its target is written when it is new.
-    """
-    link = find_link(url, public_url=settings.PUBLIC_URL)
-    if link is None:
-        return url
-    if url not in kept:
-        keep([url])
-    payload = _who(message) + WHERE.pack(link.bytes, position or 0) + item.encode()
-    return f"{settings.PUBLIC_URL}/t/c/{sign(payload, purpose=CLICK)}"
+    def __init__(self, message: Message) -> None:
+        self.who = _who(message)
+        self.base = f"{settings.PUBLIC_URL}/t/c/"
+        self.sign = signer(CLICK)
+
+    def link(self, url: str, item: str = "", position: int | None = None) -> str:
+        """Our address that leads to `url`; `url` itself when we must not track it.
+
+        The row of its target is written when it is new.
+        """
+        digest = kept.get(url)
+        if digest is None:
+            link = find_link(url, public_url=settings.PUBLIC_URL)
+            if link is None:
+                return url
+            keep([url])
+            digest = link.bytes
+        return self.base + self.sign(self.who + WHERE.pack(digest, position or 0) + item.encode())
+
+
+def link_token(message: Message, url: str, *, item: str = "", position: int | None = None) -> str:
+    return Tracker(message).link(url, item, position)
 
 
 def open_url(message: Message) -> str:
@@ -118,18 +131,16 @@ def tracked_html(html: str, message: Message, items: Iterable[ShownItem] = ()) -
     places: dict[str, ShownItem] = {}
     for shown in items:
         places.setdefault(shown.url, shown)
+    tracker, ours = Tracker(message), our_own()
 
     def tracked(found: re.Match[str]) -> str:
         url = html_text.unescape(found[2][1:-1]).strip()
-        if not is_safe_target(url):
+        # Most links of a mail with products are tracked already when they come here.
+        if url.startswith(ours):
             return found[0]
         place = places.get(url)
-        ours = (
-            link_token(message, url, item=place.item, position=place.position)
-            if place
-            else link_token(message, url)
-        )
-        return f'{found[1]}"{html_text.escape(ours)}"'
+        link = tracker.link(url, place.item, place.position) if place else tracker.link(url)
+        return found[0] if link == url else f'{found[1]}"{html_text.escape(link)}"'
 
     pixel = f'<img src="{open_url(message)}" width="1" height="1" alt="" style="border:0">'
     trap = f'<a href="{trap_url(message)}" {UNSEEN}></a>'
@@ -154,15 +165,14 @@ def keep(urls: Iterable[str]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(INSERT, [list(map(str, new.values())), list(new)])
     if not connection.in_atomic_block:  # which may be undone
-        kept.update(new)
+        kept.update((url, link.bytes) for url, link in new.items())
         while len(kept) > MOST_KEPT:
             kept.pop(next(iter(kept)))
 
 
 def is_safe_target(url: str) -> bool:
     """A plain web address of somebody else: what every browser and we read alike."""
-    # Ours first: most links of a mail with products are tracked already when they come here.
-    if url.startswith((f"{settings.PUBLIC_URL}/t/", f"{settings.PUBLIC_URL}/u/")):
+    if url.startswith(our_own()):
         return False
     if not 8 <= len(url) <= LONGEST_URL or FORBIDDEN.search(url):
         return False
@@ -174,6 +184,10 @@ def is_safe_target(url: str) -> bool:
         return False
     plain_host = bool(parts.hostname) and not re.search(r"[@%]", parts.netloc)
     return parts.scheme in {"http", "https"} and plain_host
+
+
+def our_own() -> tuple[str, str]:
+    return f"{settings.PUBLIC_URL}/t/", f"{settings.PUBLIC_URL}/u/"
 
 
 def read_click(token: str) -> Click | None:

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -17,11 +18,16 @@ from django.conf import settings
 KEY_ID_BYTES = 2
 MAC_BYTES = 16
 LONGEST_TOKEN = 8_192
+URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def sign(payload: bytes, *, purpose: str) -> str:
-    key_id, key = _key(settings.SECRET_KEY, purpose)
-    return base64.urlsafe_b64encode(key_id + _mac(key, payload) + payload).rstrip(b"=").decode()
+    return signer(purpose)(payload)
+
+
+def signer(purpose: str) -> Callable[[bytes], str]:
+    """What signs for one purpose, for those who sign much."""
+    return _signer(settings.SECRET_KEY, purpose)
 
 
 def unsign(token: str, *, purpose: str) -> bytes | None:
@@ -57,6 +63,12 @@ def _key(secret: str, purpose: str) -> tuple[bytes, bytes]:
     return key_id, key
 
 
+@lru_cache(maxsize=64)
+def _signer(secret: str, purpose: str) -> Callable[[bytes], str]:
+    key_id, key = _key(secret, purpose)
+    return lambda payload: _spell(key_id + _mac(key, payload) + payload)
+
+
 def _mac(key: bytes, payload: bytes) -> bytes:
     # Keyed BLAKE2 is a MAC by itself, at a tenth of the time HMAC takes through OpenSSL 3.
     return blake2b(payload, key=key, digest_size=MAC_BYTES).digest()
@@ -71,4 +83,9 @@ def _decode(token: str) -> bytes | None:
         raw = base64.b64decode(text + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (UnicodeEncodeError, binascii.Error):
         return None
-    return raw if base64.urlsafe_b64encode(raw).rstrip(b"=") == text else None
+    return raw if _spell(raw) == token else None
+
+
+def _spell(raw: bytes) -> str:
+    """As `base64.urlsafe_b64encode` without its padding, in half the time."""
+    return binascii.b2a_base64(raw, newline=False).translate(URL_SAFE, b"=").decode()
