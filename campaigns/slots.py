@@ -69,7 +69,7 @@ def fill(
                 if slot.on_short == Slot.Short.DROP_MESSAGE:
                     drops[number] = SLOT_SHORT
             cards[number][slot.name] = [card for card, _, _ in picks]
-            items[number] += [{"slot": slot.name, **record} for _, record, _ in picks]
+            items[number] += [record for _, record, _ in picks]
             shown[number].update(record["item"] for _, record, _ in picks)
             worths[number] = max(worths[number], *(worth for _, _, worth in picks), 0.0)
     return [Filling(*parts) for parts in zip(cards, items, short, drops, worths, strict=True)]
@@ -112,7 +112,10 @@ def _recommend(slot: Slot, occasion: Occasion, taken: Sequence[set[str]]) -> lis
         # Deleted after the launch, which checks it: the slot is short for everybody.
         logger.warning("slot without its catalog", extra={"slot": slot.pk})
         return [[] for _ in occasion.who]
-    return [[_shown(*one, rank) for rank, one in enumerate(cards, start=1)] for cards in found]
+    return [
+        [_shown(slot.name, *one, rank) for rank, one in enumerate(cards, start=1)]
+        for cards in found
+    ]
 
 
 def contract(slot: Slot) -> dict[str, Any]:
@@ -173,10 +176,11 @@ def list_wishes(slot: Slot) -> dict[str, Any]:
     }
 
 
-def _shown(pick: serve.Pick, card: serve.Card, rank: int) -> Shown:
+def _shown(slot: str, pick: serve.Pick, card: serve.Card, rank: int) -> Shown:
     return (
         {**card, "link": card["url"], "rank": rank, "reason": pick.reason},
         {
+            "slot": slot,
             "item": pick.item,
             "rank": rank,
             "rung": pick.rung,

@@ -158,8 +158,8 @@ def find_link(url: str, *, public_url: str) -> UUID | None:
 def keep(urls: Iterable[str]) -> None:
     """Write the targets that are new, all at once: a batch of messages has many."""
     public_url = settings.PUBLIC_URL
-    found = {url: link for url in urls if (link := find_link(url, public_url=public_url))}
-    new = {url: link for url, link in found.items() if url not in kept}
+    unknown = set(urls) - kept.keys()
+    new = {url: link for url in unknown if (link := find_link(url, public_url=public_url))}
     if not new:
         return
     with connection.cursor() as cursor:

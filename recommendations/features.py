@@ -4,8 +4,8 @@ All numbers are whole thousandths. So the numbers written beside each product th
 bit for bit, those that a ranker would have seen at that moment, and nothing is worked out
 afterwards from data that came later.
 
-Two ways lead to them: `describe` for the candidates of many people, `tell` for the few products of
-one person's list, where each call of numpy would cost more than what it computes. What is added up
+Two ways lead to them: `describe` for the products of many people, `tell` for the few of one
+person's list, where each call of numpy would cost more than what it computes. What is added up
 is whole numbers, prices in hundredths and the say of touches in `SAY`, so both give the same bits.
 """
 
@@ -276,6 +276,15 @@ def write(described: Float64s) -> list[Told]:
     return [
         [None if value != value else int(value) for value in row] for row in described.tolist()
     ]
+
+
+def write_many(described: Float64s) -> list[list[Told]]:
+    """As `write`, for many lists at once."""
+    unknown = np.isnan(described)
+    found = np.where(unknown, 0, described).astype(np.int64).astype(object)
+    found[unknown] = None
+    written: list[list[Told]] = found.tolist()
+    return written
 
 
 def read(written: Any) -> list[float] | None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from recommendations import features, persons, policy, serve, shelf
+from recommendations import features, noting, persons, policy, serve, shelf
 from recommendations.algorithms.readings import READINGS
 from recommendations.exploring import FINDERS
 from tests.factories import NOON
@@ -66,6 +66,18 @@ def test_each_number_is_that_of_its_definition(shop):
     assert by_item["f"]["category"] is None
     best = picks[0].score
     assert [known(pick)["share"] for pick in picks] == [whole(pick.score / best) for pick in picks]
+
+
+def test_many_people_are_told_what_each_is_told_alone(shop):
+    ladder = ["personal"]
+    everybody = [
+        who(*(touch(item, hours_ago=place) for place, item in enumerate(items)))
+        for items in ("", "a", "ab", "abcdef", "g", "fa", "dcb", "abcdefg", "c")
+    ]
+    assert len(everybody) > noting.MANY
+    together = log(*everybody, ladder=ladder)
+    assert together == [log(one, ladder=ladder)[0] for one in everybody]
+    assert [len(picks) for picks in together] == [0, 6, 5, 1, 6, 5, 4, 0, 6]
 
 
 def test_ranking_that_asks_for_nothing_logs_the_same(shop):
