@@ -36,6 +36,7 @@ class Found:
     unknown_bound: int = 0
     injections: int = 0
     recover_s_max: float = 0.0
+    broke_off: bool = False  # it was not played to its end
     states: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     more: dict[str, float] = field(default_factory=dict)  # worst values of one fault's own

@@ -14,7 +14,7 @@ from tests.faults.load import Load, load
     "F-02",
     "kill -9 the web server, one of its workers, or ingest under load",
     passes="acknowledged but missing 0, stored twice 0",
-    rounds=8,
+    rounds=10,
 )
 def kill_web(house: Installation, rng: Random) -> Found:
     with load(house, rng, channels=(), events=7_500, pause=0.15) as under_way:

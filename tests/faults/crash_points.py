@@ -224,5 +224,5 @@ for point in WHERE:
         f"F-11-{point}",
         title_of(point),
         passes=passes_of(point),
-        rounds=1,
+        rounds=2,
     )(partial(die_there, point))

@@ -7,6 +7,7 @@ programs are those of `manage.py up`, so that it is its supervisor that brings t
 import base64
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -213,6 +214,17 @@ class Installation:
                 )
         for name in list(self.processes):
             self.stop_store(name)
+
+    def renew(self) -> None:
+        """Begin again with nothing: who knows what a round that broke off has left."""
+        self.__exit__()
+        with suppress(FileNotFoundError):
+            for line in Path("/proc/mounts").read_text().splitlines():
+                if line.split()[1].startswith(f"{self.folder}/"):
+                    subprocess.run(["umount", "-l", line.split()[1]], check=True)
+        shutil.rmtree(self.folder)
+        self.providers, self.env, self.prepared = {}, {}, False
+        self.__enter__()
 
     # --- stores -------------------------------------------------------------------------------
 

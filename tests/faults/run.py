@@ -1,7 +1,10 @@
 """Break an installation in every way of the list, and print one JSON line per fault.
 
-python -m tests.faults.run [--only F-01,F-14] [--rounds N] [--seed S] [--minutes M]
-                           [--out FILE] [--write-docs] [--list]
+python -m tests.faults.run [--only F-01,F-14] [--rounds N] [--seed S] [--minutes M] [--lanes 2]
+                           [--keep FOLDER] [--write-docs] [--list]
+
+A round waits most of its time, for a lease or a limit to end. So two installations are broken side
+by side, each by half of the list, and what measures time against time follows alone.
 """
 
 import argparse
@@ -16,34 +19,97 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from subprocess import PIPE
+from threading import Lock
 
 from tests.faults import page
 from tests.faults.checker import Found
 from tests.faults.errors import Wrong
 from tests.faults.faults import FAULTS, Fault
-from tests.faults.harness import ROOT, Installation, wait_until
+from tests.faults.harness import OWN_NAMES, ROOT, Installation, wait_until, without
+
+# They compare times, and are played when nothing else is.
+ALONE = {"F-03", "F-07", "F-13"}
+GUESSED_SECONDS = 40.0  # of a round that was never played
+under_way: "list[subprocess.Popen[bytes]]" = []
+one_at_a_time = Lock()
 
 
 def main() -> int:
     options = read_options()
     import_faults()
-    for asked in (signal.SIGTERM, signal.SIGINT):  # cleans up, also where a shell ignores Ctrl-C
-        signal.signal(asked, lambda *_: sys.exit(1))
+    for asked in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(asked, stop)
     if options.list:
         for number in choose(options.only):
             print(f"{number}  {FAULTS[number].rounds:3} rounds  {FAULTS[number].title}")
         return 0
-    with (
-        tempfile.TemporaryDirectory(prefix="engage-faults-") as place,
-        installation(Path(place) / "house") as house,
-    ):
-        passed = run_all(house, options)
-        if not passed and options.keep:
-            keep(house, options.keep)
+    options.seed = options.seed or random.SystemRandom().randrange(1, 2**31)
+    numbers = choose(options.only)
+    if options.lanes > 1 and len(numbers) > 1:
+        passed = run_lanes(numbers, options)
+    else:
+        with (
+            tempfile.TemporaryDirectory(prefix="engage-faults-") as place,
+            installation(Path(place) / "house") as house,
+        ):
+            passed = run_all(house, numbers, options)
     return 0 if passed else 1
+
+
+def run_lanes(numbers: list[str], options: argparse.Namespace) -> bool:
+    until = time.monotonic() + options.minutes * 60
+    lanes: list[list[str]] = [[] for _ in range(options.lanes)]
+    costs = page.seconds_of_rounds()
+    rounds = {number: options.rounds or FAULTS[number].rounds for number in numbers}
+    seconds = {number: costs.get(number, GUESSED_SECONDS) * rounds[number] for number in numbers}
+    together = [number for number in numbers if number not in ALONE]
+    for number in sorted(together, key=seconds.__getitem__, reverse=True):
+        shortest = min(lanes, key=lambda lane: sum(seconds[one] for one in lane))
+        shortest.append(number)
+    alone = [number for number in numbers if number in ALONE]
+    passed = True
+    for group in (lanes, [alone]):
+        with ThreadPoolExecutor(len(group)) as pool:
+            play = partial(run_lane, options=options, until=until)
+            passed = all(list(pool.map(play, filter(None, group)))) and passed
+    return passed
+
+
+def run_lane(lane: list[str], *, options: argparse.Namespace, until: float) -> bool:
+    """These faults in a process of their own; its lines are ours."""
+    left = max((until - time.monotonic()) / 60, 0.0)
+    line = [
+        sys.executable, "-m", "tests.faults.run", "--lanes=1", f"--seed={options.seed}",
+        f"--minutes={left}", f"--only={','.join(sorted(lane, key=list(FAULTS).index))}",
+        *([f"--rounds={options.rounds}"] if options.rounds else []),
+        *([f"--keep={options.keep}"] if options.keep else []),
+    ]  # fmt: skip
+    with subprocess.Popen(line, cwd=ROOT, env=without(OWN_NAMES), stdout=PIPE) as process:
+        under_way.append(process)
+        for said in process.stdout or []:
+            with one_at_a_time:
+                tell(json.loads(said), options)
+    return process.returncode == 0
+
+
+def stop(*_: object) -> None:
+    """Clean up, also where a shell ignores Ctrl-C."""
+    for process in under_way:
+        process.terminate()
+    sys.exit(1)
+
+
+def tell(line: dict[str, object], options: argparse.Namespace) -> None:
+    print(json.dumps(line), flush=True)
+    if options.write_docs:
+        page.add(line)
+        page.write()
 
 
 def read_options() -> argparse.Namespace:
@@ -52,7 +118,8 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="of each fault; else its own number")
     parser.add_argument("--seed", type=int, default=0, help="0: a new one, which is printed")
     parser.add_argument("--minutes", type=float, default=60.0, help="no round begins later")
-    parser.add_argument("--keep", type=Path, help="a copy of the folder when something is wrong")
+    parser.add_argument("--lanes", type=int, default=2, help="installations side by side")
+    parser.add_argument("--keep", type=Path, help="where the logs of a failed round are kept")
     parser.add_argument(
         "--write-docs", action="store_true", help="the lines go into docs/reliability.md"
     )
@@ -88,29 +155,25 @@ def import_faults() -> None:
 
 def keep(house: Installation, target: Path) -> None:
     """The words of all programs, to read what happened."""
+    target = target / datetime.now(UTC).strftime("%H-%M-%S")
     target.mkdir(parents=True, exist_ok=True)
     for file in (*house.logs.iterdir(), *house.folder.glob("*.calls")):
         shutil.copy(file, target)
 
 
-def run_all(house: Installation, options: argparse.Namespace) -> bool:
-    seed = options.seed or random.SystemRandom().randrange(1, 2**31)
-    wanted = choose(options.only)
+def run_all(house: Installation, numbers: list[str], options: argparse.Namespace) -> bool:
     until = time.monotonic() + options.minutes * 60
     passed = True
-    for number in wanted:
+    for number in numbers:
         if time.monotonic() > until:
             say(f"{number}: no time is left")
             return False
         if FAULTS[number].needs_root and os.geteuid() != 0:
             say(f"{number}: skipped, because only root can mount a small file system")
             continue
-        line = run_fault(house, FAULTS[number], seed=seed, rounds=options.rounds, until=until)
-        passed = passed and line["passed"]
-        print(json.dumps(line), flush=True)
-        if options.write_docs:
-            page.add(line)
-            page.write()
+        line = run_fault(house, FAULTS[number], options, until=until)
+        passed = passed and bool(line["passed"])
+        tell(line, options)
     return passed
 
 
@@ -128,10 +191,12 @@ def is_below(number: str, name: str) -> bool:
 
 
 def run_fault(
-    house: Installation, one: Fault, *, seed: int, rounds: int | None, until: float
+    house: Installation, one: Fault, options: argparse.Namespace, *, until: float
 ) -> dict[str, object]:
-    total, played, begun = Found(), 0, time.monotonic()
-    for number in range(rounds or one.rounds):
+    """After a round that broke off, and a fault that was wrong, the installation is a new one."""
+    total, played, begun, seed = Found(), 0, time.monotonic(), options.seed
+    found = Found()
+    for number in range(options.rounds or one.rounds):
         if time.monotonic() > until:
             break
         started = time.monotonic()
@@ -141,6 +206,12 @@ def run_fault(
         verdict = "; ".join(found.wrong) or "ok"
         say(f"{one.number} round {number + 1} seed {seed}: {verdict} "
             f"({time.monotonic() - started:.0f} s, unknown {found.unknown})")  # fmt: skip
+        if found.wrong and options.keep:
+            keep(house, options.keep)
+        if found.broke_off:
+            renew(house)
+    if total.wrong and not found.broke_off:
+        renew(house)
     return {
         "test": one.number, "title": one.title, "passes": one.passes, "seed": seed,
         "rounds": played, "seconds": round(time.monotonic() - begun),
@@ -155,7 +226,7 @@ def run_fault(
 
 
 def play(house: Installation, one: Fault, rng: random.Random) -> Found:
-    """A round that cannot be finished is a failed one; the next begins with new programs."""
+    """A round that cannot be finished is a failed one."""
     from django.db import connection
 
     from tests.faults import load
@@ -170,12 +241,20 @@ def play(house: Installation, one: Fault, rng: random.Random) -> Found:
             house.prepared = True
         return one.play(house, rng)
     except Exception as exc:
-        house.stop_programs()
         if not isinstance(exc, Wrong):
             import traceback
 
             traceback.print_exc()
-        return Found(wrong=[f"{type(exc).__name__}: {exc}"])
+        return Found(wrong=[f"{type(exc).__name__}: {exc}"], broke_off=True)
+
+
+def renew(house: Installation) -> None:
+    from django.core.management import call_command
+    from django.db import connection
+
+    connection.close()
+    house.renew()
+    call_command("migrate", interactive=False, verbosity=0)
 
 
 def is_answered_by_workers() -> bool:

@@ -37,7 +37,7 @@ def scheduled(due) -> object:
     "F-03",
     "three schedulers at once, killed with -9 again and again while campaigns fall due",
     passes="one run per due time, none missed, at most 5 s late",
-    rounds=3,
+    rounds=5,
 )
 def kill_schedulers(house: Installation, rng: Random) -> Found:
     from campaigns import lifecycle
@@ -90,7 +90,7 @@ def a_scheduler(house: Installation, number: int) -> list[str]:
     "F-09",
     "two schedulers, two launches by API and an admin's double click in the same moment",
     passes="exactly one run",
-    rounds=200,
+    rounds=100,
 )
 def everybody_at_once(house: Installation, rng: Random) -> Found:
     from django.contrib.auth.models import User

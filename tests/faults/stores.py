@@ -21,7 +21,7 @@ FAILED_WRITES = PROCESSES * IN_FLIGHT  # marked, or answered, and the session is
     "F-05",
     "kill -9 Redis, start it again after 0, 5 or 20 s",
     passes="lost 0, dup 0; the doors answer 503 meanwhile and serve 30 s after it is back",
-    rounds=4,
+    rounds=6,
 )
 def kill_redis(house: Installation, rng: Random) -> Found:
     with load(house, rng) as under_way:
@@ -48,7 +48,7 @@ def is_served(shop) -> bool:
     "F-07",
     "forget all hints and the whole broker every 2 s during a campaign",
     passes="lost 0, dup 0, at most 2 × the undisturbed time",
-    rounds=3,
+    rounds=2,
 )
 def forget_everything(house: Installation, rng: Random) -> Found:
     with load(house, rng) as calm:
@@ -104,7 +104,7 @@ class Asker(Thread):
     "F-10",
     "kill -9 the postmaster mid fan-out; end sessions at random every second",
     passes="lost 0, dup 0, unknown ≤ marked; doors answer 503, never 500; serving 30 s later",
-    rounds=4,
+    rounds=5,
 )
 def kill_postgres(house: Installation, rng: Random) -> Found:
     asker = Asker(house)
@@ -136,7 +136,7 @@ def kill_postgres(house: Installation, rng: Random) -> Found:
     "F-27",
     "COMMIT is carried out, and the connection cut before the client reads so",
     passes="lost 0, dup 0, unknown ≤ marked at a cut",
-    rounds=2,
+    rounds=4,
 )
 def cut_after_commit(house: Installation, rng: Random) -> Found:
     from tests.faults.proxy import CommitCutter
@@ -165,7 +165,7 @@ def cut_after_commit(house: Installation, rng: Random) -> Found:
     "F-26",
     "a backup, seconds old, is put back after more was sent, and everything is started",
     passes="0 calls until a human says that this copy counts",
-    rounds=1,
+    rounds=2,
 )
 def restore_a_backup(house: Installation, rng: Random) -> Found:
     import shutil

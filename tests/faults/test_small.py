@@ -15,13 +15,14 @@ FEW = "F-09,F-11-C5,F-11-C7"
 @pytest.mark.slow
 def test_nothing_is_lost_or_doubled_whatever_is_killed():
     said = subprocess.run(
-        [sys.executable, "-m", "tests.faults.run", "--only", FEW, "--rounds=1", f"--seed={SEED}"],
+        [sys.executable, "-m", "tests.faults.run", "--only", FEW, "--rounds=1", "--lanes=1",
+         f"--seed={SEED}"],
         cwd=ROOT,
         env=without(OWN_NAMES),
         capture_output=True,
         text=True,
         timeout=300,
-    )
+    )  # fmt: skip
     lines = [json.loads(line) for line in said.stdout.splitlines()]
     assert [(line["test"], line["wrong"]) for line in lines] == [(n, []) for n in FEW.split(",")]
     assert all(line["injections"] for line in lines)

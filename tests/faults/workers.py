@@ -35,7 +35,7 @@ def a_worker(name: str, *, app: str = "--app=engage") -> list[str]:
     "F-01",
     "kill -9 a worker, or one of its processes, at random while it plans and sends",
     passes="lost 0, dup 0, unknown ≤ marked at the kill, over in 90 s",
-    rounds=4,
+    rounds=10,
 )
 def kill_workers(house: Installation, rng: Random) -> Found:
     with load(house, rng) as under_way:
@@ -56,7 +56,7 @@ def kill_workers(house: Installation, rng: Random) -> Found:
     "F-04",
     "SIGSTOP a worker in the middle of its calls for lease + 30 s, then SIGCONT",
     passes="dup 0, lost 0; the late answer turns unknown into accepted",
-    rounds=1,
+    rounds=3,
 )
 def freeze_a_worker(house: Installation, rng: Random) -> Found:
     with ExitStack() as more, load(house, rng) as under_way:
@@ -87,7 +87,7 @@ def count_unknown(under_way) -> int:
     "F-08",
     "a broker that gives every task again after 5 s, while tasks last up to 20 s",
     passes="lost 0, dup 0",
-    rounds=1,
+    rounds=2,
 )
 def impatient_broker(house: Installation, rng: Random) -> Found:
     """Workers of our own stand in for those of `up`, which are frozen meanwhile."""
@@ -122,7 +122,7 @@ def tasks_given_twice(house: Installation) -> int:
     "F-23",
     "tasks that raise, exit or segfault in the middle, again and again",
     passes="lost 0, dup 0; the others go on",
-    rounds=2,
+    rounds=5,
 )
 def poison_tasks(house: Installation, rng: Random) -> Found:
     from tests.faults.impatient import app as impatient
