@@ -222,28 +222,28 @@ def judge(
 
 # A late answer of the same token resolves an unknown row. "Later" says that it certainly was not
 # sent: it is planned again, unless its run counts on it by now (`outbox.settle_unknown`). Where a
-# receipt told of a message before the call ended (it is heard of), the call may end as it likes:
-# the provider took it.
+# receipt told of a message before the call ended (it is heard of), the provider took it, whatever
+# else it says than a refusal.
 CLOSE_ROWS: Final = """
 UPDATE delivery_message m SET
   state = CASE WHEN m.state = 'unknown' AND (
                  done.state = 'expired' OR done.state = 'planned' AND m.lease_until IS NULL)
                  THEN 'failed'
-               WHEN m.reason = 'heard' AND done.state = 'unknown' THEN 'accepted'
+               WHEN m.reason = 'heard' AND done.state <> 'failed' THEN 'accepted'
                ELSE done.state END,
   reason = CASE WHEN m.state = 'unknown' AND (
                   done.state = 'expired' OR done.state = 'planned' AND m.lease_until IS NULL)
                   THEN 'unavailable'
                 WHEN done.state IN ('planned', 'accepted') THEN ''
-                WHEN m.reason = 'heard' AND done.state = 'unknown' THEN ''
+                WHEN m.reason = 'heard' AND done.state <> 'failed' THEN ''
                 ELSE done.reason END,
   provider_id = done.provider_id,
   items = coalesce(done.items::jsonb, m.items),
   not_before = coalesce(done.not_before, m.not_before),
-  lease_token = CASE WHEN done.state = 'planned' AND m.lease_until IS NOT NULL THEN NULL
-                     ELSE m.lease_token END,
-  finished_at = CASE WHEN done.state = 'planned' AND m.lease_until IS NOT NULL THEN NULL
-                     ELSE %(now)s END
+  lease_token = CASE WHEN done.state = 'planned' AND m.lease_until IS NOT NULL
+                       AND m.reason <> 'heard' THEN NULL ELSE m.lease_token END,
+  finished_at = CASE WHEN done.state = 'planned' AND m.lease_until IS NOT NULL
+                       AND m.reason <> 'heard' THEN NULL ELSE %(now)s END
 FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[], %(states)s::text[], %(reasons)s::text[],
             %(provider_ids)s::text[], %(not_before)s::timestamptz[], %(items)s::text[])
        AS done (profile_id, id, state, reason, provider_id, not_before, items)
