@@ -8,7 +8,7 @@ from uuid import UUID
 
 from campaigns import transactional
 from campaigns.app_content import content_of, token_item
-from campaigns.models import Campaign, Variant
+from campaigns.models import Campaign, Template, Variant
 from campaigns.personalise import NO_CONTENT, Addressee, Person, Personal, load_people, personalise
 from delivery import endpoints, inapp, links
 from delivery.drafts import (
@@ -42,19 +42,22 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
     events = transactional.list_properties(messages)
     addresses = _addresses(messages, people)
     composed: dict[int, Composed] = {}
-    for variant_id, places in _by_variant(messages).items():
+    for (variant_id, channel), places in _by_wording(messages).items():
         variant = (
-            Variant.objects.select_related("campaign__endpoint", "template")
+            Variant.objects.select_related(
+                "campaign__endpoint", "campaign__quiet_template", "template"
+            )
             .filter(pk=variant_id)
             .first()
         )
         # Taken out of the campaign, or its template made one of another channel, since it was
         # planned.
-        if variant is None or variant.template.channel != variant.campaign.channel:
+        template = _template_of(variant, channel) if variant else None
+        if variant is None or template is None:
             composed |= dict.fromkeys(places, Drop(NO_CONTENT))
             continue
         endpoint = variant.campaign.endpoint
-        if variant.template.channel == "webhook":
+        if channel == "webhook":
             if endpoint is None or endpoint.disabled_at is not None:
                 composed |= dict.fromkeys(places, Drop(ENDPOINT_DISABLED))
                 continue
@@ -67,7 +70,7 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
                 composed[place] = _unaddressed(messages[place])
         addressees = [_addressee(messages[place], people, events) for place in ready]
         personal = personalise(
-            variant.template,
+            template,
             addressees,
             campaign={"id": variant.campaign_id, "name": variant.campaign.name},
             now=now,
@@ -84,11 +87,18 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
     return [composed[place] for place in range(len(messages))]
 
 
-def _by_variant(messages: Sequence[Message]) -> dict[int, list[int]]:
+def _by_wording(messages: Sequence[Message]) -> dict[tuple[int, str], list[int]]:
     places = defaultdict(list)
     for place, message in enumerate(messages):
-        places[message.variant_id].append(place)
+        places[message.variant_id, message.channel].append(place)
     return places
+
+
+def _template_of(variant: Variant, channel: str) -> Template | None:
+    """What the campaign says on the channel; by another than its own it goes in quiet hours."""
+    campaign = variant.campaign
+    template = variant.template if channel == campaign.channel else campaign.quiet_template
+    return template if template is not None and template.channel == channel else None
 
 
 def _addresses(messages: Sequence[Message], people: Mapping[int, Person]) -> dict[int, Address]:

@@ -19,17 +19,17 @@ ORDER: Final = (
 DECISIONS: Final = """
 WITH decision AS (
   SELECT profile_id, 'held_out' AS decision, '' AS reason, NULL::uuid AS message_id,
-    NULL::timestamptz AS at, NULL::timestamptz AS until, '[]'::jsonb AS items
+    NULL::timestamptz AS at, NULL::timestamptz AS until, '[]'::jsonb AS items, '' AS channel
   FROM campaigns_controlmember WHERE run_id = %(run)s AND profile_id > %(after)s
   UNION ALL
   (SELECT DISTINCT ON (profile_id) profile_id, state, reason, id, finished_at,
-     CASE WHEN state = 'planned' THEN not_before END, items
+     CASE WHEN state = 'planned' THEN not_before END, items, channel
    FROM delivery_message WHERE run_id = %(run)s AND profile_id > %(after)s
    ORDER BY profile_id, array_position(%(order)s::text[], state::text), id)
 )
 """
 LIST: Final = f"""{DECISIONS}
-SELECT profile_id, decision, reason, message_id, at, until, items::text FROM decision
+SELECT profile_id, decision, reason, message_id, at, until, items::text, channel FROM decision
 WHERE (%(decision)s = '' OR decision = %(decision)s) AND (%(reason)s = '' OR reason = %(reason)s)
   AND (%(people)s::bigint[] IS NULL OR profile_id = ANY(%(people)s))
 ORDER BY profile_id LIMIT %(limit)s
@@ -47,6 +47,7 @@ class Decision(NamedTuple):
     at: datetime | None
     until: datetime | None  # when it is due, while it waits
     items: str  # JSON: what was shown, or by which rule it was capped
+    channel: str  # of the message; in quiet hours it may be another than the campaign's
 
 
 class Count(NamedTuple):

@@ -10,6 +10,7 @@ from campaigns.experiments import choose_variant, is_held_out
 from campaigns.models import Campaign, ControlMember, Run, Variant
 from campaigns.timing import Times
 from delivery import outbox, rates
+from delivery.controls import SILENT
 from delivery.outbox import Planned
 from delivery.policy import TO_DEVICES
 from engage.lib import failpoints, garbage
@@ -80,6 +81,7 @@ def _messages(run: Run, people: Sequence[int], *, now: datetime) -> Iterator[Pla
     for place, person in enumerate(people, start=run.planned):
         variant = choose_variant(variants, person=person)
         planned = times.times(person, place=place)
+        quiet = campaign.quiet
         for device_id in [device for device, *_ in tokens.get(person, [])] or [""]:
             yield new_message(
                 campaign,
@@ -88,8 +90,11 @@ def _messages(run: Run, people: Sequence[int], *, now: datetime) -> Iterator[Pla
                 run=run,
                 address_id=device_id,
                 times=planned,
+                quiet=quiet,
                 now=now,
             )
+            if quiet in SILENT:  # by the other channel once, not for each device
+                quiet = Campaign.Quiet.DROP
 
 
 def new_message(
@@ -103,6 +108,7 @@ def new_message(
     kind: str = "campaign",
     once: str = "",
     times: Times | None = None,
+    quiet: str = "",
 ) -> Planned:
     """A planned message, due at once unless `times` says when. `once` names one of many wishes;
     without it a person has one message of a run."""
@@ -120,7 +126,7 @@ def new_message(
         address_id=address_id,
         topic=campaign.topic,
         priority=campaign.priority,
-        quiet=campaign.quiet,
+        quiet=quiet or campaign.quiet,
         not_before=max(times.not_before, now),
         expires_at=times.expires_at,
         created_at=now,

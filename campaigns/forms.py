@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 from zoneinfo import available_timezones
 
@@ -13,12 +13,13 @@ from django.forms.models import construct_instance, inlineformset_factory
 from unfold.admin import PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminSelect2Widget, UnfoldAdminTextInputWidget
 
-from campaigns import schedule, slot_checks, templates
+from campaigns import lifecycle, schedule, slot_checks, templates
 from campaigns.errors import InvalidRule, Problem
 from campaigns.models import Campaign, Segment, Slot, Template
 from campaigns.segments import rules
 from campaigns.slots import RUNGS
 from delivery.channels.mime import find_sender_address
+from delivery.controls import SILENT
 from engage.lib.forms import (
     CodeArea,
     CountsField,
@@ -228,7 +229,10 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_channel(self) -> str:
         channel: str = self.cleaned_data["channel"]
         template = self.instance
-        if template.pk and template.variants.exclude(campaign__channel=channel).exists():
+        if template.pk and (
+            template.variants.exclude(campaign__channel=channel).exists()
+            or template.campaigns_at_night.exclude(quiet=channel).exists()
+        ):
             raise ValidationError("Campaigns use this template on another channel.")
         return channel
 
@@ -307,6 +311,7 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
             "in_local_time",
             "cut_off",
             "quiet",
+            "quiet_template",
             "spread",
             "per_minute",
             "first_part_wait",
@@ -330,6 +335,9 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
             "where a frequency cap lets only some go.",
             "in_local_time": "The start is a time of each person's own clock: nine o'clock is "
             "nine o'clock for everybody.",
+            "quiet": "An inbox and a mailbox wait until somebody looks: what goes there instead "
+            "goes at once. What people asked for themselves is waited for all the same.",
+            "quiet_template": "What goes there instead.",
             "cut_off": "No message later than this by the person's clock. Empty: any time.",
             "per_minute": "Messages a minute at most. Empty: as fast as the channel goes.",
             "most_people": "With more people in the segment the run stops and asks. Empty: any.",
@@ -341,12 +349,20 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
             "in_local_time": "In each person's own time",
             "cut_off": "Not after",
             "quiet": "In quiet hours",
+            "quiet_template": "In other words",
             "per_minute": "At most a minute",
             "most_people": "People expected at most",
             "per_day": "At most a day",
             "lifetime": "At most in all",
             "control_percent": "Control group",
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "quiet_template" in self.fields:  # not where the campaign can only be read
+            silent = Template.objects.filter(channel__in=SILENT).order_by("channel", "name")
+            field = cast(forms.ModelChoiceField, self.fields["quiet_template"])  # type: ignore[type-arg]
+            field.queryset = silent
 
     def clean_sender(self) -> str:
         sender: str = self.cleaned_data["sender"].strip()
@@ -374,6 +390,8 @@ def check_draft(campaign: Campaign) -> Iterable[Problem]:
         yield Problem("schedule", "only in-app messages are shown when the app opens")
         return
     yield from schedule.check(campaign)
+    if not in_app:
+        yield from lifecycle.check_other_channel(campaign)
 
 
 class VariantFormSet(PaginationInlineFormSet):  # type: ignore[misc]

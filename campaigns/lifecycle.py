@@ -7,9 +7,11 @@ from django.db import transaction
 
 from campaigns import runs, schedule, slot_checks, templates
 from campaigns.errors import IllegalMove, InvalidRule, NotReady, Problem
-from campaigns.models import Campaign, Run, Variant
+from campaigns.models import Campaign, Run, Template, Variant
+from campaigns.models.template import Channel
 from campaigns.segments import rules
 from delivery.channels.mime import find_sender_address
+from delivery.controls import SILENT
 
 State = Campaign.State
 
@@ -106,7 +108,8 @@ def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
         yield from _check_idle(campaign)
     if campaign.in_local_time and campaign.schedule not in schedule.TIMED:
         yield Problem("in_local_time", "needs a time of the day: send it once, or again and again")
-    if campaign.channel == "email" and find_sender_address(campaign.sender) is None:
+    mails = campaign.channel == "email" or (campaign.quiet == "email" and not in_app)
+    if mails and find_sender_address(campaign.sender) is None:
         said = "is not an address" if campaign.sender.strip() else "is missing"
         yield Problem("sender", f"{said}; such as Shop <news@shop.example>")
     if campaign.channel == "webhook":
@@ -116,6 +119,8 @@ def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
             rules.parse(campaign.segment.rule)
         except InvalidRule as exc:
             yield from (Problem(f"segment {p.path}", p.message) for p in exc.problems)
+    if not in_app:
+        yield from check_other_channel(campaign)
     variants = list(campaign.variants.select_related("template"))
     if not variants:
         yield Problem("variants", "there is none: say which template to send")
@@ -126,9 +131,28 @@ def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
                 f"its template is for {variant.template.channel}, not {campaign.channel}",
             )
             continue
-        problems = templates.lint(variant.template).problems
-        for problem in [*problems, *slot_checks.check_catalogs(variant.template)]:
-            yield Problem(f"template {variant.template}: {problem.path}", problem.message)
+        yield from _check_template(variant.template)
+    if not in_app and campaign.quiet in SILENT and campaign.quiet_template is not None:
+        yield from _check_template(campaign.quiet_template)
+
+
+def _check_template(template: Template) -> Iterator[Problem]:
+    for problem in [*templates.lint(template).problems, *slot_checks.check_catalogs(template)]:
+        yield Problem(f"template {template}: {problem.path}", problem.message)
+
+
+def check_other_channel(campaign: Campaign) -> Iterator[Problem]:
+    """By what it goes in quiet hours, where it goes by another channel then."""
+    if campaign.quiet not in SILENT:
+        return
+    template, other = campaign.quiet_template, Channel(campaign.quiet)
+    if campaign.quiet == campaign.channel:
+        yield Problem("quiet", "is the channel that it goes by anyway")
+    elif template is None:
+        yield Problem("quiet_template", f"is missing: say what goes by {other.label} instead")
+    elif template.channel != other:
+        own = template.get_channel_display()
+        yield Problem("quiet_template", f"“{template}” is for {own}, not for {other.label}")
 
 
 def _check_idle(campaign: Campaign) -> Iterator[Problem]:

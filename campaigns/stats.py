@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from campaigns.models import Run, Slot
 from catalog.models import Product
@@ -71,7 +71,10 @@ def list_variants(run: Run, *, machines: bool = False) -> list[dict[str, Any]]:
 def list_products(run: Run, *, limit: int, machines: bool = False) -> list[dict[str, Any]]:
     """The products shown most, with their titles, also those that left the catalog since."""
     top = reports.top_products(run.pk, limit=limit, machines=machines)
-    catalogs = Slot.objects.filter(template__variants__campaign=run.campaign_id).values("catalog")
+    said = Q(template__variants__campaign=run.campaign_id) | Q(
+        template__campaigns_at_night=run.campaign_id
+    )
+    catalogs = Slot.objects.filter(said).values("catalog")
     known = {
         product.item_id: product
         for product in Product.objects.filter(

@@ -19,12 +19,16 @@ from delivery.policy import (
     Decision,
     Defer,
     Drop,
+    Elsewhere,
 )
 
 OUTRANKED_SECONDS: Final = 10.0  # until a message that waits for a better one asks again
 WEEK_HOURS: Final = 7 * 24
 MOST_HOURS: Final = 30 * 24
 OWN_MAXIMUM: Final = "the person's own maximum"
+# By these a message may go at night instead: they lie where their reader comes to look. Whatever
+# rings by itself (a push, an SMS) cannot keep quiet, and a webhook does who knows what.
+SILENT: Final = ("inbox", "email")
 EXEMPT_KINDS: Final = ("test", "transactional")  # neither counted nor capped nor kept quiet
 
 
@@ -99,7 +103,7 @@ class Wish(NamedTuple):
     expires_at: datetime
     priority: int = 50
     worth: float | None = 0.0  # expected, of what its slots show; None: nobody looked yet
-    quiet: str = "hold"  # in quiet hours: hold, drop, or ignore them
+    quiet: str = "hold"  # in quiet hours: hold, drop, ignore them, or the channel to go by
 
 
 class Person(NamedTuple):
@@ -147,12 +151,15 @@ def _pause(wish: Wish, person: Person, now: datetime) -> Decision | None:
 
 
 def _keep_quiet(wish: Wish, person: Person, rules: Rules, now: datetime) -> Decision | None:
-    """What the person asked for holds whatever the campaign says."""
+    """What the person asked for holds whatever the campaign says, and on every channel."""
     shop = rules.quiet if wish.quiet != "ignore" else ()
-    quiet = [*shop, *([person.quiet] if person.quiet else [])]
+    own = [person.quiet] if person.quiet else []
+    elsewhere = wish.quiet in SILENT
+    quiet = own if elsewhere else [*shop, *own]
     until = next_open(now, channel=wish.channel, zone=person.zone, quiet=quiet)
     if until == now:
-        return None
+        night = elsewhere and next_open(now, channel=wish.channel, zone=person.zone, quiet=shop)
+        return Elsewhere(wish.quiet) if night and night > now else None
     if wish.quiet == "drop" or until >= wish.expires_at:
         return Drop(QUIET_HOURS)
     return Defer(until, QUIET_HOURS)

@@ -200,7 +200,7 @@ class Chunk:
             if isinstance(decision, policy.Drop):
                 self.report.states[marking.state_of(decision)] += 1
                 self.report.reasons[decision.reason] += 1
-            elif isinstance(decision, policy.Defer):
+            elif isinstance(decision, policy.Defer | policy.Elsewhere):
                 self.report.states[Message.State.PLANNED] += 1
         return marked
 

@@ -4,14 +4,14 @@ Each is one statement, and so a transaction by itself: at ten mails a group, eve
 trip would cost as much as a message.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from django.db import transaction
+from django.db import connection, transaction
 
 from delivery import attempts as calls
 from delivery import control_rows, policy, suppression
@@ -135,22 +135,62 @@ def mark(
         "call_seconds": call_seconds,
     }
     said: dict[UUID, Decision] = {}
-    rows = MARK.fetch_all(parameters | _words(messages, drafts, said) | {"ruled": False})
+    rows = MARK.fetch_all(parameters | _words(messages, drafts, said, now=now) | {"ruled": False})
     if not rows:  # the controls may have a say, or all leases are lost
         with transaction.atomic():
             said = control_rows.judge(messages, drafts, parameters=asked, now=now)
-            rows = MARK.fetch_all(parameters | _words(messages, drafts, said) | {"ruled": True})
+            rows = MARK.fetch_all(
+                parameters | _words(messages, drafts, said, now=now) | {"ruled": True}
+            )
+            _redirect(messages, said, {row[0] for row in rows if row[1] == policy.LATER})
     return Marked(
         {row[0]: policy.decide(row[1], attempt=row[2], said=said.get(row[0])) for row in rows}
     )
 
 
+# What was composed was of the other channel, and so were its address and worth. It goes by a
+# channel that is silent, so quiet hours of the shop are no matter any more.
+REDIRECT: Final = """
+UPDATE delivery_message m SET channel = asked.channel, quiet = 'ignore', address_id = '',
+  worth = NULL, items = '[]'
+FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[], %(channels)s::text[])
+       AS asked (profile_id, id, channel)
+WHERE m.profile_id = asked.profile_id AND m.id = asked.id
+"""
+
+
+def _redirect(
+    messages: Sequence[Message], said: Mapping[UUID, Decision], later: Collection[UUID]
+) -> None:
+    """In the transaction of the mark, which planned them again and still holds their rows."""
+    redirected = [
+        (message, decision.channel)
+        for message in messages
+        if isinstance(decision := said.get(message.id), policy.Elsewhere) and message.id in later
+    ]
+    if not redirected:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            REDIRECT,
+            {
+                "profiles": [message.profile_id for message, _ in redirected],
+                "ids": [message.id for message, _ in redirected],
+                "channels": [channel for _, channel in redirected],
+            },
+        )
+
+
 def _words(
-    messages: Sequence[Message], drafts: Sequence[Draft], said: Mapping[UUID, Decision]
+    messages: Sequence[Message],
+    drafts: Sequence[Draft],
+    said: Mapping[UUID, Decision],
+    *,
+    now: datetime,
 ) -> dict[str, Any]:
     """What the controls said, and what the messages show."""
     decisions = [said.get(message.id) for message in messages]
-    words = [_word(decision) for decision in decisions]
+    words = [_word(decision, now=now) for decision in decisions]
     return {
         "items": [_items(d, one) for d, one in zip(drafts, decisions, strict=True)],
         "said": [word for word, _ in words],
@@ -158,12 +198,14 @@ def _words(
     }
 
 
-def _word(decision: Decision | None) -> tuple[str | None, datetime | None]:
+def _word(decision: Decision | None, *, now: datetime) -> tuple[str | None, datetime | None]:
     match decision:
         case policy.Drop(reason):
             return reason, None
         case policy.Defer(until):
             return policy.LATER, until
+        case policy.Elsewhere():
+            return policy.LATER, now
     return None, None
 
 

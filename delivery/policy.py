@@ -61,7 +61,14 @@ class Drop:
     items: Sequence[Mapping[str, object]] = ()
 
 
-Decision = Allow | Defer | Drop
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Not this way now: the same message goes by another channel, at once."""
+
+    channel: str
+
+
+Decision = Allow | Defer | Drop | Elsewhere
 
 # The judgement over one message `m` with its `asked` address, in the statement that marks it.
 # The order matters: the first that forbids gives the reason.
@@ -119,7 +126,7 @@ def decide(verdict: str, *, attempt: int, said: Decision | None = None) -> Decis
         return Allow(attempt)
     if verdict == PAUSED:
         return Defer(None, PAUSED)
-    if isinstance(said, Defer) and verdict == LATER:
+    if isinstance(said, Defer | Elsewhere) and verdict == LATER:
         return said
     if isinstance(said, Drop) and verdict == said.reason:
         return said

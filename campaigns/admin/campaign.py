@@ -1,6 +1,6 @@
 """Campaigns: a form for the draft, buttons for the launched one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import unfold.admin
@@ -16,6 +16,7 @@ from campaigns.admin import review
 from campaigns.forms import CampaignForm, TestForm, VariantFormSet
 from campaigns.models import Campaign, Run, Variant
 from campaigns.models.template import Channel
+from delivery.controls import SILENT
 from engage.lib import clock, screen
 from engage.lib.admin import Page, Question, button, display, shown_if
 from engage.lib.errors import EngageError
@@ -29,28 +30,29 @@ LEGAL = {
     State.CANCELLED: ("copy",),
 }
 SENT = tuple(channel for channel in Channel.values if channel != Channel.IN_APP)
-# Fields that mean something only beside some values of another one.
+# Fields that mean something only beside some values of another one, or of a second.
 CHOSEN = ("now", "at", "recurring", "launch")  # whoever is not named by a server
-SHOWN = {
-    "segment": ("schedule", CHOSEN),
-    "control_percent": ("schedule", CHOSEN),
-    "sender": ("channel", ("email",)),
-    "endpoint": ("channel", ("webhook",)),
-    "starts_at": ("schedule", ("at", "recurring", "launch")),
-    "ends_at": ("schedule", ("recurring", "launch")),
-    "recurrence": ("schedule", ("recurring",)),
-    "time_zone": ("schedule", ("recurring",)),
-    "max_lateness": ("schedule", ("at", "recurring")),
-    "expires_after": ("channel", SENT),
-    "in_local_time": ("schedule", ("at", "recurring")),
-    "cut_off": ("channel", SENT),
-    "quiet": ("channel", SENT),
-    "spread": ("channel", SENT),
-    "per_minute": ("channel", SENT),
-    "first_part_wait": ("channel", SENT),
-    "most_people": ("channel", SENT),
-    "per_day": ("channel", ("in_app",)),
-    "lifetime": ("channel", ("in_app",)),
+SHOWN: dict[str, dict[str, Sequence[str]]] = {
+    "segment": {"schedule": CHOSEN},
+    "control_percent": {"schedule": CHOSEN},
+    "sender": {"channel": ("email",), "quiet": ("email",)},
+    "endpoint": {"channel": ("webhook",)},
+    "starts_at": {"schedule": ("at", "recurring", "launch")},
+    "ends_at": {"schedule": ("recurring", "launch")},
+    "recurrence": {"schedule": ("recurring",)},
+    "time_zone": {"schedule": ("recurring",)},
+    "max_lateness": {"schedule": ("at", "recurring")},
+    "expires_after": {"channel": SENT},
+    "in_local_time": {"schedule": ("at", "recurring")},
+    "cut_off": {"channel": SENT},
+    "quiet": {"channel": SENT},
+    "quiet_template": {"quiet": SILENT},
+    "spread": {"channel": SENT},
+    "per_minute": {"channel": SENT},
+    "first_part_wait": {"channel": SENT},
+    "most_people": {"channel": SENT},
+    "per_day": {"channel": ("in_app",)},
+    "lifetime": {"channel": ("in_app",)},
 }
 
 
@@ -117,7 +119,8 @@ class CampaignAdmin(Page):
                     ("recurrence", "time_zone"),
                     "in_local_time",
                     ("max_lateness", "expires_after"),
-                    ("cut_off", "quiet"),
+                    "cut_off",
+                    ("quiet", "quiet_template"),
                     "priority",
                     ("per_day", "lifetime"),
                 )
@@ -134,7 +137,8 @@ class CampaignAdmin(Page):
         ),
     )
     conditional_fields = {
-        name: shown_if(other, *values) for name, (other, values) in SHOWN.items()
+        name: " || ".join(shown_if(other, *values) for other, values in beside.items())
+        for name, beside in SHOWN.items()
     }
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -326,8 +330,8 @@ def list_fieldsets(fieldsets: Any, campaign: Campaign) -> Iterator[Any]:
 
 
 def applies(name: str, campaign: Campaign) -> bool:
-    other, values = SHOWN.get(name, ("", ()))
-    return not other or getattr(campaign, other) in values
+    beside = SHOWN.get(name)
+    return not beside or any(getattr(campaign, other) in beside[other] for other in beside)
 
 
 def launch_now(request: HttpRequest, campaign: Campaign, *, back: str) -> HttpResponse:

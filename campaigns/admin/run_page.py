@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from campaigns import decisions, stats
 from campaigns.models import Run, Slot
+from campaigns.models.template import Channel
 from delivery.models import Message
 from engage.lib import screen
 from engage.profiles import identity
@@ -132,12 +133,19 @@ def describe_people(
         ],
         "sum": screen.number(sum(one.people for one in counts)),
         "audience": screen.number(run.audience),
-        "lines": [person_line(one, names.get(one.profile_id, [])) for one in found],
+        "lines": [
+            person_line(one, names.get(one.profile_id, []), channel=run.campaign.channel)
+            for one in found
+        ],
         "next": f"?{more}" if len(found) == PEOPLE_SHOWN else "",
     }
 
 
-def person_line(one: decisions.Decision, names: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def person_line(
+    one: decisions.Decision, names: Sequence[tuple[str, str]], *, channel: str
+) -> dict[str, Any]:
+    elsewhere = one.channel not in {"", channel}
+    by = f"by {Channel(one.channel).label}, because of quiet hours" if elsewhere else ""
     waits = f"due {screen.stamp(one.until)} UTC" if one.until else ""
     return {
         "person": names[0][1] if names else one.profile_id,
@@ -145,7 +153,7 @@ def person_line(one: decisions.Decision, names: Sequence[tuple[str, str]]) -> di
         "decision": DECISIONS.get(one.decision, one.decision),
         "tone": TONES.get(one.decision, "grey"),
         "reason": one.reason.replace("_", " "),
-        "detail": tell_why(one) or waits,
+        "detail": "; ".join(filter(None, [by, tell_why(one) or waits])),
         "when": screen.stamp(one.at) if one.at else "",
     }
 

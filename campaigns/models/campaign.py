@@ -29,6 +29,8 @@ class Campaign(models.Model):
         HOLD = "hold", "Wait until they are over"
         DROP = "drop", "Do not send it"
         IGNORE = "ignore", "Send it all the same"
+        INBOX = "inbox", "Put it into the inbox"
+        EMAIL = "email", "Send an e-mail instead"
 
     name = models.CharField(max_length=100, unique=True)
     channel = models.CharField(max_length=10, choices=Channel.choices)
@@ -57,6 +59,9 @@ class Campaign(models.Model):
     )
     cut_off = models.TimeField(null=True, blank=True)  # no message later than this by the clock
     quiet = models.CharField(max_length=6, choices=Quiet.choices, default=Quiet.HOLD)
+    quiet_template = models.ForeignKey(
+        Template, models.PROTECT, null=True, blank=True, related_name="campaigns_at_night"
+    )  # what the other channel says, where one goes by another in quiet hours
     # The first hundredth goes alone, and the rest after this unless the run was stopped.
     first_part_wait = models.DurationField(default=timedelta(0))
     most_people = models.PositiveIntegerField(null=True, blank=True)  # more: something is wrong

@@ -26,6 +26,8 @@ class Message(models.Model):
         HOLD = "hold", "wait until they are over"
         DROP = "drop", "do not send it"
         IGNORE = "ignore", "send it all the same"
+        INBOX = "inbox", "put it into the inbox"
+        EMAIL = "email", "send an e-mail instead"
 
     OPEN = (State.PLANNED, State.LEASED, State.ATTEMPTING)
     FINAL = (

@@ -310,6 +310,8 @@ def test_campaign_is_saved_as_a_draft(marketer: Client) -> None:
         ({"control_percent": "101"}, "less than or equal to 100"),
         ({"expires_after": "0"}, "greater than or equal to 0.25"),
         ({"channel": "push"}, "This template is for E-mail, the campaign is for Push."),
+        ({"quiet": "email"}, "Is the channel that it goes by anyway."),
+        ({"quiet": "inbox"}, "Is missing: say what goes by Inbox instead."),
         ({"variants-0-weight": "0"}, "greater than or equal to 1"),
         ({"starts_at_0": "soon", "starts_at_1": ""}, "valid date"),
     ],
@@ -321,6 +323,25 @@ def test_wrong_campaign_gets_a_sentence_and_is_not_saved(
     assert answer.status_code == 200
     assert sentence in text_of(answer)
     assert not Campaign.objects.exists()
+
+
+def test_campaign_may_go_by_the_inbox_at_night(marketer: Client) -> None:
+    template, night = make_template(channel="push"), make_template(channel="inbox", name="night")
+    form = {"channel": "push", "quiet": "inbox", "quiet_template": str(night.pk)}
+    wrong = {"quiet_template": str(make_template(name="mail").pk)}
+    answer = marketer.post(url_of("campaign_add"), campaign_form(template, **(form | wrong)))
+    assert "“mail” is for E-mail, not for Inbox." in text_of(answer)
+    wrong = {"quiet_template": str(template.pk)}  # a push is not silent: it is not offered
+    answer = marketer.post(url_of("campaign_add"), campaign_form(template, **(form | wrong)))
+    assert "not one of the available choices" in text_of(answer)
+    answer = marketer.post(url_of("campaign_add"), campaign_form(template, **form))
+    assert answer.status_code == 302
+    campaign = Campaign.objects.get()
+    assert (campaign.quiet, campaign.quiet_template) == ("inbox", night)
+    answer = marketer.post(
+        url_of("template_change", night.pk), template_form(name="night", channel="email")
+    )
+    assert "Campaigns use this template on another channel." in text_of(answer)
 
 
 def test_launch_asks_first_with_the_number_of_people(marketer: Client) -> None:

@@ -56,6 +56,35 @@ def test_a_slot_that_asks_for_what_the_catalog_lacks_is_named(now):
     ]
 
 
+@pytest.mark.parametrize(
+    ("quiet", "other", "problems"),
+    [
+        ("inbox", "", ["quiet_template: is missing: say what goes by Inbox instead"]),
+        ("inbox", "email", ["quiet_template: “night” is for E-mail, not for Inbox"]),
+        ("email", "email", ["sender: is missing; such as Shop <news@shop.example>"]),
+        ("hold", "email", []),
+    ],
+)
+def test_a_campaign_that_goes_by_another_channel_at_night_says_what(now, quiet, other, problems):
+    night = make_template(channel=other, name="night") if other else None
+    campaign = make_campaign(channel="push", quiet=quiet, quiet_template=night, sender="")
+    assert [str(problem) for problem in lifecycle.check(campaign, now=now)] == problems
+
+
+def test_the_words_for_the_other_channel_are_read_before_the_launch_too(now):
+    night = make_template(channel="inbox", name="night", title="{{ slots.none }}")
+    campaign = make_campaign(channel="push", quiet="inbox", quiet_template=night)
+    [problem] = lifecycle.check(campaign, now=now)
+    assert str(problem).startswith("template night: title, line 1: there is no slot “none”")
+
+
+def test_a_channel_cannot_stand_in_for_itself(now):
+    night = make_template(channel="inbox")
+    campaign = make_campaign(channel="inbox", quiet="inbox", quiet_template=night)
+    [problem] = lifecycle.check(campaign, now=now)
+    assert str(problem) == "quiet: is the channel that it goes by anyway"
+
+
 def test_a_second_click_finds_the_first_run(now):
     campaign = make_campaign()
     first = lifecycle.launch(campaign, now=now)

@@ -7,8 +7,8 @@ import pytest
 from delivery import control_rows, marking, outbox
 from delivery.drafts import Accepted, Refused, TryLater
 from delivery.models import Cap, ChannelPause, Halt, Message, Preference, QuietHours, RunHold
-from delivery.policy import Allow, Defer, Drop
-from engage.profiles.models import Merge
+from delivery.policy import Allow, Defer, Drop, Elsewhere
+from engage.profiles.models import Device, Merge
 from tests.delivery.sending import claim, make_draft, mark, record
 from tests.factories import NOON, make_message, make_profile
 
@@ -136,6 +136,63 @@ def test_quiet_hours_are_waited_for_in_the_persons_zone():
     until = datetime(2026, 11, 2, 23, 0, tzinfo=UTC)
     assert send(there, now=now) == Defer(until, "quiet_hours")
     assert Message.objects.get(profile_id=there.pk).not_before == until
+
+
+NIGHT = NOON.replace(hour=23)
+
+
+def at_night(person, **fields):
+    """A push that may go by another channel, at 23:00, through the mark; its row."""
+    QuietHours.objects.get_or_create(begin=time(22), end=time(8))
+    device = {"address_id": f"d{person.pk}", "quiet": "inbox"}
+    planned(person, now=NIGHT, channel="push", **(device | fields))
+    [message] = claim(channel="push", now=NIGHT)
+    assert mark([message], address=f"t{person.pk}", now=NIGHT) == [Elsewhere(row(message).channel)]
+    return row(message)
+
+
+def make_owner(**fields):
+    person = make_profile(**fields)
+    Device.objects.create(
+        profile=person, device_id=f"d{person.pk}", token=f"t{person.pk}", last_seen=NOON
+    )
+    return person
+
+
+def test_at_night_a_message_goes_by_another_channel_and_stays_the_same_message():
+    person = make_owner()
+    found = at_night(person)
+    assert (found.state, found.channel, found.quiet, found.address_id, found.not_before) == (
+        "planned", "inbox", "ignore", "", NIGHT,
+    )  # fmt: skip
+    assert (found.lease_token, found.worth, found.items) == (None, None, [])
+    assert claim(channel="push", now=NIGHT) == []
+    [again] = claim(channel="inbox", now=NIGHT)
+    assert (again.id, again.key) == (found.id, found.key)
+    assert mark([again], address=str(person.pk), now=NIGHT) == [Allow(1)]
+    assert sum(outbox.count_states(1).values()) == 1
+
+
+def test_the_other_channel_has_its_own_consent_suppression_and_caps():
+    unasked, capped = make_owner(email=EMAIL), make_owner()
+    at_night(unasked, quiet="email")
+    [mail] = claim(now=NIGHT)
+    assert mark([mail], now=NIGHT) == [Drop("no_consent")]
+    Cap.objects.create(name="one a day", most=1, channel="inbox")
+    before = planned(capped, run=7, channel="inbox", state="accepted", marked_at=NOON)
+    at_night(capped, run=8)
+    [message] = claim(channel="inbox", now=NIGHT)
+    [decision] = mark([message], address=str(capped.pk), now=NIGHT)
+    assert decision.items[0]["earlier"] == [f"run {before.run_id}"]
+
+
+def test_what_something_else_forbids_does_not_go_elsewhere():
+    person = make_profile()  # without a device
+    QuietHours.objects.create(begin=time(22), end=time(8))
+    planned(person, now=NIGHT, channel="push", address_id="d1", quiet="inbox")
+    [message] = claim(channel="push", now=NIGHT)
+    assert mark([message], address="t1", now=NIGHT) == [Drop("no_address")]
+    assert row(message).channel == "push"
 
 
 def test_a_persons_own_wishes_hold_without_any_rule_of_the_shop():

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delivery.controls import (
+    SILENT,
     Cap,
     Person,
     Quiet,
@@ -20,7 +21,7 @@ from delivery.controls import (
     next_open,
     settle,
 )
-from delivery.policy import Allow, Defer, Drop
+from delivery.policy import Allow, Defer, Drop, Elsewhere
 
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)  # a Monday
 BERLIN, KIRITIMATI = ZoneInfo("Europe/Berlin"), ZoneInfo("Pacific/Kiritimati")
@@ -38,8 +39,9 @@ def sent(*ages_hours: float, channel="push", topic="") -> list[Sent]:
     ]
 
 
-def ask(wished: Wish, *, caps=(), quiet=(), now=NOON, zone=UTC, history=(), **person):
-    return decide(wished, Person(zone, list(history), **person), Rules(caps, quiet), now=now)
+def ask(wished: Wish, *, caps=(), quiet=(), now=NOON, zone=UTC, history=(), own=None, **person):
+    asked = Person(zone, list(history), quiet=own, **person)
+    return decide(wished, asked, Rules(caps, quiet), now=now)
 
 
 # --- caps -------------------------------------------------------------------------------------
@@ -177,6 +179,22 @@ def test_a_zone_that_is_none_is_the_default(name):
     assert find_zone(name, default="Europe/Berlin") == BERLIN
 
 
+def test_a_campaign_may_go_by_a_silent_channel_at_night_instead():
+    late = NOON.replace(hour=23)
+    for silent in ("inbox", "email"):
+        assert ask(wish(quiet=silent), quiet=[NIGHT], now=late) == Elsewhere(silent)
+        assert ask(wish(quiet=silent), quiet=[NIGHT]) == Allow(0)
+
+
+def test_quiet_that_the_person_asked_for_is_waited_for_on_every_channel():
+    late, own = NOON.replace(hour=23), Quiet(time(22, 30), time(6))
+    waits = ask(wish(quiet="inbox"), own=own, quiet=[NIGHT], now=late)
+    assert waits == Defer(datetime(2026, 11, 3, 6, 0, tzinfo=UTC), "quiet_hours")
+    # At six the person's own night is over, the shop's is not.
+    then = ask(wish(quiet="inbox"), own=own, quiet=[NIGHT], now=waits.until)
+    assert then == Elsewhere("inbox")
+
+
 # --- priority ---------------------------------------------------------------------------------
 
 ONE = [Cap("one a day", 1)]
@@ -228,6 +246,7 @@ caps = st.builds(
     topics,
 )
 clocks = st.times().map(lambda one: one.replace(second=0, microsecond=0))
+QUIET = ["hold", "drop", "inbox", "email"]
 quiets = st.tuples(clocks, clocks).filter(lambda pair: pair[0] != pair[1])
 
 
@@ -235,27 +254,41 @@ quiets = st.tuples(clocks, clocks).filter(lambda pair: pair[0] != pair[1])
 @given(
     st.lists(caps, max_size=3),
     st.lists(quiets.map(lambda pair: Quiet(*pair)), max_size=2),
-    st.lists(st.tuples(moments, channels, topics, st.integers(1, 12)), max_size=40),
+    st.lists(
+        st.tuples(moments, channels, topics, st.integers(1, 12), st.sampled_from(QUIET)),
+        max_size=40,
+    ),
     zones,
     st.one_of(st.none(), st.integers(0, 3)),
+    st.one_of(st.none(), quiets.map(lambda pair: Quiet(*pair))),
 )
-def test_no_settings_let_a_rule_be_broken(caps, quiets, arriving, zone_name, most_a_week):
+def test_no_settings_let_a_rule_be_broken(caps, quiets, arriving, zone_name, most_a_week, own):
     zone = find_zone(zone_name)
-    person = Person(zone, [], most_a_week=most_a_week)
+    person = Person(zone, [], quiet=own, most_a_week=most_a_week)
     rules = Rules(caps, quiets)
     gone: list[tuple[datetime, Wish]] = []
-    for at, channel, topic, number in sorted(arriving):
-        wished = Wish(f"run {number}", channel, topic, at + timedelta(hours=24))
+    for at, channel, topic, number, quiet in sorted(arriving):
+        wished = Wish(f"run {number}", channel, topic, at + timedelta(hours=24), quiet=quiet)
         decision = decide(wished, person, rules, now=at)
+        if isinstance(decision, Elsewhere):
+            assert quiet == decision.channel
+            assert any(one.ends(at, zone) for one in quiets)
+            wished = wished._replace(channel=decision.channel, quiet="ignore")
+            decision = decide(wished, person, rules, now=at)
+            assert not isinstance(decision, Elsewhere | Defer)  # it goes at once, or never
         if isinstance(decision, Defer):
             assert at < decision.until < wished.expires_at
         if isinstance(decision, Allow):
             settle(wished, person, now=at)
             gone.append((at, wished))
-    for at, _ in gone:
-        assert all(quiet.ends(at, zone) is None for quiet in quiets)
-    own = [] if most_a_week is None else [Cap("own", most_a_week, hours=168)]
-    for cap in [*caps, *own]:
+    for at, wished in gone:
+        assert own is None or own.ends(at, zone) is None
+        if wished.quiet == "ignore":  # it went by another channel
+            assert wished.channel in SILENT
+        else:
+            assert all(one.ends(at, zone) is None for one in quiets)
+    weekly = [] if most_a_week is None else [Cap("own", most_a_week, hours=168)]
+    for cap in [*caps, *weekly]:
         for at, wished in gone:
             if cap.covers(wished):
                 begin = cap.begins(at, zone)
