@@ -9,7 +9,7 @@ from campaigns import audience, rails, timing
 from campaigns.experiments import choose_variant, is_held_out
 from campaigns.models import Campaign, ControlMember, Run, Variant
 from campaigns.timing import Times
-from delivery import outbox, rates
+from delivery import outbox, planning, rates
 from delivery.controls import SILENT
 from delivery.outbox import Planned
 from delivery.policy import TO_DEVICES
@@ -47,6 +47,9 @@ def plan_chunk(run_id: int, *, now: datetime, limit: int) -> bool:
     run.cursor = part.upto
     if part.last:
         run.state, run.planned_at = Run.State.SENDING, now
+        planning.end(run.pk)
+    else:
+        planning.reach(run.pk, profile_id=part.upto)
     run.save()
     if rails.is_oversize(run):
         rails.stop(run, f"{rails.OVERSIZE}: {run.audience:,} so far", now=now)

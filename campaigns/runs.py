@@ -10,7 +10,7 @@ from django.db.models import Count, Min
 from campaigns import schedule
 from campaigns.errors import IllegalMove
 from campaigns.models import Campaign, Run
-from delivery import outbox, rates
+from delivery import outbox, planning, rates
 from delivery.models import Message, RunHold
 from engage.lib import failpoints
 
@@ -31,7 +31,14 @@ def start(campaign: Campaign, *, due: datetime, now: datetime) -> Run | None:
     run, made = Run.objects.get_or_create(
         campaign=campaign, scheduled_for=due, defaults={"state": state}
     )
+    if made and state == State.PLANNING:
+        _begin_planning(run, now=now)
     return run if made else None
+
+
+def _begin_planning(run: Run, *, now: datetime) -> None:
+    one = run.campaign
+    planning.begin(run.pk, channel=one.channel, topic=one.topic, priority=one.priority, now=now)
 
 
 def open_to_servers(campaign: Campaign, *, now: datetime) -> Run:
@@ -109,6 +116,7 @@ def start_missed(run: Run, *, now: datetime) -> None:
         raise IllegalMove(f"“{campaign}” is {campaign.state}; its runs cannot be started")
     row.state = State.PLANNING
     row.save(update_fields=["state"])
+    _begin_planning(row, now=now)
     run.refresh_from_db()
 
 
@@ -171,6 +179,7 @@ def cancel_all(campaign: Campaign, *, now: datetime) -> None:
     unfinished = campaign.runs.filter(state__in=[*OPEN, State.MISSED])
     for run in unfinished.select_for_update(of=("self",)):
         outbox.cancel_run(run.pk, now)
+        planning.end(run.pk)
         run.finished_at = now
         run.save(update_fields=["finished_at"])
         _move(run, State.CANCELLED)

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from delivery import controls, policy
+from delivery import controls, planning, policy
 from delivery.controls import EXEMPT_KINDS, Cap, Person, Quiet, Rules, Sent, Wish
 from delivery.drafts import Draft
 from delivery.models import Message
@@ -83,6 +83,12 @@ WHERE m.profile_id = ANY(%(profiles)s) AND m.state IN ('planned', 'leased')
   AND NOT EXISTS (
     SELECT 1 FROM delivery_channelpause pause
     WHERE pause.channel = m.channel AND pause.until > %(now)s)
+"""
+# Runs whose messages cannot be seen yet, of people behind `reached`.
+COMING: Final = """
+SELECT p.run_id, p.channel, p.topic, p.priority, p.reached FROM delivery_runplan p
+WHERE p.began_at > %s
+  AND NOT EXISTS (SELECT 1 FROM delivery_runhold hold WHERE hold.run_id = p.run_id)
 """
 OPEN_TO: Final = f"""
 SELECT m.id FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[], %(addresses)s::text[],
@@ -219,8 +225,18 @@ def read_sent(profile_ids: Sequence[int], *, now: datetime) -> Mapping[int, list
 
 
 def _read_rivals(profile_ids: Sequence[int], *, now: datetime) -> Mapping[int, list[Wish]]:
+    """What is due for each person, and the runs that may still plan something for them.
+
+    The runs are read first: whoever they had come to then has a message that is seen now.
+    """
     found: dict[int, list[Wish]] = defaultdict(list)
     with connection.cursor() as cursor:
+        cursor.execute(COMING, [now - planning.WAITED_FOR])
+        for run_id, channel, topic, priority, reached in cursor.fetchall():
+            coming = Wish(unit_of(run_id, UUID(int=0)), channel, topic, now, priority, worth=None)
+            for profile_id in profile_ids:
+                if profile_id > reached:
+                    found[profile_id].append(coming)
         cursor.execute(
             RIVALS,
             {

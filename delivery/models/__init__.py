@@ -8,7 +8,7 @@ from delivery.models.control import (
     Topic,
 )
 from delivery.models.endpoint import WebhookEndpoint
-from delivery.models.hold import ChannelPause, RunHold
+from delivery.models.hold import ChannelPause, RunHold, RunPlan
 from delivery.models.inbox import InboxMessage
 from delivery.models.interaction import Interaction, Link
 from delivery.models.message import Message, SendAttempt
@@ -28,6 +28,7 @@ __all__ = [
     "QuietHours",
     "Receipt",
     "RunHold",
+    "RunPlan",
     "SendAttempt",
     "SendRate",
     "Suppression",

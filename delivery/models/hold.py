@@ -17,6 +17,20 @@ class RunHold(models.Model):
         return f"run {self.run_id} {self.state}"
 
 
+class RunPlan(models.Model):
+    """A run that is being planned; see `planning.py`. Gone when its audience is through."""
+
+    run_id = models.BigIntegerField(primary_key=True)
+    channel = models.CharField(max_length=20)
+    topic = models.CharField(max_length=100, blank=True)
+    priority = models.SmallIntegerField()
+    reached = models.BigIntegerField(default=0)  # the last profile id that was planned
+    began_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} up to {self.reached}"
+
+
 class ChannelPause(models.Model):
     """The provider is away or asked to wait: nothing of the channel is claimed before `until`."""
 

@@ -6,7 +6,16 @@ import pytest
 
 from delivery import control_rows, marking, outbox
 from delivery.drafts import Accepted, Refused, TryLater
-from delivery.models import Cap, ChannelPause, Halt, Message, Preference, QuietHours, RunHold
+from delivery.models import (
+    Cap,
+    ChannelPause,
+    Halt,
+    Message,
+    Preference,
+    QuietHours,
+    RunHold,
+    RunPlan,
+)
 from delivery.policy import Allow, Defer, Drop, Elsewhere
 from engage.profiles.models import Device, Merge
 from tests.delivery.sending import claim, make_draft, mark, record
@@ -115,6 +124,46 @@ def test_of_equal_priority_the_worth_of_what_the_slots_show_decides(one_a_day):
             draft = make_draft(message, worth=worths[message.id])
             marking.mark([message], [draft], token=message.lease_token, call_seconds=20, now=now)
     assert (row(some).reason, row(more).state) == ("capped", "attempting")
+
+
+def coming(person, *, run=2, priority=50, **fields) -> None:
+    """Another run that is being planned and has not come to the person."""
+    told = {"channel": "push", "priority": priority, "began_at": NOON, "reached": person.pk - 1}
+    RunPlan.objects.create(run_id=run, **(told | fields))
+
+
+def ask_once(person):
+    planned(person, run=1)
+    [message] = claim()
+    return mark([message])[0]
+
+
+@pytest.mark.parametrize("priority", [50, 90])
+def test_a_run_that_may_still_plan_something_as_good_is_waited_for(one_a_day, priority):
+    person = make_person()
+    coming(person, priority=priority)
+    assert ask_once(person) == Defer(NOON + timedelta(seconds=10), "outranked")
+
+
+@pytest.mark.parametrize("change", [
+    {"priority": 10},
+    {"reached": 10**12},  # it came to everybody
+    {"began_at": NOON - timedelta(minutes=1)},  # it takes too long
+    {"run": 1},  # our own
+])  # fmt: skip
+def test_a_run_that_brings_nothing_better_soon_is_not_waited_for(one_a_day, change):
+    person = make_person()
+    coming(person, **change)
+    assert ask_once(person) == Allow(1)
+
+
+def test_a_run_that_is_planned_is_not_waited_for_where_there_is_room_or_it_is_held():
+    person = make_person()
+    coming(person, priority=90)
+    assert ask_once(person) == Allow(1)
+    Cap.objects.create(name="two a day", most=2)
+    outbox.hold_run(2, state=RunHold.State.PAUSED)
+    assert send(person, run=3) == Allow(1)
 
 
 def test_a_rival_that_is_held_is_not_waited_for(one_a_day):
