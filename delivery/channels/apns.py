@@ -16,7 +16,15 @@ from delivery.channels import es256
 from delivery.drafts import Accepted, Draft, Outcome, PushContent, Refused, TryLater, Unknown
 from delivery.errors import ChannelNotConfigured
 from engage.lib import clock
-from engage.lib.http import TIMEOUT, Door, NoAnswer, Request, Response, retry_after_seconds
+from engage.lib.http import (
+    DISOWNED,
+    TIMEOUT,
+    Door,
+    NoAnswer,
+    Request,
+    Response,
+    retry_after_seconds,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +202,7 @@ def judge(answer: Response | NoAnswer, draft: Draft, *, has_reached: bool) -> Ou
     if isinstance(answer, NoAnswer):
         if answer.sent:
             return Unknown(answer.reason, everybody=answer.reason == TIMEOUT)
-        return TryLater(answer.reason, everybody=True)
+        return TryLater(answer.reason, everybody=answer.reason != DISOWNED)
     if answer.status == 200:
         # Only Apple repeats the id: a page of somebody in between does not.
         said = answer.headers.get("apns-id", "").lower()

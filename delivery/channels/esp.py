@@ -24,7 +24,7 @@ from delivery.channels.mime import (
 )
 from delivery.drafts import Accepted, Draft, EmailContent, Outcome, Refused, TryLater, Unknown
 from engage.lib import clock
-from engage.lib.http import Door, NoAnswer, Request, Response, retry_after_seconds
+from engage.lib.http import DISOWNED, Door, NoAnswer, Request, Response, retry_after_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,9 @@ class EspChannel:
         Only 429 and 503 say that it took nothing; after another 5xx nobody knows.
         """
         if isinstance(answer, NoAnswer):
-            return Unknown(answer.reason) if answer.sent else TryLater(answer.reason, None, True)
+            if answer.sent:
+                return Unknown(answer.reason)
+            return TryLater(answer.reason, everybody=answer.reason != DISOWNED)
         reason = f"http_{answer.status}"
         if answer.status in {429, 503} | OUR_FAULT:
             logger.warning("mail not taken", extra={"reason": reason})

@@ -17,7 +17,15 @@ from google.auth import crypt, jwt
 from delivery.drafts import Accepted, Draft, Outcome, PushContent, Refused, TryLater, Unknown
 from delivery.errors import ChannelNotConfigured, ChannelUnavailable
 from engage.lib import clock
-from engage.lib.http import TIMEOUT, Door, NoAnswer, Request, Response, retry_after_seconds
+from engage.lib.http import (
+    DISOWNED,
+    TIMEOUT,
+    Door,
+    NoAnswer,
+    Request,
+    Response,
+    retry_after_seconds,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +196,7 @@ def judge(answer: Response | NoAnswer) -> Outcome:
     if isinstance(answer, NoAnswer):
         if answer.sent:
             return Unknown(answer.reason, everybody=answer.reason == TIMEOUT)
-        return TryLater(answer.reason, everybody=True)
+        return TryLater(answer.reason, everybody=answer.reason != DISOWNED)
     content = _read(answer.body)
     if answer.status == 200:
         name = content.get("name")

@@ -25,7 +25,15 @@ from delivery.drafts import (
 from delivery.errors import ChannelNotConfigured
 from delivery.phones import find_number
 from engage.lib import clock
-from engage.lib.http import TIMEOUT, Door, NoAnswer, Request, Response, retry_after_seconds
+from engage.lib.http import (
+    DISOWNED,
+    TIMEOUT,
+    Door,
+    NoAnswer,
+    Request,
+    Response,
+    retry_after_seconds,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +140,7 @@ def judge(answer: Response | NoAnswer) -> Outcome:
     if isinstance(answer, NoAnswer):
         if answer.sent:
             return Unknown(answer.reason, everybody=answer.reason == TIMEOUT)
-        return TryLater(answer.reason, everybody=True)
+        return TryLater(answer.reason, everybody=answer.reason != DISOWNED)
     content = _read(answer.body)
     if 200 <= answer.status < 300:
         number = content.get("sid")

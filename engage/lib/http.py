@@ -37,6 +37,10 @@ NEVER_SENT: Final = frozenset(
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 LONGEST_CONNECT_SECONDS = 5.0
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
+# What libcurl says of a stream that the server disowned: by REFUSED_STREAM, or by a GOAWAY that
+# names an earlier one as the last. Its error is the one of a broken connection (seen in 8.23).
+REFUSED_STREAM: Final = b"refused by server"
+DISOWNED: Final = "disowned"  # the reason of a `NoAnswer` then: another connection will do
 TIMEOUT: Final = "timeout"  # the reason of a `NoAnswer` that had all its time
 # Answers to many requests come in a row, and to look for one costs more than to take it. A rest
 # lets them gather: a quarter of the time that they took so far, within these bounds.
@@ -91,6 +95,7 @@ class Transfer:
         self.most_bytes = 0
         self.lines: list[bytes] = []
         self.body = bytearray()
+        self.told: list[bytes] = []  # by libcurl of what it does
 
     def begin(
         self, request: Request, index: int, *, timeout_seconds: float, most_bytes: int
@@ -135,6 +140,9 @@ class Transfer:
         else:
             curl.setopt(pycurl.CUSTOMREQUEST, method)
         curl.setopt(pycurl.MAX_RECV_SPEED_LARGE, max(most_bytes, WINDOW_BYTES))
+        curl.setopt(pycurl.VERBOSE, 1)
+        # Called with a kind and a text, some twenty times: nothing that takes both is cheaper.
+        curl.setopt(pycurl.DEBUGFUNCTION, self.told.insert)
         curl.setopt(pycurl.HEADERFUNCTION, self.lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, self.take_body)
         if compressed:
@@ -154,6 +162,7 @@ class Transfer:
         finally:
             self.lines.clear()
             self.body.clear()
+            self.told.clear()
 
     def _answer(self, error: tuple[int, str] | None) -> Response | NoAnswer:
         if error is None:
@@ -166,7 +175,13 @@ class Transfer:
             return NoAnswer(TIMEOUT, sent=not self._never_began())
         if code in NEVER_SENT:
             return NoAnswer("connection_failed", sent=False)
+        if code == pycurl.E_SEND_FAIL_REWIND and self._is_disowned():
+            return NoAnswer(DISOWNED, sent=False)
         return NoAnswer("connection_broke", sent=not self._never_began())
+
+    def _is_disowned(self) -> bool:
+        """Whether the server said that it did not and will not handle the request."""
+        return not self.lines and any(REFUSED_STREAM in text for text in self.told)
 
     def _never_began(self) -> bool:
         """Whether no byte of the request was handed to a connection.

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 
 from delivery.channels.apns import ApnsChannel, read_account
-from delivery.drafts import Accepted, Refused, TryLater, Unknown
+from delivery.drafts import Accepted, Refused, TryLater
 from delivery.errors import ChannelNotConfigured
 from engage.lib import clock
 from tests.delivery.channels.conftest import apple_token
@@ -152,11 +152,13 @@ def test_what_is_no_token_of_apples_is_refused_before_the_call(apple, apns):
 
 
 @pytest.mark.parametrize("fault", ["hang_up", "refuse_stream"])
-def test_what_apple_disowned_is_unknown_and_not_repeated(apple, apns, fault):
+def test_what_apple_disowned_may_be_tried_later(apple, apns, fault):
+    """By itself the channel does not repeat it, nor does it pause for it."""
     apple.send([draft("first")])
     apns.faults.play(fault, match=TOKEN, times=1)
     outcomes = apple.send([draft("bob"), draft()])
-    assert [type(outcome) for outcome in outcomes] == [Accepted, Unknown]
+    assert isinstance(outcomes[0], Accepted)
+    assert outcomes[1] == TryLater("disowned", everybody=False)
     assert [type(outcome) for outcome in apple.send([draft("cid")])] == [Accepted]
     assert TOKEN not in {line["to"] for line in ledger.read(apns.ledger.path)}
 

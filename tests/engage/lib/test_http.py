@@ -110,13 +110,27 @@ def test_a_connection_that_idled_for_long_is_not_used_again(door, echo):
 
 
 @pytest.mark.parametrize("fault", ["hang_up", "refuse_stream"])
-def test_what_a_server_disowned_is_not_repeated(door, echo, fault):
-    """GOAWAY, REFUSED_STREAM: it was not handled. libcurl does not tell us, so it is not known."""
-    fetch(door, echo, "/first")
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_a_server_disowned_was_not_sent(door, echo, fault, kept):
+    """GOAWAY, REFUSED_STREAM: it was not handled. Nor does the door repeat it."""
+    if kept:
+        fetch(door, echo, "/first")
     echo.faults.play(fault, match="/bad", times=1)
     answers = fetch(door, echo, "/a", "/b", "/bad")
-    assert answers == [200, 200, LOST]
-    assert sorted(echo.kept()) == ["/a", "/b", "/first"]
+    assert answers == [200, 200, NoAnswer("disowned", sent=False)]
+    assert sorted(echo.kept()) == ["/a", "/b", *["/first"] * kept]
+    assert fetch(door, echo, "/next") == [200]
+
+
+def test_only_what_came_after_the_last_of_a_goaway_was_disowned(door, echo):
+    """What the server began and left without an answer is not known."""
+    fetch(door, echo, "/first")
+    echo.faults.play("slow", match="/begun", seconds=30)
+    echo.faults.play("hang_up", match="/bad", times=1)
+    answers = fetch(door, echo, "/begun", "/bad", "/later")
+    disowned = NoAnswer("disowned", sent=False)
+    assert answers == [LOST, disowned, disowned]
+    assert echo.kept() == ["/first", "/begun"]
 
 
 @pytest.mark.parametrize("late", [0.0, 0.3])
