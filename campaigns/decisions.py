@@ -22,7 +22,8 @@ WITH decision AS (
     NULL::timestamptz AS at, NULL::timestamptz AS until, '[]'::jsonb AS items, '' AS channel
   FROM campaigns_controlmember WHERE run_id = %(run)s AND profile_id > %(after)s
   UNION ALL
-  (SELECT DISTINCT ON (profile_id) profile_id, state, reason, id, finished_at,
+  (SELECT DISTINCT ON (profile_id) profile_id, state,
+     CASE state WHEN 'attempting' THEN '' ELSE reason END, id, finished_at,
      CASE WHEN state = 'planned' THEN not_before END, items, channel
    FROM delivery_message WHERE run_id = %(run)s AND profile_id > %(after)s
    ORDER BY profile_id, array_position(%(order)s::text[], state::text), id)

@@ -156,7 +156,7 @@ def _figures(where: str, number: int, *, machines: bool = False) -> dict[str, An
         cursor.execute(STATES.format(where=where), [number])
         for state, reason, count in cursor.fetchall():
             states[state] += count
-            if reason:
+            if reason and state in Message.FINAL:  # else it is a note on the way, and no outcome
                 reasons[reason] = reasons.get(reason, 0) + count
         cursor.execute(DEEDS.format(where=where), [number])
         for kind, machine, count in cursor.fetchall():

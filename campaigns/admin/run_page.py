@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from campaigns import decisions, stats
-from campaigns.models import Run, Slot
+from campaigns.models import Campaign, Run, Slot
 from campaigns.models.template import Channel
 from delivery.models import Message
 from engage.lib import screen
@@ -117,6 +117,9 @@ def describe_people(
         limit=PEOPLE_SHOWN,
     )
     counts = decisions.count_decisions(run.pk)
+    people = sum(one.people for one in counts)
+    # A server may have asked for several messages of one person.
+    audience = people if by_servers(run) else run.audience
     names = identity.list_identities([one.profile_id for one in found])
     chosen = {"decision": decision, "reason": reason, "person": person}
     more = urlencode(chosen | {"after": found[-1].profile_id}) if found else ""
@@ -131,8 +134,8 @@ def describe_people(
             }
             for one in counts
         ],
-        "sum": screen.number(sum(one.people for one in counts)),
-        "audience": screen.number(run.audience),
+        "sum": screen.number(people),
+        "audience": screen.number(audience),
         "lines": [
             person_line(one, names.get(one.profile_id, []), channel=run.campaign.channel)
             for one in found
@@ -196,12 +199,18 @@ def tell(run: Run, *, planned: int, still_open: int) -> str:
             f"It stopped itself: {run.stopped_because}. Still open: {screen.number(still_open)}. "
             "Resume the campaign to go on, or cancel it."
         )
+    waiting = f", {screen.number(still_open)} still open" if still_open else ""
+    if by_servers(run):
+        return f"Your server asked for {screen.number(planned)} messages{waiting}."
     if run.state == Run.State.MISSED:
         return "It could not start in time. Send it although it is late, or leave it."
     if run.state == Run.State.PLANNING:
         return f"The audience is being walked: so far {people}, {held}."
-    waiting = f", {screen.number(still_open)} still open" if still_open else ""
     return f"{people}, {held}, {screen.number(planned)} messages planned{waiting}."
+
+
+def by_servers(run: Run) -> bool:
+    return run.campaign.schedule == Campaign.Schedule.API
 
 
 def list_parts(outcomes: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 
 from campaigns import lifecycle, runs, transactional
 from campaigns.compose import compose
@@ -222,6 +223,20 @@ def test_its_run_stays_open_until_it_is_cancelled(client, receipt, person):
     lifecycle.cancel(receipt, now=later)
     assert Message.objects.get().state == "cancelled"
     assert receipt.runs.get().state == "cancelled"
+
+
+def test_its_pages_say_what_was_asked_for(client, admin_client, receipt, person):
+    for number in (1, 2):
+        post(client, receipt, key=str(number))
+    run = receipt.runs.get()
+    page = admin_client.get(f"/admin/campaigns/run/{run.pk}/change/").content.decode()
+    assert "Your server asked for 2 messages, 2 still open." in page
+    people = admin_client.get(
+        reverse("admin:campaigns_run_decisions", args=[run.pk])
+    ).content.decode()
+    assert "1 of 1 people" in people
+    campaign = admin_client.get(f"/admin/campaigns/campaign/{receipt.pk}/change/").content.decode()
+    assert "each time your server asks, from now on" in campaign
 
 
 def test_a_second_launch_opens_no_second_run(receipt):

@@ -161,6 +161,7 @@ def test_a_receipt_during_the_call_is_remembered_when_the_caller_dies(doors, per
     mark([message], address="old@shop.example")
     post_signed(doors, [{"kind": "delivered", "message_id": str(message.key)}])
     assert outcome() == ("attempting", "heard")
+    assert reports.run_figures(1)["reasons"] == {}
     end_leases()
     assert reaping.reap(NOON) == reaping.Reaped(returned=0, unknown=0, cancelled=0)
     assert outcome() == ("accepted", "")
