@@ -12,7 +12,6 @@ Faults (see `faults.py`), matched by device token: each reason of Apple's list b
 import argparse
 import json
 import re
-import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -24,7 +23,7 @@ from tests.providers.captured import Captured
 from tests.providers.certificates import write_key
 from tests.providers.faults import Fault, Faults
 from tests.providers.http2 import UNHANDLED, Answer, Provider
-from tests.providers.serving import as_process
+from tests.providers.serving import Service, as_command
 
 LIMIT = 4_096
 OLDEST_TOKEN_SECONDS = 3_600
@@ -169,27 +168,17 @@ def check_payload(body: bytes) -> str:
     return "" if alert else "PayloadEmpty"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--ledger", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, help="for certificate and key")
-    parser.add_argument("--captured", type=Path)
-    parser.add_argument("--faults", type=Path)
-    options = parser.parse_args()
-    folder = options.folder or Path(tempfile.mkdtemp(prefix="apns-"))
-    folder.mkdir(parents=True, exist_ok=True)
+def make(options: argparse.Namespace) -> Service:
     apns = Apns(
         options.ledger,
-        folder=folder,
+        folder=options.folder,
         port=options.port,
         captured=options.captured,
-        faults=Faults(path=options.faults),
+        faults=options.faults,
     )
-    as_process(
-        apns.start,
-        apns.stop,
-        facts=lambda: {
+    return Service(
+        apns,
+        lambda: {
             "port": apns.port,
             "url": apns.url,
             "ca_file": str(apns.ca_file),
@@ -203,4 +192,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(__doc__, make, folder="certificate and key", captured=True)

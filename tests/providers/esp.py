@@ -13,7 +13,6 @@ byte a tenth of a second), "reset" (before it is kept), "accept_then_reset".
 import argparse
 import json
 import re
-import tempfile
 import uuid
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from tests.providers.certificates import make_certificates
 from tests.providers.faults import Fault, Faults
 from tests.providers.http1 import Answer, Asked, HttpServer
 from tests.providers.ledger import Ledger
-from tests.providers.serving import as_process
+from tests.providers.serving import Service, as_command
 
 TOKEN = "server-token"
 INACTIVE = (
@@ -137,22 +136,13 @@ def hooks(mail: dict, *, at: str = "2026-11-02T12:00:00Z") -> dict[str, dict]:
     }  # fmt: skip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--ledger", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, help="for the certificate")
-    parser.add_argument("--faults", type=Path)
-    options = parser.parse_args()
-    folder = options.folder or Path(tempfile.mkdtemp(prefix="esp-"))
-    folder.mkdir(parents=True, exist_ok=True)
+def make(options: argparse.Namespace) -> Service:
     provider = EspProvider(
-        options.ledger, folder=folder, port=options.port, faults=Faults(path=options.faults)
+        options.ledger, folder=options.folder, port=options.port, faults=options.faults
     )
-    as_process(
-        provider.server.start,
-        provider.server.stop,
-        facts=lambda: {
+    return Service(
+        provider.server,
+        lambda: {
             "port": provider.server.port,
             "url": provider.url,
             "ca_file": str(provider.ca_file),
@@ -162,4 +152,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(__doc__, make, folder="the certificate")

@@ -11,7 +11,6 @@ token), and those of `http2.py`.
 import argparse
 import json
 import secrets
-import tempfile
 import time
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -22,7 +21,7 @@ from tests.providers.captured import Captured
 from tests.providers.certificates import make_service_account
 from tests.providers.faults import Fault, Faults
 from tests.providers.http2 import UNHANDLED, Answer, Provider
-from tests.providers.serving import as_process
+from tests.providers.serving import Service, as_command
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 LIMIT = 4_096  # bytes of notification and data together
@@ -155,27 +154,17 @@ def check_message(message: dict) -> tuple[str, str] | None:
     return None
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--ledger", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, help="for certificate and service account")
-    parser.add_argument("--captured", type=Path)
-    parser.add_argument("--faults", type=Path)
-    options = parser.parse_args()
-    folder = options.folder or Path(tempfile.mkdtemp(prefix="fcm-"))
-    folder.mkdir(parents=True, exist_ok=True)
+def make(options: argparse.Namespace) -> Service:
     fcm = Fcm(
         options.ledger,
-        folder=folder,
+        folder=options.folder,
         port=options.port,
         captured=options.captured,
-        faults=Faults(path=options.faults),
+        faults=options.faults,
     )
-    as_process(
-        fcm.start,
-        fcm.stop,
-        facts=lambda: {
+    return Service(
+        fcm,
+        lambda: {
             "port": fcm.port,
             "url": fcm.url,
             "ca_file": str(fcm.ca_file),
@@ -186,4 +175,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(__doc__, make, folder="certificate and service account", captured=True)

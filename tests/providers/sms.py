@@ -14,7 +14,6 @@ import base64
 import json
 import re
 import secrets
-import tempfile
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,7 +21,7 @@ from tests.providers.certificates import make_certificates
 from tests.providers.faults import Fault, Faults
 from tests.providers.http1 import Answer, Asked, HttpServer
 from tests.providers.ledger import Ledger
-from tests.providers.serving import as_process
+from tests.providers.serving import Service, as_command
 
 ACCOUNT, TOKEN, SENDER = "ACdemo", "sesame", "+15550001111"
 ERRORS = {
@@ -140,22 +139,13 @@ def segments(text: str) -> int:
     return count
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--ledger", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, help="for the certificate")
-    parser.add_argument("--faults", type=Path)
-    options = parser.parse_args()
-    folder = options.folder or Path(tempfile.mkdtemp(prefix="sms-"))
-    folder.mkdir(parents=True, exist_ok=True)
+def make(options: argparse.Namespace) -> Service:
     provider = SmsProvider(
-        options.ledger, folder=folder, port=options.port, faults=Faults(path=options.faults)
+        options.ledger, folder=options.folder, port=options.port, faults=options.faults
     )
-    as_process(
-        provider.server.start,
-        provider.server.stop,
-        facts=lambda: {
+    return Service(
+        provider.server,
+        lambda: {
             "port": provider.server.port,
             "url": provider.url,
             "ca_file": str(provider.ca_file),
@@ -167,4 +157,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(__doc__, make, folder="the certificate")

@@ -20,7 +20,7 @@ from aiosmtpd.smtp import SMTP, AuthResult
 from tests.providers.captured import Captured, read_header
 from tests.providers.faults import Fault, Faults
 from tests.providers.ledger import Ledger
-from tests.providers.serving import as_process, in_thread
+from tests.providers.serving import Service, as_command, in_thread
 
 LINES_THAT_GO_ON = (b"250-" + b"x" * 70 + b"\r\n") * 1_000
 
@@ -153,23 +153,16 @@ def _server_context(server_file: Path) -> ssl.SSLContext:
     return context
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--ledger", type=Path, required=True)
-    parser.add_argument("--captured", type=Path)
-    parser.add_argument("--faults", type=Path)
-    options = parser.parse_args()
+def make(options: argparse.Namespace) -> Service:
     sink = SmtpSink(
         options.ledger,
         port=options.port,
         captured=options.captured,
-        faults=Faults(path=options.faults),
+        faults=options.faults,
     )
-    as_process(
-        sink.start,
-        sink.stop,
-        facts=lambda: {
+    return Service(
+        sink,
+        lambda: {
             "port": sink.port,
             "url": f"smtp://127.0.0.1:{sink.port}",
             "captured": str(sink.captured.index) if sink.captured else "",
@@ -178,4 +171,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(__doc__, make, captured=True)

@@ -14,7 +14,6 @@ import base64
 import json
 import re
 import secrets
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +28,7 @@ from tests.providers import jwt
 from tests.providers.captured import Captured
 from tests.providers.faults import Faults
 from tests.providers.http2 import UNHANDLED, Answer, Provider
-from tests.providers.serving import as_process
+from tests.providers.serving import Service, as_command
 
 LIMIT = 4_096
 LONGEST_TOKEN_SECONDS = 86_400
@@ -193,27 +192,17 @@ def to_base64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--ledger", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, help="for the certificate")
-    parser.add_argument("--captured", type=Path)
-    parser.add_argument("--faults", type=Path)
-    options = parser.parse_args()
-    folder = options.folder or Path(tempfile.mkdtemp(prefix="web-push-"))
-    folder.mkdir(parents=True, exist_ok=True)
+def make(options: argparse.Namespace) -> Service:
     service = WebPush(
         options.ledger,
-        folder=folder,
+        folder=options.folder,
         port=options.port,
         captured=options.captured,
-        faults=Faults(path=options.faults),
+        faults=options.faults,
     )
-    as_process(
-        service.start,
-        service.stop,
-        facts=lambda: {
+    return Service(
+        service,
+        lambda: {
             "port": service.port,
             "url": service.url,
             "ca_file": str(service.ca_file),
@@ -224,4 +213,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(__doc__, make, folder="the certificate", captured=True)

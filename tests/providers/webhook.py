@@ -9,7 +9,6 @@ that repeats the path), "reset" (before it is kept), "accept_then_reset".
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -18,7 +17,7 @@ from tests.providers.certificates import make_certificates
 from tests.providers.faults import Fault, Faults
 from tests.providers.http1 import Answer, Asked, HttpServer
 from tests.providers.ledger import Ledger
-from tests.providers.serving import as_process
+from tests.providers.serving import Service, as_command
 
 METADATA = "http://169.254.169.254/latest/meta-data/"
 
@@ -99,27 +98,17 @@ def accept(fault: Fault | None) -> Answer:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--ledger", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, help="for the certificate")
-    parser.add_argument("--secret", action="append", required=True)
-    parser.add_argument("--faults", type=Path)
-    options = parser.parse_args()
-    folder = options.folder or Path(tempfile.mkdtemp(prefix="webhook-"))
-    folder.mkdir(parents=True, exist_ok=True)
+def make(options: argparse.Namespace) -> Service:
     receiver = Receiver(
         options.ledger,
-        folder=folder,
+        folder=options.folder,
         secrets=options.secret,
         port=options.port,
-        faults=Faults(path=options.faults),
+        faults=options.faults,
     )
-    as_process(
-        receiver.server.start,
-        receiver.server.stop,
-        facts=lambda: {
+    return Service(
+        receiver.server,
+        lambda: {
             "port": receiver.port,
             "url": receiver.url,
             "ca_file": str(receiver.ca_file),
@@ -128,4 +117,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(__doc__, make, folder="the certificate", several="secret")
