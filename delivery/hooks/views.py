@@ -69,11 +69,14 @@ def _twilio(request: HttpRequest, body: bytes, *, token: str) -> HttpResponse:
         said = twilio.read_status(form, token=token, now=now)
         receipts.take([said] if said else [], now=now)
         return HttpResponse(status=204)
+    # Words that the shop chose at the provider, in any language; it answers them itself then.
+    known_there = form.get("OptOutType", "")
     wish = answers.take(
-        form.get("Body", ""),
+        known_there or form.get("Body", ""),
         number=form.get("From", ""),
         event=f"sms:{form.get('MessageSid', '')}",
         now=now,
     )
-    text = f"<Message>{escape(settings.SMS_HELP)}</Message>" if wish == Wish.HELP else ""
+    ours = wish == Wish.HELP and not known_there
+    text = f"<Message>{escape(settings.SMS_HELP)}</Message>" if ours else ""
     return HttpResponse(TWIML.format(text), content_type="text/xml")

@@ -382,9 +382,9 @@ def test_a_status_without_our_token_is_found_by_the_provider_s_id(doors, text):
     assert Receipt.objects.get().message_id == text.id
 
 
-def answer_of(client, body: str, sid: str):
+def answer_of(client, body: str, sid: str, **more):
     form = {"Body": body, "From": "+15550002222", "To": "+15550001111", "MessageSid": sid,
-            "SmsStatus": "received"}  # fmt: skip
+            "SmsStatus": "received"} | more  # fmt: skip
     return post_twilio(client, form)
 
 
@@ -410,6 +410,15 @@ def test_stop_ends_texts_before_the_next_mark_and_start_begins_them_again(doors,
     answer_of(doors, "START", "SM3")
     assert may_go() == "Drop"
     assert Consent.objects.get(channel="email").status == "opted_in"
+
+
+def test_words_that_the_provider_was_taught_are_understood(doors, person, text):
+    answer_of(doors, "Baja", "SM2", OptOutType="STOP")
+    assert Consent.objects.get(channel="sms").status == "opted_out"
+    answer_of(doors, "Alta", "SM3", OptOutType="START")
+    assert Consent.objects.get(channel="sms").status == "opted_in"
+    said = answer_of(doors, "Ayuda", "SM4", OptOutType="HELP").content
+    assert b"<Message>" not in said  # the provider answered
 
 
 def test_stop_of_a_stranger_closes_the_number(doors):
