@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from campaigns import decisions, stats
+from campaigns.admin.review import within_time
 from campaigns.models import Campaign, Run, Slot
 from campaigns.models.template import Channel
 from delivery.models import Message
@@ -107,16 +108,26 @@ def describe(run: Run, *, csv_url: str, machines: bool = False) -> dict[str, Any
 def describe_people(
     run: Run, *, decision: str, reason: str, person: str, after: int
 ) -> dict[str, Any]:
-    """Who got it and who did not, each with the reason. `person`: a number, id or e-mail."""
-    found = decisions.list_decisions(
-        run.pk,
-        decision=decision,
-        reason=reason,
-        people=find_people(person) if person.strip() else None,
-        after=after,
-        limit=PEOPLE_SHOWN,
+    """Who got it and who did not, each with the reason. `person`: a number, id or e-mail.
+
+    Of a run of millions both questions may take too long; one person is found at once.
+    """
+    people_asked = find_people(person) if person.strip() else None
+    found = within_time(
+        lambda: decisions.list_decisions(
+            run.pk,
+            decision=decision,
+            reason=reason,
+            people=people_asked,
+            after=after,
+            limit=PEOPLE_SHOWN,
+        )
     )
-    counts = decisions.count_decisions(run.pk)
+    counted = within_time(lambda: decisions.count_decisions(run.pk))
+    slow = [
+        words for words, answer in (("Looking", found), ("Counting", counted)) if answer is None
+    ]
+    found, counts = found or [], counted or []
     people = sum(one.people for one in counts)
     # A server may have asked for several messages of one person.
     audience = people if by_servers(run) else run.audience
@@ -125,6 +136,7 @@ def describe_people(
     more = urlencode(chosen | {"after": found[-1].profile_id}) if found else ""
     return {
         "chosen": chosen,
+        "slow": [f"{words} took too long and was stopped." for words in slow],
         "counts": [
             {
                 "name": DECISIONS.get(one.decision, one.decision),

@@ -9,7 +9,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from campaigns import fanout, stats
+from campaigns import decisions, fanout, stats
+from campaigns.admin import review
 from campaigns.models import Campaign, Run, Segment, Slot, Template
 from delivery.models import Message, WebhookEndpoint
 from recommendations.models import HandPicked
@@ -533,6 +534,17 @@ def test_the_people_of_a_run_are_found_by_reason_and_by_person(admin_client, now
         assert ">ann</a>" not in lines
     assert "Nobody." in text_of(admin_client.get(url, {"person": "nobody-of-ours"}))
     assert admin_client.get(url, {"person": "x'--", "after": "-1"}).status_code == 200
+
+
+def test_people_who_take_too_long_to_count_hold_no_page_up(admin_client, now, monkeypatch):
+    run, person = make_run(at=now), make_profile(user_id="ann")
+    make_message(profile=person, run_id=run.pk, state="accepted")
+    monkeypatch.setattr(review, "COUNT_TIMEOUT_MS", 50)
+    slow = decisions.COUNT.replace("FROM decision GROUP", "FROM decision, pg_sleep(10) GROUP")
+    monkeypatch.setattr(decisions, "COUNT", slow)
+    page = text_of(admin_client.get(reverse("admin:campaigns_run_decisions", args=[run.pk])))
+    assert "Counting took too long and was stopped." in page
+    assert ">ann</a>" in page
 
 
 def test_a_run_that_stopped_itself_says_why(admin_client, now):
