@@ -36,6 +36,7 @@ from tests.faults.harness import OWN_NAMES, ROOT, Installation, wait_until, with
 # They compare times, and are played when nothing else is.
 ALONE = {"F-03", "F-07", "F-13"}
 GUESSED_SECONDS = 40.0  # of a round that was never played
+ANSWER_SECONDS = 180.0  # until workers have loaded, where others want the same cores
 under_way: "list[subprocess.Popen[bytes]]" = []
 one_at_a_time = Lock()
 
@@ -235,7 +236,7 @@ def play(house: Installation, one: Fault, rng: random.Random) -> Found:
     try:
         house.start_absent_stores()
         house.start_programs(**one.env)
-        wait_until(is_answered_by_workers, seconds=60, what="the workers answer")
+        wait_until(is_answered_by_workers, seconds=ANSWER_SECONDS, what="the workers answer")
         if not house.prepared:
             load.fill(house)
             house.prepared = True
