@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PEOPLE = 1_000
 LEASE_SECONDS, TIMEOUT_SECONDS, SEND_BATCH, PROCESSES = 30, 5, 200, 2
 SENDING_BATCHES = {"email": 10, "push": 50}  # marked together, as the adapters say
+ALL_IN_FLIGHT = PROCESSES * sum(SENDING_BATCHES.values())  # each channel has so many processes
 READY_SECONDS, STOP_SECONDS = 60.0, 10.0
 LOOK_SECONDS = 0.05
 HOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of tests, of no use anywhere").decode()

@@ -233,9 +233,9 @@ def malformed_answers(house: Installation, rng: Random) -> Found:
 
 
 def peaks_of(house: Installation) -> dict[int, float]:
-    """The most megabytes that each process of the worker ever had."""
+    """The most megabytes that each process that sends ever had."""
     sizes = {}
-    for pid in nemesis.children_of(house.program("worker")):
+    for pid in nemesis.children_of(house.program("sender")):
         [kilobytes] = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
         sizes[pid] = int(kilobytes) / 1e3
     return sizes

@@ -12,7 +12,7 @@ from engage.runner import programs
 from tests.faults import nemesis
 from tests.faults.checker import Found, check
 from tests.faults.faults import fault
-from tests.faults.harness import PEOPLE, PROCESSES, SENDING_BATCHES, Installation, wait_until
+from tests.faults.harness import ALL_IN_FLIGHT, PEOPLE, Installation, wait_until
 from tests.faults.load import load, mail_of, make_campaign, token_of, user_of
 
 NOBODY = {"did": "Never happened", "at_least": 1, "within_days": 1}
@@ -237,10 +237,11 @@ def everybody_leaves(house: Installation, rng: Random) -> Found:
         for call in provider.calls()
         if call["at"] > committed
     ]
-    in_flight = PROCESSES * max(SENDING_BATCHES.values())
     found.note("calls_after_commit", len(late))
     found.note("last_call_after_commit_s", max(late, default=0.0))
-    found.expect(len(late) <= in_flight, f"{len(late)} calls, at most {in_flight} were marked")
+    found.expect(
+        len(late) <= ALL_IN_FLIGHT, f"{len(late)} calls, at most {ALL_IN_FLIGHT} were marked"
+    )
     found.expect(
         set(found.states) == {"accepted", "suppressed"}, f"they left, and there are {found.states}"
     )

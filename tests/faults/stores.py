@@ -10,11 +10,11 @@ from engage.lib.data_dir import socket_dir
 from tests.faults import nemesis
 from tests.faults.checker import CONNECTION_ERRORS, Found, check
 from tests.faults.faults import fault
-from tests.faults.harness import PROCESSES, SENDING_BATCHES, Installation, wait_until
+from tests.faults.harness import ALL_IN_FLIGHT, SENDING_BATCHES, Installation, wait_until
 from tests.faults.load import Load, load, shop_of, user_of
 
 IN_FLIGHT = max(SENDING_BATCHES.values())
-FAILED_WRITES = PROCESSES * IN_FLIGHT  # marked, or answered, and the session is gone
+FAILED_WRITES = ALL_IN_FLIGHT  # marked, or answered, and the session is gone
 
 
 @fault(

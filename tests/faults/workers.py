@@ -9,6 +9,7 @@ from tests.faults import nemesis
 from tests.faults.checker import Found, check
 from tests.faults.faults import fault
 from tests.faults.harness import (
+    ALL_IN_FLIGHT,
     LEASE_SECONDS,
     PEOPLE,
     PROCESSES,
@@ -20,7 +21,6 @@ from tests.faults.harness import (
 from tests.faults.load import load, slow_providers, user_of
 
 IN_FLIGHT = max(SENDING_BATCHES.values())  # messages that one process can have marked
-ALL_IN_FLIGHT = PROCESSES * sum(SENDING_BATCHES.values())  # each channel has so many processes
 SHORT_VISIBILITY = "--app=tests.faults.impatient"
 
 
@@ -154,7 +154,7 @@ def poison_message(house: Installation, rng: Random) -> Found:
     [(victim,)] = house.ask(ask, user_of(rng.randrange(PEOPLE)))
     with ExitStack() as stack:
         stack.callback(file.unlink, missing_ok=True)
-        stack.enter_context(nemesis.stopped(house.program("worker")))
+        freeze_workers(house, stack)
         stack.enter_context(house.another("poisoned", a_worker("poisoned", app=SHORT_VISIBILITY)))
         file.write_text(str(victim))
         under_way = stack.enter_context(load(house, rng))
