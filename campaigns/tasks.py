@@ -8,7 +8,7 @@ from delivery import installation
 from engage.lib import bulkheads, clock, failpoints
 
 # Seconds. When the mark of the bell has faded the clock rings again; the first ring is forgotten
-# then, or the rings of a slow channel pile up before those of the others.
+# then, or the rings of what is slow pile up.
 UNHEARD = bell.FADES_SECONDS
 SWEEPS = 100  # of one night
 

@@ -260,8 +260,7 @@ class Chunk:
     def _may_go_on(self, outcomes: list[Outcome]) -> bool:
         """A provider that is away and took nobody gets the pause it asked for.
 
-        So does one that let all its time pass: it would hold this process, and with it the other
-        channels, for as long as the lease lasts.
+        So does one that let all its time pass: the next groups would wait as long, and be unknown.
         """
         later = [o for o in outcomes if isinstance(o, TryLater | Unknown) and o.everybody]
         if not later or any(isinstance(outcome, Accepted) for outcome in outcomes):
