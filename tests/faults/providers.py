@@ -2,11 +2,13 @@
 
 import itertools
 import re
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from random import Random
+from statistics import median
 
 from tests.faults import nemesis
 from tests.faults.checker import Found, check
@@ -16,6 +18,7 @@ from tests.faults.harness import (
     SENDING_BATCHES,
     TIMEOUT_SECONDS,
     Installation,
+    wait_until,
 )
 from tests.faults.load import Load, load, mail_of, slow_providers, token_of
 
@@ -33,34 +36,63 @@ def calls_with(load: Load, *faults: str) -> list[dict]:
     ]
 
 
+PAIRS = 5  # of an undisturbed and a disturbed run, in turn: a busy machine disturbs both
+NEVER, DRIP = {"action": "hangs", "seconds": 3_600.0}, {"action": "drip"}
+HALF_A_MINUTE, A_SECOND = {"action": "hangs", "seconds": 30.0}, {"action": "hangs", "seconds": 1.0}
+WAYS = (NEVER, DRIP, A_SECOND, HALF_A_MINUTE)
+
+
 @fault(
     "F-13",
-    "one channel's provider answers after 1 s, after 30 s, or never",
+    "one channel's provider answers after 1 s, after 30 s, a byte a second, or never",
     passes="dup 0; a call ends at its deadline ± 1 s; the other channel's p95 grows < 10 %",
     rounds=4,
 )
 def slow_provider(house: Installation, rng: Random) -> Found:
     turn = next(turns["F-13"])
-    victim = ("email", "push")[turn % 2]
-    other = "push" if victim == "email" else "email"
-    seconds = rng.choice([30.0, 3_600.0]) if turn < 2 else 1.0
-    with load(house, rng, events=0, channels=(other,)) as calm:
-        pass
-    check(calm)
+    victim, other = ("email", "push") if turn % 2 == 0 else ("push", "email")
+    way = WAYS[(turn + turn // 2) % len(WAYS)]  # eight turns have each way for each channel
+    found, ratios = Found(), []
+    for _ in range(PAIRS):
+        with load(house, rng, events=0, channels=(other,)) as alone:
+            found.add(check(alone))
+        part = beside_a_slow_one(house, rng, victim, other, way)
+        found.add(part)
+        calm, disturbed = p95(house, alone.runs[0]), part.more["p95_s"]
+        print(f"  {victim} {way}: {other} {calm:.2f} s, {disturbed:.2f} s", file=sys.stderr)
+        ratios.append(disturbed / calm)
+    del found.more["p95_s"]
+    ratio = median(ratios)
+    found.note("other_channel_p95_ratio", ratio)
+    found.expect(ratio < 1.1, f"{victim} {way}: p95 of {other} × {ratio:.2f}, median of {ratios}")
+    return found
+
+
+def beside_a_slow_one(
+    house: Installation, rng: Random, victim: str, other: str, way: dict[str, object]
+) -> Found:
+    """A run of the other channel, begun when the victim's first calls hang.
+
+    Planning is over by then: it costs processor time whatever the provider does.
+    """
     with load(house, rng, events=0, channels=()) as under_way:
-        house.providers[PROVIDER[victim]].play({"action": "hangs", "seconds": seconds})
+        house.providers[PROVIDER[victim]].play(way)
         begin(under_way, victim)
-        time.sleep(3)  # its calls hang, and hold what they hold
+        wait_until(
+            lambda: calls_with(under_way, way["action"]) and is_planned(house, under_way.runs[0]),
+            seconds=30,
+            what="all is planned and a call under way",
+        )
         begin(under_way, other)
-        time.sleep(20)
+        wait_until(lambda: is_done(house, under_way.runs[1]), seconds=90, what="the other is over")
         under_way.inject()
         slow_providers(house)
+        forget_pauses()
+        under_way.unknown_bound = PEOPLE  # until it is known how many hung
         found = check(under_way)
-    hung = calls_with(under_way, "hangs")
-    found.expect(hung, "no call hung: nothing was tried")
+    hung = calls_with(under_way, way["action"])
     # Each call that hung, and where they go together, its batch.
-    found.unknown_bound = len(hung) if seconds > TIMEOUT_SECONDS else 0
-    found.wrong = [one for one in found.wrong if "can have been in flight" not in one]
+    found.unknown_bound = 0 if way == A_SECOND else len(hung)
     found.expect(found.unknown <= found.unknown_bound, f"{found.unknown} unknown")
     [(longest,)] = house.ask(
         "SELECT extract(epoch FROM max(ended_at - started_at)) FROM delivery_sendattempt a"
@@ -70,10 +102,15 @@ def slow_provider(house: Installation, rng: Random) -> Found:
     )
     found.note("longest_call_s", float(longest))
     found.expect(longest <= TIMEOUT_SECONDS + 1, f"a call took {longest:.1f} s")
-    ratio = p95(house, under_way.runs[1]) / p95(house, calm.runs[0])
-    found.note("other_channel_p95_ratio", ratio)
-    found.expect(ratio < 1.1, f"{victim} hung {seconds:g} s: p95 of {other} × {ratio:.2f}")
+    found.note("p95_s", p95(house, under_way.runs[1]))
     return found
+
+
+def forget_pauses() -> None:
+    """The provider is well again: its channel need not find out by itself."""
+    from delivery.models import ChannelPause
+
+    ChannelPause.objects.all().delete()
 
 
 def begin(load: Load, channel: str) -> None:
@@ -86,12 +123,21 @@ def begin(load: Load, channel: str) -> None:
     load.runs.append(lifecycle.launch(campaign, now=clock.now()).pk)
 
 
+def is_planned(house: Installation, run_id: int) -> bool:
+    return house.ask("SELECT state FROM campaigns_run WHERE id = %s", run_id) == [("sending",)]
+
+
+def is_done(house: Installation, run_id: int) -> bool:
+    return house.ask("SELECT state FROM campaigns_run WHERE id = %s", run_id) == [("finished",)]
+
+
 def p95(house: Installation, run_id: int) -> float:
-    """Seconds from the launch until 95 of 100 messages had their answer."""
+    """Seconds from the time a message was due until it was accepted, 95 of 100 at most so long."""
     [(seconds,)] = house.ask(
         "SELECT percentile_disc(0.95) WITHIN GROUP (ORDER BY"
         " extract(epoch FROM m.finished_at - r.scheduled_for))"
-        " FROM delivery_message m JOIN campaigns_run r ON r.id = m.run_id WHERE r.id = %s",
+        " FROM delivery_message m JOIN campaigns_run r ON r.id = m.run_id"
+        " WHERE r.id = %s AND m.state = 'accepted'",
         run_id,
     )
     return float(seconds)
