@@ -266,7 +266,7 @@ def is_answered_by_workers() -> bool:
 
     try:  # on a connection of its own: the last fault may have broken the others
         with app.connection_for_write() as broker:
-            return len(app.control.ping(timeout=1.0, connection=broker)) >= 3
+            return len(app.control.ping(timeout=5.0, limit=3, connection=broker)) >= 3
     except (OperationalError, OSError):
         return False
 
