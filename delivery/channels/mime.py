@@ -1,11 +1,13 @@
 """A mail as bytes. Twenty times faster than the standard library's classes, for bulk."""
 
-import base64
 import re
+from binascii import b2a_base64
 from collections.abc import Iterator
 from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime, unquote
+from functools import lru_cache
+from struct import unpack
 from typing import Final
 from urllib.parse import quote
 
@@ -23,6 +25,7 @@ OURS: Final = re.compile(
     r"|list-unsubscribe.*|received|return-path|resent-.*|dkim-.*)",
     re.IGNORECASE,
 )
+LINE_LETTERS = 76  # of base64 (RFC 2045)
 LONGEST_LINE = 900  # bytes of an unfolded ASCII value; the limit is 998
 PART: Final = (
     b"--%s\r\nContent-Type: text/%s; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n%s"
@@ -33,7 +36,10 @@ SPECIALS: Final = re.compile(r'[()<>\[\]:;@\\,."]')
 def build_mail(
     content: EmailContent, *, recipient: str, message_id: str, boundary: str, date: datetime
 ) -> bytes:
-    """The mail with CRLF line ends. Raises ValueError for a sender or header that cannot be."""
+    """The mail with CRLF line ends, and no line that begins with a dot (RFC 5321 §4.5.2).
+
+    Raises ValueError for a sender or header that cannot be.
+    """
     lines = [
         f"From: {_mailbox(content.sender)}",
         f"To: {recipient}",
@@ -68,6 +74,7 @@ def find_address(text: str) -> str | None:
     return address if good and not address.startswith(".") and ".@" not in address else None
 
 
+@lru_cache(maxsize=64)  # a campaign has one
 def find_sender_address(sender: str) -> str | None:
     return find_address(split_sender(sender)[1])
 
@@ -81,6 +88,7 @@ def split_sender(sender: str) -> tuple[str, str]:
     return unquote(name.strip()), address[:-1]
 
 
+@lru_cache(maxsize=64)
 def _mailbox(sender: str) -> str:
     name, _ = split_sender(sender)
     address = find_sender_address(sender)
@@ -124,7 +132,8 @@ def _encoded(value: str) -> str:
 
 
 def _base64(text: str) -> bytes:
-    # Half the time of `base64.encodebytes`, which encodes every line by itself.
-    letters = base64.b64encode(text.encode("utf-8", "replace"))
-    lines = [letters[at : at + 76] for at in range(0, len(letters), 76)]
-    return b"\r\n".join([*lines, b""])
+    """Lines of 76 letters. A third of the time of cutting each by itself."""
+    letters = b2a_base64(text.encode("utf-8", "replace"), newline=False)
+    full, rest = divmod(len(letters), LINE_LETTERS)
+    lines = unpack(f"{LINE_LETTERS}s" * full + f"{rest}s", letters)
+    return b"\r\n".join([*lines, b""] if rest else lines)

@@ -1,4 +1,4 @@
-"""E-mail by SMTP: one connection per worker, one recipient per transaction."""
+"""E-mail by SMTP: one connection per worker, one recipient per mail, answers not waited for."""
 
 import logging
 import re
@@ -7,7 +7,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import make_msgid
@@ -111,6 +112,22 @@ def is_local(host: str) -> bool:
         return host == "localhost"
 
 
+@dataclass(frozen=True, slots=True)
+class Mail:
+    place: int  # among the drafts
+    sender: str
+    recipient: str
+    content: bytes  # ends with a line's end; no line begins with a dot
+
+    @property
+    def commands(self) -> list[bytes]:
+        return [
+            f"MAIL FROM:<{self.sender}>\r\n".encode(),
+            f"RCPT TO:<{self.recipient}>\r\n".encode(),
+            b"DATA\r\n",
+        ]
+
+
 class SmtpChannel:
     batch_size = 10
 
@@ -122,17 +139,19 @@ class SmtpChannel:
     def send(self, drafts: Sequence[Draft]) -> list[Outcome]:
         """Raises ChannelUnavailable when the server cannot be reached for the first draft."""
         deadline = time.monotonic() + settings.PROVIDER_TIMEOUT_SECONDS
-        outcomes: list[Outcome] = []
-        with self._watched(deadline):
-            for draft in drafts:
-                try:
-                    outcomes.append(self._send_in_time(draft, deadline))
-                except ChannelUnavailable:
-                    if not outcomes:
-                        raise
-                    later = TryLater("unavailable", everybody=True)
-                    return outcomes + [later] * (len(drafts) - len(outcomes))
-        return outcomes
+        written = [write_mail(draft, place) for place, draft in enumerate(drafts)]
+        outcomes: dict[int, Outcome] = {
+            place: found for place, found in enumerate(written) if isinstance(found, Refused)
+        }
+        waiting = deque(mail for mail in written if isinstance(mail, Mail))
+        while waiting and time.monotonic() < deadline:
+            try:
+                self._deliver(waiting, outcomes, deadline)
+            except ChannelUnavailable:
+                if not outcomes:
+                    raise
+                return _fill(outcomes, TryLater("unavailable", everybody=True), len(drafts))
+        return _fill(outcomes, TryLater("no_time", everybody=True), len(drafts))
 
     def close(self) -> None:
         if self.session is not None:
@@ -140,45 +159,27 @@ class SmtpChannel:
                 self.session.close()
         self.session = None
 
-    def _send_in_time(self, draft: Draft, deadline: float) -> Outcome:
-        if time.monotonic() >= deadline:
-            return TryLater("no_time", everybody=True)
-        recipient = find_address(draft.address)
-        content = draft.content
-        if recipient is None or not isinstance(content, EmailContent):
-            return Refused("invalid_address")
-        sender = find_sender_address(content.sender)
-        if sender is None:
-            return Refused("invalid_sender")
-        try:
-            mail = build_mail(
-                content,
-                recipient=recipient,
-                message_id=f"{draft.key}@{sender.partition('@')[2]}",
-                boundary=f"={draft.message_id.hex}",
-                date=clock.now(),
-            )
-        except ValueError:
-            return Refused("invalid_header")
-        return self._deliver(sender, recipient, mail, deadline)
+    def _deliver(
+        self, waiting: deque[Mail], outcomes: dict[int, Outcome], deadline: float
+    ) -> None:
+        """As many as one connection takes; those that were not handed over keep waiting.
 
-    def _deliver(self, sender: str, recipient: str, mail: bytes, deadline: float) -> Outcome:
-        """One transaction; a kept connection that turns out dead is replaced once."""
-        reused = self._is_alive()
-        transaction = Transaction(self._connected(deadline), sender, recipient)
+        Where a new connection breaks before the first is handed over, that one waits no longer.
+        """
+        first, reused = waiting[0], self._is_alive()
+        conversation = Conversation(self._connected(deadline), deadline)
         try:
-            outcome = transaction.run(mail)
+            conversation.deliver(waiting, outcomes)
         except BROKEN:
-            self.close()
-            if transaction.handed_over:
-                return Unknown("no_answer", everybody=time.monotonic() >= deadline)
-            if reused and time.monotonic() < deadline:  # hung up while we were idle
-                return self._deliver(sender, recipient, mail, deadline)
-            return TryLater("connection_lost", everybody=True)
+            conversation.over = True
+            late = time.monotonic() >= deadline
+            if conversation.handed_over is not None:
+                outcomes[conversation.handed_over.place] = Unknown("no_answer", everybody=late)
+            elif waiting and waiting[0] is first and not reused and not late:
+                outcomes[waiting.popleft().place] = TryLater("connection_lost", everybody=True)
         self.last_used = time.monotonic()
-        if transaction.hangs_up:
+        if conversation.over:
             self.close()
-        return outcome
 
     def _is_alive(self) -> bool:
         if self.session is not None and time.monotonic() - self.last_used > IDLE_SECONDS:
@@ -189,7 +190,8 @@ class SmtpChannel:
         if self.session is None:
             left = max(deadline - time.monotonic(), 0.1)
             try:
-                self._open(timeout_seconds=left)
+                with self._watched(deadline):
+                    self._open(timeout_seconds=left)
             except (smtplib.SMTPException, OSError, UnicodeError) as exc:
                 self.close()
                 logger.warning("mail server not reached", extra={"error": type(exc).__name__})
@@ -237,65 +239,130 @@ class SmtpChannel:
                 session.sock.shutdown(2)
 
 
-class Transaction:
-    """One mail to one recipient. `handed_over`: the server may have all of it."""
+class Conversation:
+    """Mails over one connection, the next one begun while an answer is on its way.
 
-    def __init__(self, session: smtplib.SMTP, sender: str, recipient: str) -> None:
-        self.session = session
-        self.commands = [f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>", "DATA"]
-        self.handed_over = False
-        self.hangs_up = False
+    With pipelining (RFC 2920) a mail and the envelope of the next go out together, as DATA ends a
+    group of commands and the final dot a mail. Answers come in the order of the commands; each is
+    waited for, so that none is taken for another's.
+    """
 
-    def run(self, mail: bytes) -> Outcome:
-        replies = self._begin()
-        refused = next((reply for reply in replies[:2] if reply[0] // 100 != 2), None)
-        ready = len(replies) == 3 and replies[2][0] == 354
-        if refused is None and ready:
-            self.handed_over = True
-            self.session.send(_dotted(mail) + b".\r\n")
-            failpoints.reach("C10")
-            answer = self._reply()
-            if answer[0] // 100 == 3:  # an answer to something else
-                self.hangs_up = True
-                return Unknown("out_of_step")
-            return self._judge(answer, about_recipient=False)
-        if ready:  # it waits for a mail to nobody
-            self.session.send(b".\r\n")
-            self._reply()
-        elif not self.hangs_up:
-            self._reset()
-        answer = refused or replies[-1]
-        if answer[0] // 100 in {2, 3}:  # yes, but not to what was asked: no mail was handed over
-            self.hangs_up = True
-            return TryLater("out_of_step")
-        return self._judge(answer, about_recipient=len(replies) > 1 and answer is replies[1])
+    def __init__(self, session: smtplib.SMTP, deadline: float) -> None:
+        assert session.sock is not None  # noqa: S101 - connected
+        self.socket = session.sock
+        self.pipelining = session.has_extn("pipelining")
+        self.deadline = deadline
+        self.unread = bytearray()
+        self.begun: Mail | None = None  # its commands are written, their replies to come
+        self.handed_over: Mail | None = None  # the server may have all of it
+        self.over = False  # the connection is not to be used again
 
-    def _reset(self) -> None:
-        """Some servers hang up after a refusal; the refusal stands."""
-        try:
-            self.session.rset()
-        except BROKEN:
-            self.hangs_up = True
+    def deliver(self, waiting: deque[Mail], outcomes: dict[int, Outcome]) -> None:
+        """Takes off who has an outcome or was handed over. Raises BROKEN."""
+        while waiting and not self.over:
+            mail = waiting[0]
+            replies = self._begin(mail)
+            refused = next((reply for reply in replies[:2] if reply[0] // 100 != 2), None)
+            ready = len(replies) == 3 and replies[2][0] == 354
+            if time.monotonic() >= self.deadline:
+                self.over = True
+                return
+            waiting.popleft()
+            following = waiting[0] if waiting else None
+            if ready and refused is None:
+                outcomes[mail.place] = self._hand_over(mail, following)
+            else:
+                outcomes[mail.place] = self._judge_refusal(replies, refused)
+                self._clear(ready, following)
 
-    def _begin(self) -> list[Reply]:
-        """The replies to MAIL, RCPT and DATA, in one round trip where the server allows it."""
-        if self.session.has_extn("pipelining"):
-            self.session.send("".join(f"{line}\r\n" for line in self.commands))
-            return [self._reply() for _ in self.commands]
+    def _begin(self, mail: Mail) -> list[Reply]:
+        """The replies to MAIL, RCPT and DATA, or to as many as there will be."""
+        if self.pipelining and self.begun is not mail:
+            self._write(b"", mail)
+        self.begun = None
         replies: list[Reply] = []
-        for line in self.commands:
-            self.session.putcmd(line)
+        for command in mail.commands:
+            if not self.pipelining:
+                self._write(command)
             replies.append(self._reply())
-            if replies[-1][0] // 100 not in {2, 3}:
+            refused = replies[-1][0] // 100 not in {2, 3}
+            if self.over or (refused and not self.pipelining):
                 break
         return replies
 
+    def _hand_over(self, mail: Mail, following: Mail | None) -> Outcome:
+        self.handed_over = mail
+        self._write(mail.content + b".\r\n", following)
+        failpoints.reach("C10")
+        answer = self._reply()
+        self.handed_over = None
+        if answer[0] // 100 == 3:  # an answer to something else
+            self.over = True
+            return Unknown("out_of_step")
+        return self._judge(answer, about_recipient=False)
+
+    def _judge_refusal(self, replies: list[Reply], refused: Reply | None) -> Outcome:
+        answer = refused or replies[-1]
+        if answer[0] // 100 in {2, 3}:  # yes, but not to what was asked: no mail was handed over
+            self.over = True
+            return TryLater("out_of_step")
+        return self._judge(answer, about_recipient=len(replies) > 1 and answer is replies[1])
+
+    def _clear(self, ready: bool, following: Mail | None) -> None:
+        """End what was refused; where the server waits for a mail all the same, by an empty one.
+
+        Some servers hang up after a refusal; the refusal stands.
+        """
+        if self.over and not ready:
+            return
+        try:
+            self._write(b".\r\n" if ready else b"RSET\r\n", None if self.over else following)
+            self._reply()
+        except BROKEN:
+            self.over = True
+
+    def _write(self, data: bytes, following: Mail | None = None) -> None:
+        if following is not None and self.pipelining:
+            data += b"".join(following.commands)
+            self.begun = following
+        self.socket.settimeout(self._left())
+        self.socket.sendall(data)
+
     def _reply(self) -> Reply:
-        code, text = self.session.getreply()
-        self.hangs_up = self.hangs_up or code == 421
+        """Raises SMTPServerDisconnected for what is none, too."""
+        texts: list[bytes] = []
+        left = MOST_REPLY_BYTES
+        while True:
+            line = self._line(left)
+            left -= len(line) + 1
+            texts.append(line[4:].strip())
+            if line[3:4] != b"-":
+                break
+        code = int(line[:3]) if line[:3].isdigit() else 0
+        self.over = self.over or code == 421
         if code < 200:
             raise smtplib.SMTPServerDisconnected("not an SMTP reply")
-        return code, text
+        return code, b"\n".join(texts)
+
+    def _line(self, most: int) -> bytes:
+        while (end := self.unread.find(b"\n")) < 0:
+            if len(self.unread) > most:
+                raise smtplib.SMTPServerDisconnected("a reply without an end")
+            # Before each read: a server that drips bytes would never run into one timeout.
+            self.socket.settimeout(self._left())
+            chunk = self.socket.recv(4_096)
+            if not chunk:
+                raise smtplib.SMTPServerDisconnected("hung up")
+            self.unread += chunk
+        line = bytes(self.unread[:end])
+        del self.unread[: end + 1]
+        return line
+
+    def _left(self) -> float:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
 
     def _judge(self, reply: Reply, *, about_recipient: bool) -> Outcome:
         code, text = reply
@@ -305,8 +372,32 @@ class Transaction:
         if code // 100 == 2:
             return Accepted(_without_addresses(text))
         if code // 100 == 4:
-            return TryLater(reason, everybody=self.hangs_up)
+            return TryLater(reason, everybody=self.over)
         return Refused(reason, gone=about_recipient and status in GONE)
+
+
+def write_mail(draft: Draft, place: int) -> Mail | Refused:
+    recipient, content = find_address(draft.address), draft.content
+    if recipient is None or not isinstance(content, EmailContent):
+        return Refused("invalid_address")
+    sender = find_sender_address(content.sender)
+    if sender is None:
+        return Refused("invalid_sender")
+    try:
+        mail = build_mail(
+            content,
+            recipient=recipient,
+            message_id=f"{draft.key}@{sender.partition('@')[2]}",
+            boundary=f"={draft.message_id.hex}",
+            date=clock.now(),
+        )
+    except ValueError:
+        return Refused("invalid_header")
+    return Mail(place, sender, recipient, mail)
+
+
+def _fill(outcomes: Mapping[int, Outcome], rest: Outcome, count: int) -> list[Outcome]:
+    return [outcomes.get(place, rest) for place in range(count)]
 
 
 def _tls() -> ssl.SSLContext:
@@ -314,11 +405,6 @@ def _tls() -> ssl.SSLContext:
     if settings.CA_FILE:
         context.load_verify_locations(settings.CA_FILE)
     return context
-
-
-def _dotted(mail: bytes) -> bytes:
-    """A line that begins with a dot would end the mail. Its first line is a header of ours."""
-    return mail.replace(b"\n.", b"\n..")
 
 
 def _without_addresses(text: bytes) -> str:

@@ -1,4 +1,6 @@
+import time
 import tracemalloc
+from collections import deque
 from email import message_from_bytes, policy
 
 import pytest
@@ -6,7 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from delivery.channels.smtp import SmtpChannel, Transaction, parse_url
+from delivery.channels.smtp import Conversation, Mail, SmtpChannel, parse_url
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.errors import ChannelNotConfigured, ChannelUnavailable
 from tests.delivery.channels.drafts import mail_draft
@@ -127,25 +129,34 @@ def test_replies_are_classed_by_their_code(mail, sink, reply, outcome, pipelinin
 
 
 class Script:
-    """A session whose server answers by a list, whatever it is asked."""
+    """A connection whose server answers by a list, whatever it is asked."""
 
     def __init__(self, *codes: int, pipelining: bool) -> None:
-        self.codes, self.pipelining, self.said = list(codes), pipelining, b""
+        self.answers = b"".join(b"%d 2.0.0 well\r\n" % code for code in codes)
+        self.pipelining, self.said, self.sock = pipelining, b"", self
 
     def has_extn(self, name: str) -> bool:
         return self.pipelining
 
-    def getreply(self) -> tuple[int, bytes]:
-        return self.codes.pop(0), b"2.0.0 well"
+    def settimeout(self, seconds: float) -> None:
+        pass
 
-    def putcmd(self, line: str) -> None:
-        self.send(line)
+    def sendall(self, said: bytes) -> None:
+        self.said += said
 
-    def send(self, said: str | bytes) -> None:
-        self.said += said if isinstance(said, bytes) else said.encode()
+    def recv(self, most: int) -> bytes:
+        taken, self.answers = self.answers[:most], self.answers[most:]
+        return taken
 
-    def rset(self) -> None:
-        self.getreply()
+
+def converse(session: Script, *recipients: str) -> tuple[dict, Conversation]:
+    mails = [
+        Mail(place, "shop@shop.example", f"{name}@shop.example", b"to %s\r\n" % name.encode())
+        for place, name in enumerate(recipients)
+    ]
+    conversation, outcomes = Conversation(session, time.monotonic() + 5), {}
+    conversation.deliver(deque(mails), outcomes)
+    return outcomes, conversation
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
@@ -160,10 +171,60 @@ class Script:
 )
 def test_a_yes_to_something_else_is_no_acceptance(codes, outcome, pipelining):
     session = Script(*codes, pipelining=pipelining)
-    transaction = Transaction(session, "shop@shop.example", "ann@shop.example")
-    assert transaction.run(b"the mail") == outcome
-    assert (b"the mail" in session.said) == isinstance(outcome, Accepted | Unknown)
-    assert transaction.hangs_up == (not isinstance(outcome, Accepted))
+    outcomes, conversation = converse(session, "ann")
+    assert outcomes == {0: outcome}
+    assert (b"to ann" in session.said) == isinstance(outcome, Accepted | Unknown)
+    assert conversation.over == (not isinstance(outcome, Accepted))
+
+
+def test_a_mail_and_the_envelope_of_the_next_go_out_together():
+    """DATA ends a group: the second mail waits for its 354."""
+    session = Script(250, 250, 354, 250, 250, 250, 354, 250, pipelining=True)
+    outcomes, _ = converse(session, "ann", "bob")
+    assert outcomes == {0: Accepted("2.0.0 well"), 1: Accepted("2.0.0 well")}
+    assert session.said.decode().split("\r\n") == [
+        "MAIL FROM:<shop@shop.example>", "RCPT TO:<ann@shop.example>", "DATA",
+        "to ann", ".",
+        "MAIL FROM:<shop@shop.example>", "RCPT TO:<bob@shop.example>", "DATA",
+        "to bob", ".", "",
+    ]  # fmt: skip
+
+
+YES, NO = Accepted("2.0.0 well"), Refused("smtp 550 2.0.0")
+LEAVES = TryLater("smtp 421 2.0.0", everybody=True)
+ONE = (250, 250, 354, 250)
+
+
+@pytest.mark.parametrize(
+    ("codes", "outcomes", "given"),
+    [
+        ((*ONE, 250, 550, 503, 250, *ONE), [YES, NO, YES], "ann cid"),  # 250: of RSET
+        ((*ONE, 250, 550, 354, 554, *ONE), [YES, NO, YES], "ann cid"),  # 554: of the empty mail
+        ((*ONE, 550, 503, 503, 250, *ONE), [YES, NO, YES], "ann cid"),
+        ((*ONE, 250, 250, 550, 250, *ONE), [YES, NO, YES], "ann cid"),
+        ((*ONE, 250, 250, 354, 550, *ONE), [YES, NO, YES], "ann bob cid"),
+        ((250, 250, 354, 421), [LEAVES], "ann"),
+        ((*ONE, 250, 421), [YES, LEAVES], "ann"),
+    ],
+)
+def test_a_no_to_one_does_not_move_the_answers_of_the_others(codes, outcomes, given):
+    session = Script(*codes, pipelining=True)
+    found, conversation = converse(session, "ann", "bob", "cid")
+    assert found == dict(enumerate(outcomes))
+    assert session.answers == b""
+    assert conversation.over == (LEAVES in outcomes)
+    names = [name for name in ("ann", "bob", "cid") if b"\r\nto " + name.encode() in session.said]
+    assert names == given.split()
+
+
+def test_a_connection_that_breaks_leaves_one_unknown_and_the_rest_go_by_another(mail, sink):
+    """The envelope of the next was under way by then; nobody gets a mail twice."""
+    sink.faults.play("accept_then_reset", match="bob", times=1)
+    names = ("ann", "bob", "cid", "dan")
+    outcomes = mail.send([mail_draft(f"{name}@shop.example") for name in names])
+    assert [type(outcome) for outcome in outcomes] == [Accepted, Unknown, Accepted, Accepted]
+    assert [to for to, _ in sink.seen] == [f"{name}@shop.example" for name in names]
+    assert sink.connections == 2
 
 
 def test_batches_share_one_connection(mail, sink):
