@@ -74,9 +74,9 @@ def _refuse(word: str) -> None:
 
 def _line(source: str, variables: Mapping[str, Any]) -> str:
     """One line: a header or an address must not get another from a value."""
-    return " ".join(parse(source).render(variables).split())
+    return " ".join(parse(source).render(variables).split()) if source else ""
 
 
 def _address(source: str, variables: Mapping[str, Any]) -> str:
     """A value in the query of an address stays one value, whatever signs it has."""
-    return _line(encode_address(translate(source)), variables)
+    return _line(encode_address(translate(source)), variables) if source else ""

@@ -31,7 +31,10 @@ def copy_lines(cursor: Any, lines: Sequence[str], *, table: str, columns: str) -
 
 def array(values: Iterable[object]) -> str:
     """The values as the text of a PostgreSQL array; the driver quotes a list one by one."""
-    return "{" + ",".join(map(element, values)) + "}"
+    every = list(values)
+    if len(every) > 1 and every.count(every[0]) == len(every):  # of rows that belong together
+        return "{" + ",".join([element(every[0])] * len(every)) + "}"
+    return "{" + ",".join(map(element, every)) + "}"
 
 
 def element(value: object) -> str:
