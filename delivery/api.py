@@ -1,9 +1,11 @@
 """The doors of recipients: clicks, opens, and the way out. A GET never changes a subscription."""
 
+import logging
 from collections.abc import Callable
 from typing import Final
 
 from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, QueryDict, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from django.template.loader import render_to_string
@@ -17,6 +19,8 @@ from delivery.schemas import read_preferences
 from delivery.tracking import Left
 from engage.lib import clock
 from engage.lib.errors import InvalidInput
+
+logger = logging.getLogger(__name__)
 
 PIXEL: Final = (
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,"
@@ -40,14 +44,22 @@ View = Callable[[HttpRequest, str], HttpResponse]
 
 
 def only(*methods: str) -> Callable[[View], View]:
-    """Other methods get a 405. No cookies are read here, so there is nothing to forge."""
+    """Other methods get a 405, everybody a 503 while the database is away. No cookies are read
+    here, so there is nothing to forge."""
 
     def decorate(view: View) -> View:
         @csrf_exempt
         def checked(request: HttpRequest, token: str) -> HttpResponse:
             if request.method not in methods:
                 return HttpResponse(status=405, headers={"Allow": ", ".join(methods)})
-            return view(request, token)
+            try:
+                return view(request, token)
+            except (OperationalError, InterfaceError) as exc:
+                logger.warning("the database is away", extra={"error": type(exc).__name__})
+                response = _page("away", None, status=503)
+                response["Retry-After"] = "60"
+                response._has_been_logged = True  # type: ignore[attr-defined]  # once is enough
+                return response
 
         return checked
 

@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import Client
 
 from delivery import links, marking, suppression
@@ -263,3 +263,25 @@ def test_who_leaves_has_left_also_after_an_opt_in_of_a_clock_ahead(browser, pers
     make_message(profile=person, topic=topic)
     [decision] = mark(claim())
     assert decision == Drop("no_consent")
+
+
+def test_while_the_database_is_away_every_door_says_come_again(browser, message, monkeypatch):
+    doors = [
+        ("get", click_path(message)),
+        ("get", path(links.open_url(message))),
+        ("get", path(links.trap_url(message))),
+        ("get", path(links.unsubscribe_url(message))),
+        ("post", path(links.unsubscribe_url(message))),
+    ]
+
+    def away(*args: object, **kwargs: object) -> None:
+        raise OperationalError("connection refused: ann@shop.example")
+
+    monkeypatch.setattr(connection, "cursor", away)
+    answers = [getattr(browser, method)(door, **PERSON) for method, door in doors]
+    monkeypatch.undo()
+    assert [answer.status_code for answer in answers] == [503] * len(doors)
+    assert {answer["Retry-After"] for answer in answers} == {"60"}
+    assert "again in a minute" in answers[0].content.decode()
+    assert not any(b"ann@shop.example" in answer.content for answer in answers)
+    assert Consent.objects.get(channel="email").status == "opted_in"
