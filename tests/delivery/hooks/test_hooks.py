@@ -320,10 +320,17 @@ def test_a_signed_hook_of_mailgun_is_read_and_a_forged_one_is_not(doors, setting
 
     settings.EMAIL_ESP, settings.ESP_HOOK_KEY = "mailgun", "the-signing-key"
     settings.ANYMAIL_WEBHOOK_SECRET = []
-    good = hmac.new(b"the-signing-key", b"1700000000t", hashlib.sha256).hexdigest()
-    for signature, status in ((good, 200), ("0" * 64, 403)):
+    at = int(clock.now().timestamp())
+
+    def sign(stamp: object) -> str:
+        return hmac.new(b"the-signing-key", f"{stamp}t".encode(), hashlib.sha256).hexdigest()
+
+    for stamp, signature, status in (
+        (at, "0" * 64, 403), (at - 90_000, sign(at - 90_000), 403), ("nan", sign("nan"), 403),
+        (at - 30_000, sign(at - 30_000), 200), ("x", sign("x"), 400),
+    ):  # fmt: skip
         said = {
-            "signature": {"timestamp": "1700000000", "token": "t", "signature": signature},
+            "signature": {"timestamp": str(stamp), "token": "t", "signature": signature},
             "event-data": {
                 "event": "failed", "severity": "permanent", "timestamp": 1700000000.0,
                 "recipient": "old@shop.example", "reason": "bounce",
