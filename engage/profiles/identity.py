@@ -115,6 +115,15 @@ class Names:
         return self.anonymous[event.anonymous_id].profile_id
 
 
+def is_storable(value: str) -> bool:
+    """Whether anybody could have this name: no NUL, no half of a character."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\x00" not in value
+
+
 def is_reserved(value: str) -> bool:
     return value.strip().lower() in RESERVED
 
@@ -274,7 +283,7 @@ def set_claim(cursor: Any, anonymous_id: str, claim: Claim, *, had: Claim | None
 def find_profile_id(*, user_id: str | None = None, anonymous_id: str | None = None) -> int | None:
     """The profile of the user id; of the anonymous id when there is no user id."""
     kind, value = ("user", user_id) if user_id else ("anonymous", anonymous_id)
-    if not value or "\x00" in value:
+    if not value or not is_storable(value):
         return None
     with connection.cursor() as cursor:
         cursor.execute(

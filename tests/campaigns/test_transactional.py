@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from campaigns import lifecycle, runs, transactional
+from campaigns import lifecycle, runs, sending, transactional
 from campaigns.compose import compose
 from campaigns.models import Campaign, Run, ServerSend
 from delivery import suppression
@@ -15,7 +15,7 @@ from engage.collector import access
 from engage.lib import clock
 from engage.profiles import consents, erasure, people
 from engage.profiles.models import Device, Profile
-from tests.delivery.sending import claim, mark
+from tests.delivery.sending import RecordingChannel, claim, mark, use_channel
 from tests.factories import make_campaign, make_message, make_profile, make_segment, make_template
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_keys")]
@@ -123,6 +123,7 @@ def test_a_push_goes_to_every_device(client, now):
         ({"userId": ""}, 400, "userId or anonymousId is needed"),
         ({"userId": "nobody"}, 404, "There is no profile with this id"),
         ({"userId": "a\x00"}, 404, "There is no profile with this id"),
+        ({"userId": "a\ud800"}, 404, "There is no profile with this id"),
         ({"userId": 7}, 400, "body.body.userId"),
         ({"campaign": 4711}, 404, "There is no campaign 4711"),
         ({"campaign": 10**30}, 400, "body.body.campaign"),
@@ -267,3 +268,16 @@ def test_what_was_said_is_exported_erased_and_forgotten(client, receipt, person)
     post(client, receipt, key="order-18")
     erasure.erase(person.pk, now=clock.now())
     assert not ServerSend.objects.exists()
+
+
+def test_it_goes_out_by_the_sender_of_every_other_message(client, receipt, person):
+    channel = use_channel(RecordingChannel())
+    post(client, receipt)
+    report = sending.send_chunk("email", now=clock.now())
+    [[draft]] = channel.calls
+    assert (report.claimed, draft.address, draft.content.subject) == (
+        1,
+        "ada@shop.example",
+        "Order 17",
+    )
+    assert post(client, receipt).json()["messages"][0]["state"] == "accepted"
