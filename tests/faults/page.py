@@ -33,6 +33,8 @@ OWN = {  # figures of single faults, as words
     "receipts": "{} receipts",
     "before_their_answer": "{} before the answer they follow",
     "forged_requests": "{} forged requests",
+    "others_before_the_first_lease_ended": "{} of the others went before the first lease ended",
+    "others_all_accepted_s": "all of them in {} s, with leases of 30 s",
     "tests": "{} tests",
 }
 

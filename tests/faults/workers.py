@@ -162,7 +162,7 @@ def poison_message(house: Installation, rng: Random) -> Found:
         [(early,)] = house.ask(ACCEPTED, under_way.runs)
         wait_until(
             lambda: house.ask(ACCEPTED, under_way.runs) == [(others,)],
-            seconds=150,
+            seconds=4 * (LEASE_SECONDS + 15),
             what="all but one are accepted",
         )
         all_but_one = time.time() - under_way.started_at
