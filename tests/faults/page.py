@@ -46,15 +46,6 @@ def read(path: Path = RESULTS) -> dict[str, dict[str, Any]]:
     return {number: newest[number] for number in FAULTS if number in newest}
 
 
-def seconds_of_rounds(path: Path = RESULTS) -> dict[str, float]:
-    """How long a round of each fault took the last time."""
-    return {
-        number: line["seconds"] / line["rounds"]
-        for number, line in read(path).items()
-        if line.get("seconds") and line["rounds"]
-    }
-
-
 def add(line: dict[str, Any], path: Path = RESULTS) -> None:
     """In place of the former line of the same fault."""
     lines = read(path) | {line["test"]: line}

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from standardwebhooks.webhooks import Webhook
 
 from tests.faults.checker import Found, check
+from tests.faults.errors import Wrong
 from tests.faults.faults import fault
 from tests.faults.harness import HOOK_SECRET, PEOPLE, Installation, Lines, wait_until
 from tests.faults.load import Load, load, mail_of, slow_providers, token_of
@@ -173,7 +174,9 @@ def receipts_in_disorder(house: Installation, rng: Random) -> Found:
             wait_until(under_way.is_over, seconds=90, what="all runs are over")
         finally:
             relay.enough.set()
-            relay.join(120)
+            relay.join(300)
+    if relay.is_alive():
+        raise Wrong(f"{len(relay.pool)} receipts were not told within 300 s of the end")
     if relay.problem is not None:
         raise relay.problem
     under_way.unknown_bound = 0  # whoever speaks of a message took it

@@ -4,7 +4,7 @@ python -m tests.faults.run [--only F-01,F-14] [--rounds N] [--seed S] [--minutes
                            [--keep FOLDER] [--write-docs] [--list]
 
 A round waits most of its time, for a lease or a limit to end. So two installations are broken side
-by side, each by half of the list, and what measures time against time follows alone.
+by side, each by the next of the list, and what measures time against time follows alone.
 """
 
 import argparse
@@ -18,9 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -35,9 +36,9 @@ from tests.faults.harness import OWN_NAMES, ROOT, Installation, wait_until, with
 
 # They compare times, and are played when nothing else is.
 ALONE = {"F-03", "F-07", "F-13"}
-GUESSED_SECONDS = 40.0  # of a round that was never played
+NOT_ROOT = "skipped, because only root can mount a small file system"
 ANSWER_SECONDS = 180.0  # until workers have loaded, where others want the same cores
-under_way: "list[subprocess.Popen[bytes]]" = []
+under_way: "list[subprocess.Popen[str]]" = []
 one_at_a_time = Lock()
 
 
@@ -59,43 +60,48 @@ def main() -> int:
             tempfile.TemporaryDirectory(prefix="engage-faults-") as place,
             installation(Path(place) / "house") as house,
         ):
-            passed = run_all(house, numbers, options)
+            asked = map(str.strip, iter(sys.stdin.readline, "")) if options.ask else numbers
+            passed = run_all(house, asked, options)
     return 0 if passed else 1
 
 
 def run_lanes(numbers: list[str], options: argparse.Namespace) -> bool:
+    """Each lane takes the next fault when it is done with its last."""
     until = time.monotonic() + options.minutes * 60
-    lanes: list[list[str]] = [[] for _ in range(options.lanes)]
-    costs = page.seconds_of_rounds()
-    rounds = {number: options.rounds or FAULTS[number].rounds for number in numbers}
-    seconds = {number: costs.get(number, GUESSED_SECONDS) * rounds[number] for number in numbers}
-    together = [number for number in numbers if number not in ALONE]
-    for number in sorted(together, key=seconds.__getitem__, reverse=True):
-        shortest = min(lanes, key=lambda lane: sum(seconds[one] for one in lane))
-        shortest.append(number)
-    alone = [number for number in numbers if number in ALONE]
+    together = deque(number for number in numbers if number not in ALONE)
+    alone = deque(number for number in numbers if number in ALONE)
     passed = True
-    for group in (lanes, [alone]):
-        with ThreadPoolExecutor(len(group)) as pool:
+    for waiting, lanes in ((together, options.lanes), (alone, 1)):
+        count = min(lanes, len(waiting))
+        with ThreadPoolExecutor(max(count, 1)) as pool:
             play = partial(run_lane, options=options, until=until)
-            passed = all(list(pool.map(play, filter(None, group)))) and passed
-    return passed
+            passed = all(list(pool.map(play, [waiting] * count))) and passed
+    return passed and not together and not alone
 
 
-def run_lane(lane: list[str], *, options: argparse.Namespace, until: float) -> bool:
-    """These faults in a process of their own; its lines are ours."""
+def run_lane(waiting: deque[str], *, options: argparse.Namespace, until: float) -> bool:
+    """Faults in a process of their own, one after the other; its lines are ours."""
     left = max((until - time.monotonic()) / 60, 0.0)
     line = [
-        sys.executable, "-m", "tests.faults.run", "--lanes=1", f"--seed={options.seed}",
-        f"--minutes={left}", f"--only={','.join(sorted(lane, key=list(FAULTS).index))}",
+        sys.executable, "-m", "tests.faults.run", "--lanes=1", "--ask",
+        f"--seed={options.seed}", f"--minutes={left}",
         *([f"--rounds={options.rounds}"] if options.rounds else []),
         *([f"--keep={options.keep}"] if options.keep else []),
     ]  # fmt: skip
-    with subprocess.Popen(line, cwd=ROOT, env=without(OWN_NAMES), stdout=PIPE) as process:
+    env = without(OWN_NAMES)
+    with subprocess.Popen(line, cwd=ROOT, env=env, stdin=PIPE, stdout=PIPE, text=True) as process:
         under_way.append(process)
-        for said in process.stdout or []:
-            with one_at_a_time:
-                tell(json.loads(said), options)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(IndexError, BrokenPipeError):  # nothing waits, or it ended
+            while True:
+                print(waiting.popleft(), file=process.stdin, flush=True)
+                if not (said := process.stdout.readline()):
+                    break
+                with one_at_a_time:
+                    tell(json.loads(said), options)
+        with suppress(BrokenPipeError):
+            process.stdin.close()
     return process.returncode == 0
 
 
@@ -108,7 +114,7 @@ def stop(*_: object) -> None:
 
 def tell(line: dict[str, object], options: argparse.Namespace) -> None:
     print(json.dumps(line), flush=True)
-    if options.write_docs:
+    if options.write_docs and "skipped" not in line:
         page.add(line)
         page.write()
 
@@ -120,6 +126,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="0: a new one, which is printed")
     parser.add_argument("--minutes", type=float, default=60.0, help="no round begins later")
     parser.add_argument("--lanes", type=int, default=2, help="installations side by side")
+    parser.add_argument("--ask", action="store_true", help="read each number from standard input")
     parser.add_argument("--keep", type=Path, help="where the logs of a failed round are kept")
     parser.add_argument(
         "--write-docs", action="store_true", help="the lines go into docs/reliability.md"
@@ -162,7 +169,7 @@ def keep(house: Installation, target: Path) -> None:
         shutil.copy(file, target)
 
 
-def run_all(house: Installation, numbers: list[str], options: argparse.Namespace) -> bool:
+def run_all(house: Installation, numbers: Iterable[str], options: argparse.Namespace) -> bool:
     until = time.monotonic() + options.minutes * 60
     passed = True
     for number in numbers:
@@ -170,7 +177,8 @@ def run_all(house: Installation, numbers: list[str], options: argparse.Namespace
             say(f"{number}: no time is left")
             return False
         if FAULTS[number].needs_root and os.geteuid() != 0:
-            say(f"{number}: skipped, because only root can mount a small file system")
+            say(f"{number}: {NOT_ROOT}")
+            tell({"test": number, "skipped": NOT_ROOT}, options)
             continue
         line = run_fault(house, FAULTS[number], options, until=until)
         passed = passed and bool(line["passed"])

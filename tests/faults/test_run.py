@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import subprocess
+import sys
 from unittest.mock import create_autospec
 
 import pytest
@@ -83,5 +85,42 @@ def test_who_may_not_mount_is_told_what_was_skipped(driver, capsys, monkeypatch)
     monkeypatch.setattr(run.os, "geteuid", lambda: 1_000)
     assert play(holds, needs_root=True)
     said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err == "F-1: skipped, because only root can mount a small file system\n"
+    assert json.loads(said.out) == {"test": "F-1", "skipped": run.NOT_ROOT}
+    assert said.err == f"F-1: {run.NOT_ROOT}\n"
+
+
+LANE = """
+import json, pathlib, sys, time
+third = pathlib.Path(sys.argv[1])
+for number in map(str.strip, iter(sys.stdin.readline, "")):
+    if number == "F-dead":
+        sys.exit(3)
+    while number == "F-long" and not third.exists():
+        time.sleep(0.01)
+    if number == "F-3":
+        third.touch()
+    print(json.dumps({"test": number}), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("numbers", "played", "good"),
+    [
+        (["F-long", "F-1", "F-2", "F-3"], ["F-1", "F-2", "F-3", "F-long"], True),
+        (["F-1", "F-dead", "F-2", "F-3"], ["F-1", "F-2", "F-3"], False),
+        (["F-dead", "F-dead", "F-1"], [], False),
+    ],
+)
+def test_a_lane_takes_the_next_fault_when_it_is_done(
+    capsys, monkeypatch, tmp_path, numbers, played, good
+):
+    real = subprocess.Popen
+    monkeypatch.setattr(
+        run.subprocess,
+        "Popen",
+        lambda line, **more: real([sys.executable, "-c", LANE, tmp_path / "third"], **more),
+    )
+    options = argparse.Namespace(**(vars(OPTIONS) | {"lanes": 2}))
+    assert run.run_lanes(numbers, options) == good
+    said = [json.loads(line)["test"] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(said) == played
