@@ -35,15 +35,21 @@ class Faults:
     def stop(self) -> None:
         self.rules.clear()
 
-    def take(self, address: str) -> Fault | None:
+    def take(self, address: str, *, only: str = "", but: str = "") -> Fault | None:
+        """Of actions that begin with `only`, or do not with `but`: a call may have two parts.
+
+        In the first, what goes well is no call yet.
+        """
         with self.lock:
-            fault = self._choose(address)
-            if self.path is not None:
+            fault = self._choose(address, only, but)
+            if self.path is not None and (fault or not only):
                 self._write_down(address, fault.action if fault else "")
             return fault
 
-    def _choose(self, address: str) -> Fault | None:
+    def _choose(self, address: str, only: str, but: str) -> Fault | None:
         for fault in (*self.rules, *self._from_file()):
+            if not fault.action.startswith(only) or (but and fault.action.startswith(but)):
+                continue
             if fault.match in address and fault.times and self.rng.random() < fault.share:
                 fault.times -= 1
                 return fault

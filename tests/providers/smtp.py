@@ -18,7 +18,7 @@ from pathlib import Path
 from aiosmtpd.smtp import SMTP, AuthResult
 
 from tests.providers.captured import Captured, read_header
-from tests.providers.faults import Fault, Faults
+from tests.providers.faults import Faults
 from tests.providers.ledger import Ledger
 from tests.providers.serving import Service, as_command, in_thread
 
@@ -89,16 +89,16 @@ class SmtpSink:
         return responses[:-1] + ["250-PIPELINING"] * self.pipelining + responses[-1:]
 
     async def handle_RCPT(self, server, session, envelope, address, options):
-        fault = self.faults.take(address)
-        envelope.fault = fault
-        if fault and fault.action.startswith("rcpt:"):
+        fault = self.faults.take(address, only="rcpt:")
+        if fault:
             await asyncio.sleep(fault.seconds)
             return fault.action.removeprefix("rcpt:")
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Ok"
 
     async def handle_DATA(self, server, session, envelope):
-        fault: Fault | None = getattr(envelope, "fault", None)
+        # Not before the mail is there: a client may begin one and never hand it over.
+        fault = self.faults.take(envelope.rcpt_tos[0], but="rcpt:")
         action = fault.action if fault else ""
         if action == "reset":
             server.transport.abort()

@@ -1,3 +1,4 @@
+import json
 import time
 import tracemalloc
 from collections import deque
@@ -225,6 +226,17 @@ def test_a_connection_that_breaks_leaves_one_unknown_and_the_rest_go_by_another(
     assert [type(outcome) for outcome in outcomes] == [Accepted, Unknown, Accepted, Accepted]
     assert [to for to, _ in sink.seen] == [f"{name}@shop.example" for name in names]
     assert sink.connections == 2
+
+
+def test_a_mail_that_is_begun_and_not_handed_over_is_no_call(mail, sink, tmp_path):
+    """Its envelope was under way when an answer made no sense: the fault waits for the mail."""
+    sink.faults.path = tmp_path / "faults.json"
+    sink.faults.play("garbage", match="ann", times=1)
+    sink.faults.play("data:552 5.3.4 too big", match="bob", times=1)
+    outcomes = mail.send([mail_draft("ann@shop.example"), mail_draft("bob@shop.example")])
+    assert outcomes == [Unknown("no_answer"), Refused("smtp 552 5.3.4")]
+    calls = (tmp_path / "faults.calls").read_text().splitlines()
+    assert [json.loads(call)["to"] for call in calls] == ["ann@shop.example", "bob@shop.example"]
 
 
 def test_batches_share_one_connection(mail, sink):
