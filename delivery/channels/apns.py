@@ -4,7 +4,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -107,8 +107,11 @@ class ApnsChannel:
 
     def send(self, drafts: Sequence[Draft]) -> list[Outcome]:
         deadline = time.monotonic() + settings.PROVIDER_TIMEOUT_SECONDS
-        outcomes: list[Outcome] = [_check(draft) or NOT_SENT_YET for draft in drafts]
-        wanted = [n for n, outcome in enumerate(outcomes) if outcome is NOT_SENT_YET]
+        bodies = [encode(draft) for draft in drafts]
+        outcomes: list[Outcome] = [
+            NOT_SENT_YET if isinstance(body, bytes) else body for body in bodies
+        ]
+        wanted = {n: body for n, body in enumerate(bodies) if isinstance(body, bytes)}
         if not self._is_token_younger_than(TOKEN_SECONDS):
             self._renew_token()
         expired = self._round(drafts, wanted, outcomes, deadline)
@@ -122,24 +125,25 @@ class ApnsChannel:
     def _round(
         self,
         drafts: Sequence[Draft],
-        wanted: Sequence[int],
+        wanted: Mapping[int, bytes],
         outcomes: list[Outcome],
         deadline: float,
-    ) -> list[int]:
-        """Ask for the wanted drafts; which of them were refused because our token is too old."""
+    ) -> dict[int, bytes]:
+        """Ask for the wanted ones; which of them were refused because our token is too old."""
         if not wanted:
-            return []
-        requests = [self._request(drafts[n]) for n in wanted]
+            return {}
+        requests = [self._request(drafts[n], body) for n, body in wanted.items()]
         left = max(deadline - time.monotonic(), 0.1)
-        answers = self.door.fetch(requests, timeout_seconds=left)
-        self.has_reached |= any(isinstance(a, Response) and a.status == 200 for a in answers)
-        for n, answer in zip(wanted, answers, strict=True):
+        found = self.door.fetch(requests, timeout_seconds=left)
+        self.has_reached |= any(isinstance(a, Response) and a.status == 200 for a in found)
+        answers = dict(zip(wanted, found, strict=True))
+        for n, answer in answers.items():
             outcomes[n] = judge(answer, drafts[n], has_reached=self.has_reached)
-        return [n for n, a in zip(wanted, answers, strict=True) if find_reason(a) == EXPIRED]
+        return {n: body for n, body in wanted.items() if find_reason(answers[n]) == EXPIRED}
 
-    def _request(self, draft: Draft) -> Request:
+    def _request(self, draft: Draft, body: bytes) -> Request:
         content = draft.content
-        assert isinstance(content, PushContent)  # noqa: S101 - checked by `_check`
+        assert isinstance(content, PushContent)  # noqa: S101 - checked by `encode`
         headers = [
             f"authorization: bearer {self.token}",
             f"apns-topic: {self.account.topic}",
@@ -154,7 +158,7 @@ class ApnsChannel:
         return Request(
             url=f"{self.url}/3/device/{draft.address}",
             headers=headers,
-            body=encode(draft, content),
+            body=body,
         )
 
     def _is_token_younger_than(self, seconds: float) -> bool:
@@ -171,8 +175,11 @@ def _expiration(ttl_seconds: int) -> int:
     return int(time.time()) + ttl_seconds if ttl_seconds > 0 else 0
 
 
-def encode(draft: Draft, content: PushContent) -> bytes:
+def encode(draft: Draft) -> bytes | Refused:
     """The request's body. With an image, the app's extension gets the push before it is shown."""
+    content = draft.content
+    if not isinstance(content, PushContent) or not DEVICE_TOKEN.fullmatch(draft.address):
+        return Refused("invalid_address")
     data: dict[str, Any] = {
         **content.data,
         "message_id": str(draft.message_id),
@@ -185,16 +192,8 @@ def encode(draft: Draft, content: PushContent) -> bytes:
     if content.image:
         data["image"] = content.image
         aps["mutable-content"] = 1
-    return msgspec.json.encode({**data, "aps": aps})
-
-
-def _check(draft: Draft) -> Refused | None:
-    content = draft.content
-    if not isinstance(content, PushContent) or not DEVICE_TOKEN.fullmatch(draft.address):
-        return Refused("invalid_address")
-    if len(encode(draft, content)) > LARGEST_PAYLOAD:
-        return Refused("payload_too_large")
-    return None
+    body = msgspec.json.encode({**data, "aps": aps})
+    return body if len(body) <= LARGEST_PAYLOAD else Refused("payload_too_large")
 
 
 def judge(answer: Response | NoAnswer, draft: Draft, *, has_reached: bool) -> Outcome:
