@@ -3,19 +3,22 @@
 TLS only, HTTP/2 where the server speaks it, no redirects, no proxies, bounded time and answers.
 """
 
+import hashlib
 import io
 import os
 import re
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pycurl
@@ -134,7 +137,7 @@ class Transfer:
         curl.setopt(pycurl.PIPEWAIT, int(self.patient))
         curl.setopt(pycurl.HTTPHEADER, ["Expect:"])
         if settings.CA_FILE:
-            curl.setopt(pycurl.CAINFO, trusted_certificates())
+            curl.setopt(pycurl.CAINFO, trusted_certificates(settings.CA_FILE))
         if method == "POST":
             curl.setopt(pycurl.POST, 1)
         else:
@@ -362,21 +365,20 @@ def _until(text: str, now: datetime) -> float:
     return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
 
 
-_trusted: dict[str, BinaryIO] = {}
-
-
-def trusted_certificates() -> str:
-    """A file in memory with the system's authorities and those of CA_FILE; its path.
+@lru_cache(maxsize=10)
+def trusted_certificates(path: str) -> str:
+    """A file in the data folder with the system's authorities and those of the file; its path.
 
     Given as a path, libcurl reads it once for all connections of a door; given as bytes, it would
-    copy and compare them for every request.
+    copy and compare them for every request. The file is named after what is in it.
     """
-    path = settings.CA_FILE
-    if path not in _trusted:
-        system = ssl.create_default_context().get_ca_certs(binary_form=True)
-        known = "".join(ssl.DER_cert_to_PEM_cert(certificate) for certificate in system)
-        file = os.fdopen(os.memfd_create("certificates"), "wb")
-        file.write(known.encode() + Path(path).read_bytes())
-        file.flush()
-        _trusted.setdefault(path, file)  # the first thread's stays open as long as we live
-    return f"/proc/self/fd/{_trusted[path].fileno()}"
+    system = ssl.create_default_context().get_ca_certs(binary_form=True)
+    known = "".join(ssl.DER_cert_to_PEM_cert(certificate) for certificate in system)
+    content = known.encode() + Path(path).read_bytes()
+    folder = settings.DATA_DIR / "trusted"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.pem"
+    fresh = kept.with_suffix(f".{os.getpid()}.{threading.get_ident()}")  # many may begin at once
+    fresh.write_bytes(content)
+    fresh.replace(kept)
+    return str(kept)
