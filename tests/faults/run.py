@@ -96,7 +96,9 @@ def run_lane(waiting: deque[str], *, options: argparse.Namespace, until: float) 
         with suppress(IndexError, BrokenPipeError):  # nothing waits, or it ended
             while True:
                 print(waiting.popleft(), file=process.stdin, flush=True)
-                if not (said := process.stdout.readline()):
+                while (said := process.stdout.readline()) and not said.startswith("{"):
+                    say(said.rstrip())  # the words of a command that a fault called
+                if not said:
                     break
                 with one_at_a_time:
                     tell(json.loads(said), options)

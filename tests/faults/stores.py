@@ -1,5 +1,6 @@
 """Faults of PostgreSQL and Redis."""
 
+import sys
 import time
 from contextlib import suppress
 from http.client import HTTPException
@@ -216,7 +217,7 @@ def restore_a_backup(house: Installation, rng: Random) -> Found:
     found.expect(sent == 0, f"{sent} calls from a restored copy")
     for campaign in under_way.campaigns:
         lifecycle.cancel(campaign, now=now())
-    call_command("resume_sending", "--yes", verbosity=0)
+    call_command("resume_sending", "--yes", stdout=sys.stderr)
     return found
 
 

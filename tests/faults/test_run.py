@@ -99,6 +99,7 @@ for number in map(str.strip, iter(sys.stdin.readline, "")):
         time.sleep(0.01)
     if number == "F-3":
         third.touch()
+    print("words of a command")
     print(json.dumps({"test": number}), flush=True)
 """
 
