@@ -249,7 +249,7 @@ class Chunk:
             now=now,
         )
         gone = [
-            (message, draft.address, outcome.reason)
+            (message, draft.address, outcome)
             for (message, draft), outcome in zip(allowed, outcomes, strict=True)
             if isinstance(outcome, Refused) and outcome.gone
         ]
@@ -281,7 +281,10 @@ class Chunk:
             self.open.pop(message.id, None)
 
 
-def write_down(record: Callable[[], int], gone: Sequence[tuple[Message, str, str]]) -> int:
+Gone = tuple[Message, str, Refused]  # with the address that it went to
+
+
+def write_down(record: Callable[[], int], gone: Sequence[Gone]) -> int:
     """Record the answers and retire the addresses that are no more, together.
 
     Twice if need be: an answer in hand must not be lost to a deadlock or a connection that broke.
@@ -295,24 +298,24 @@ def write_down(record: Callable[[], int], gone: Sequence[tuple[Message, str, str
         return _write_down(record, gone)
 
 
-def _write_down(record: Callable[[], int], gone: Sequence[tuple[Message, str, str]]) -> int:
+def _write_down(record: Callable[[], int], gone: Sequence[Gone]) -> int:
     if not gone:
         return record()
     with transaction.atomic(durable=True):
         fenced = record()
-        for message, address, reason in gone:
-            retire(message, address, reason=reason)
+        for message, address, refused in gone:
+            retire(message, address, refused)
     return fenced
 
 
-def retire(message: Message, address: str, *, reason: str = "") -> None:
+def retire(message: Message, address: str, refused: Refused) -> None:
     """The provider says that the address is no more, or that its owner wants nothing more."""
     if message.channel in policy.TO_DEVICES:
-        devices.mark_gone(message.profile_id, message.address_id, address)
+        devices.mark_gone(message.profile_id, message.address_id, address, gone_ms=refused.gone_ms)
     elif message.channel == "webhook":
         endpoints.disable_url(address, reason="the receiver answered 410 Gone")
     elif message.channel != "inbox":  # whose address is the person, who was erased
-        own_wish = reason == OPTED_OUT  # which a later opt-in takes back
+        own_wish = refused.reason == OPTED_OUT  # which a later opt-in takes back
         closed = Suppression.Reason.UNSUBSCRIBED if own_wish else Suppression.Reason.GONE
         suppression.suppress(
             address,

@@ -86,10 +86,12 @@ class Refused:
     """The provider will never take it. `gone`: the address is no more.
 
     With the reason OPTED_OUT its owner closed it at the provider, and may open it again.
+    `gone_ms`: when it ended, where the provider says so; an address that came later is another.
     """
 
     reason: str
     gone: bool = False
+    gone_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,6 @@ DEVICE_TOKEN: Final = re.compile(r"[0-9a-fA-F]{64,200}")
 TEN: Final = re.compile(r"[A-Z0-9]{10}")
 TOPIC: Final = re.compile(r"[A-Za-z0-9.-]{1,255}")
 
-# The moment that comes with them is not read: they speak of the token as it is now, and an app
-# that is installed again brings another one.
 GONE: Final = {"Unregistered", "ExpiredToken"}
 # As gone, unless it is us: with the address of the sandbox or the name of another app, every
 # token looks like this.
@@ -61,6 +59,7 @@ REFUSED: Final = {
 }  # fmt: skip
 KNOWN: Final = GONE | NOT_OURS | OUR_FAULT | AWAY | REFUSED | {"TooManyRequests"}
 REFUSALS: Final = {400, 404, 405, 410, 413}  # without a word of Apple
+LATEST_MS: Final = 2**53  # of a moment; more is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +212,7 @@ def judge(answer: Response | NoAnswer, draft: Draft, *, has_reached: bool) -> Ou
     if word in OUR_FAULT or (word in NOT_OURS and not gone):
         logger.warning("push refused", extra={"reason": reason})
     if word in GONE | NOT_OURS | REFUSED or (not word and answer.status in REFUSALS):
-        return Refused(reason, gone=gone)
+        return Refused(reason, gone=gone, gone_ms=find_timestamp(answer) if gone else None)
     # The rest: a busy device, our account, or Apple.
     return TryLater(reason, wait, everybody=answer.status != 429 or word in OUR_FAULT)
 
@@ -222,12 +221,24 @@ def find_reason(answer: Response | NoAnswer) -> str:
     """Apple's word; empty when there is none, or none that we know."""
     if isinstance(answer, NoAnswer) or answer.status == 200:
         return ""
+    word = _read(answer).get("reason")
+    return word if isinstance(word, str) and word in KNOWN else ""
+
+
+def find_timestamp(answer: Response) -> int | None:
+    """When the token ended, in ms; Apple says so with a 410."""
+    moment = _read(answer).get("timestamp")
+    if not isinstance(moment, int) or isinstance(moment, bool):
+        return None
+    return moment if 0 < moment < LATEST_MS else None
+
+
+def _read(answer: Response) -> dict[str, Any]:
     try:
         content = json.loads(answer.body)
     except (ValueError, RecursionError):
-        return ""
-    word = content.get("reason") if isinstance(content, dict) else None
-    return word if isinstance(word, str) and word in KNOWN else ""
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def snake_case(word: str) -> str:

@@ -195,13 +195,17 @@ def is_subscription(token: str, platform: str) -> bool:
     return isinstance(read.get("endpoint"), str) and isinstance(read.get("keys"), dict)
 
 
-def mark_gone(profile_id: int, device_id: str, token: str) -> None:
-    """The provider says the token is not registered any more. Safe to run twice."""
+def mark_gone(profile_id: int, device_id: str, token: str, *, gone_ms: int | None = None) -> None:
+    """The provider says the token is not registered any more. Safe to run twice.
+
+    `gone_ms`: since when; a token that the app told later was registered anew.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE profiles_device SET gone_at = coalesce(gone_at, %s)"
-            " WHERE profile_id = %s AND device_id = %s AND token = %s",
-            [clock.now(), profile_id, device_id, token],
+            " WHERE profile_id = %s AND device_id = %s AND token = %s"
+            " AND token_ms <= coalesce(%s, token_ms)",
+            [clock.now(), profile_id, device_id, token, gone_ms],
         )
 
 

@@ -160,8 +160,8 @@ def test_answers_outlive_a_deadlock_of_their_record(channel, monkeypatch):
     channel.answers = {"gone@shop.example": Refused("smtp 550", gone=True)}
     addresses, real, failures = people("ann", "gone"), dispatching.retire, [1]
 
-    def deadlock_once(message, address, *, reason):
-        real(message, address, reason=reason)
+    def deadlock_once(message, address, refused):
+        real(message, address, refused)
         if failures:
             failures.pop()
             raise OperationalError("deadlock detected")
@@ -270,14 +270,19 @@ def test_a_gone_address_is_suppressed(channel):
     assert suppression.is_suppressed("ann@shop.example", channel="email")
 
 
-def test_a_gone_token_retires_its_device():
+@pytest.mark.parametrize(
+    ("later_ms", "retired"), [(None, True), (0, True), (60_000, True), (-60_000, False)]
+)
+def test_a_gone_token_retires_its_device_unless_it_was_told_since(later_ms, retired):
     push = use_channel(RecordingChannel(), name="push")
     person = make_profile(push_token="t")
     make_message(profile=person, channel="push", address_id=f"d{person.pk}", run_id=4)
-    push.answers = {"t": Refused("unregistered", gone=True)}
+    told_ms = Device.objects.get().token_ms
+    gone_ms = None if later_ms is None else told_ms + later_ms
+    push.answers = {"t": Refused("unregistered", gone=True, gone_ms=gone_ms)}
     send(compose_for({person.pk: "t"}), name="push")
     registry.forget_channels()
-    assert Device.objects.get().gone_at is not None
+    assert (Device.objects.get().gone_at is not None) is retired
     assert states() == {"failed": 1}
 
 

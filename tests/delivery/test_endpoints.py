@@ -8,6 +8,7 @@ from standardwebhooks import Webhook
 
 from delivery import dispatch, endpoints, suppression
 from delivery.channels.webhook import encode
+from delivery.drafts import Refused
 from delivery.models import Suppression, WebhookEndpoint
 from engage.lib import clock
 from tests.delivery.channels.drafts import webhook_draft
@@ -62,7 +63,7 @@ def test_after_a_change_of_our_own_key_a_receiver_still_verifies(endpoint, now, 
 def test_a_receiver_that_is_gone_gets_nothing_more(endpoint):
     other = WebhookEndpoint.objects.create(name="stock", url="https://hooks.shop.example/stock")
     message = make_message(profile=make_profile(), channel="webhook")
-    dispatch.retire(message, endpoint.url)
+    dispatch.retire(message, endpoint.url, Refused("http_410", gone=True))
     endpoint.refresh_from_db()
     other.refresh_from_db()
     assert (endpoint.disabled_at is not None, other.disabled_at) == (True, None)
@@ -79,6 +80,6 @@ def test_a_number_is_suppressed_however_it_is_written(now):
 @pytest.mark.parametrize(("reason", "closed"), [("opted_out", False), ("sms_21614", True)])
 def test_a_stop_at_the_provider_is_taken_back_by_an_opt_in_and_no_other_end(reason, closed):
     message = make_message(profile=make_profile(), channel="sms")
-    dispatch.retire(message, "+491701234567", reason=reason)
+    dispatch.retire(message, "+491701234567", Refused(reason, gone=True))
     assert suppression.is_suppressed("+491701234567", channel="sms")
     assert suppression.is_blocked("+491701234567", channel="sms") is closed

@@ -151,7 +151,7 @@ class Apns(Provider):
 def refuse(reason: str, fault: Fault | None = None) -> Answer:
     status, content = STATUS[reason], {"reason": reason}
     if status == 410:
-        content["timestamp"] = int((time.time() - 60) * 1000)
+        content["timestamp"] = int(time.time() * 1000)
     headers = {"retry-after": fault.retry_after} if fault and fault.retry_after else {}
     return Answer(status, content, headers, fault)
 

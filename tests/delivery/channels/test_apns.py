@@ -111,7 +111,8 @@ def test_answers_are_classed_by_apples_word(apple, apns, reason):
     apns.faults.play(reason, match=TOKEN)
     first, second = apple.send([draft(), draft("bob")])
     if reason in GONE:
-        assert first == Refused(snake(reason), gone=True)
+        assert first == Refused(snake(reason), gone=True, gone_ms=first.gone_ms)
+        assert (first.gone_ms is None) == (reason in {"BadDeviceToken", "DeviceTokenNotForTopic"})
     elif reason in EVERYBODY:
         assert first == TryLater(snake(reason), everybody=True)
     elif reason == "TooManyRequests":
