@@ -6,7 +6,7 @@ by what happens from then on.
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
 from typing import Final, NamedTuple
 
@@ -36,6 +36,8 @@ RAILS: Final = (
     Rail("complaints", "complained", ("accepted",), 0.0005, 200, 3),
 )
 OVERSIZE: Final = "more people than expected"
+# A run that goes on for months, as one for a server does, must not live on its good old days.
+LOOKED_BACK: Final = timedelta(days=7)
 
 
 def watch(now: datetime) -> list[int]:
@@ -43,24 +45,23 @@ def watch(now: datetime) -> list[int]:
     stopped = []
     under_way = [Run.State.PLANNING, Run.State.SENDING]
     for run in Run.objects.filter(state__in=under_way).select_related("campaign"):
-        problem = find_problem(run)
+        problem = find_problem(run, now=now)
         if problem and stop(run, problem, now=now):
             stopped.append(run.pk)
     return stopped
 
 
-def find_problem(run: Run) -> str:
+def find_problem(run: Run, *, now: datetime) -> str:
     """What is wrong, as a sentence; empty where nothing is."""
-    found = reports.count_bad(run.pk, since=run.watched_from)
+    since = max(now - LOOKED_BACK, run.watched_from or now - LOOKED_BACK)
+    found = reports.count_bad(run.pk, since=since)
     for rail in RAILS:
         bad = getattr(found, rail.bad)
         if bad < rail.some:
             continue
         # With so many more the share is kept: a run of millions is not counted through.
         enough = max(rail.least, ceil(bad / rail.share))
-        of = reports.count_answered(
-            run.pk, states=rail.states, since=run.watched_from, most=enough
-        )
+        of = reports.count_answered(run.pk, states=rail.states, since=since, most=enough)
         if of >= rail.least and bad > rail.share * of:
             return f"{rail.name}: {bad:,} of {of:,} ({bad / of:.2%}), allowed are {rail.share:.2%}"
     return ""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from django.db import connection
@@ -56,7 +56,6 @@ FROM delivery_message m, jsonb_array_elements(m.items) AS one
 WHERE m.run_id = %s AND one ? 'short'
 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1
 """
-EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 # The words for a mailbox that is not there, as channels give them.
 BOUNCES: Final = ("smtp 550 5.1.1", "smtp 553 5.1.3", "smtp 550 5.1.6", "smtp 551 5.1.6")
 LISTED = 500  # messages of a person, the newest
@@ -110,22 +109,19 @@ SELECT count(*) FROM (
 """
 
 
-def count_bad(run_id: int, *, since: datetime | None = None) -> Bad:
-    """From a moment on; None: from its beginning."""
+def count_bad(run_id: int, *, since: datetime) -> Bad:
     with connection.cursor() as cursor:
-        cursor.execute(BAD, {"run": run_id, "since": since or EVER, "gone": list(BOUNCES)})
+        cursor.execute(BAD, {"run": run_id, "since": since, "gone": list(BOUNCES)})
         failed, refused, bounced, complained = cursor.fetchone()
     return Bad(failed, refused + bounced, complained)
 
 
-def count_answered(
-    run_id: int, *, states: Sequence[str], since: datetime | None = None, most: int
-) -> int:
+def count_answered(run_id: int, *, states: Sequence[str], since: datetime, most: int) -> int:
     """How many messages of the run are in the states since then; looked at `most` at most."""
     with connection.cursor() as cursor:
         cursor.execute(
             ANSWERED,
-            {"run": run_id, "states": list(states), "since": since or EVER, "most": most},
+            {"run": run_id, "states": list(states), "since": since, "most": most},
         )
         return int(cursor.fetchone()[0])
 

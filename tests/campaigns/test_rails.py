@@ -54,6 +54,13 @@ def test_too_many_errors_stop_a_run(run, now, failed, stops):
     assert rails.watch(now) == ([run.pk] if stops else [])
 
 
+@pytest.mark.parametrize(("days", "stops"), [(6, False), (8, True)])
+def test_a_run_of_months_is_judged_by_its_last_week(run, now, days, stops):
+    answer(run, accepted=900, now=now - timedelta(days=days))
+    answer(run, accepted=150, failed=50, now=now)
+    assert rails.watch(now) == ([run.pk] if stops else [])
+
+
 def test_what_stopped_a_run_is_told_and_holds_its_messages(run, now):
     answer(run, accepted=180, failed=20, reason=GONE, now=now)
     rails.watch(now)
