@@ -32,6 +32,7 @@ LEGAL = {
 SENT = tuple(channel for channel in Channel.values if channel != Channel.IN_APP)
 # Fields that mean something only beside some values of another one, or of a second.
 CHOSEN = ("now", "at", "recurring", "launch")  # whoever is not named by a server
+PLANNED = ("now", "at", "recurring")  # for a whole audience at its time
 SHOWN: dict[str, dict[str, Sequence[str]]] = {
     "segment": {"schedule": CHOSEN},
     "control_percent": {"schedule": CHOSEN},
@@ -44,13 +45,13 @@ SHOWN: dict[str, dict[str, Sequence[str]]] = {
     "max_lateness": {"schedule": ("at", "recurring")},
     "expires_after": {"channel": SENT},
     "in_local_time": {"schedule": ("at", "recurring")},
-    "cut_off": {"channel": SENT},
+    "cut_off": {"schedule": PLANNED},
     "quiet": {"channel": SENT},
     "quiet_template": {"quiet": SILENT},
-    "spread": {"channel": SENT},
+    "spread": {"schedule": PLANNED},
     "per_minute": {"channel": SENT},
-    "first_part_wait": {"channel": SENT},
-    "most_people": {"channel": SENT},
+    "first_part_wait": {"schedule": PLANNED},
+    "most_people": {"schedule": PLANNED},
     "per_day": {"channel": ("in_app",)},
     "lifetime": {"channel": ("in_app",)},
 }
