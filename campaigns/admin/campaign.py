@@ -46,7 +46,7 @@ SHOWN: dict[str, dict[str, Sequence[str]]] = {
     "expires_after": {"channel": SENT},
     "in_local_time": {"schedule": ("at", "recurring")},
     "cut_off": {"schedule": PLANNED},
-    "quiet": {"channel": SENT},
+    "quiet": {"schedule": PLANNED},
     "quiet_template": {"quiet": SILENT},
     "spread": {"schedule": PLANNED},
     "per_minute": {"channel": SENT},
