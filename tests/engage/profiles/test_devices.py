@@ -1,8 +1,13 @@
+from collections.abc import Iterator
+
 import pytest
+from django.db import connection
 
 from engage.profiles import devices, identity
+from engage.profiles.models import Device
 from engage.profiles.store import store_events
 from tests.engage.profiles.events import view
+from tests.factories import make_profile
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +56,34 @@ def test_a_token_the_provider_does_not_know_is_gone_until_another_comes(now) -> 
     assert tokens_of("u1") == []
     store_events([opened("u1", "d1", "t2", seconds=2)], now=now)
     assert tokens_of("u1") == [("d1", "t2", "android")]
+
+
+def test_somebody_asked_for_twice_has_their_tokens_once(now) -> None:
+    person = make_profile(push_token="t1")
+    found = devices.push_tokens([person.pk, person.pk])
+    assert found == {person.pk: [(f"d{person.pk}", "t1", "")]}
+
+
+def test_tokens_are_looked_up_one_by_one_whatever_the_planner_knows(now) -> None:
+    """When it last looked, nobody had one: it would take their table for empty."""
+    people = [make_profile(push_token=f"t{n}").pk for n in range(300)]
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE profiles_device SET token = ''")
+        cursor.execute("ANALYZE profiles_device")
+        cursor.execute("UPDATE profiles_device SET token = device_id")
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {devices.TOKENS}", [people])
+        [explained] = cursor.fetchone()[0]
+    scans = [node for node in nodes(explained["Plan"]) if "Relation Name" in node]
+    assert [scan["Index Cond"] for scan in scans] == [
+        "(profile_id = asked.profile_id)", "(token = d.token)"
+    ]  # fmt: skip
+    assert Device.objects.filter(token="").count() == 0
+
+
+def nodes(plan) -> Iterator[dict]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
 
 
 def test_odd_contexts_are_left_out(now) -> None:
