@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError, OperationalError, connection, transaction
+from redis import RedisError
 
 from delivery import endpoints, marking, outbox, policy, rates, suppression
 from delivery.channels.base import Channel
@@ -143,7 +144,7 @@ class Chunk:
         """One message that cannot be composed must not hold up its neighbours."""
         try:
             return list(zip(messages, compose(messages), strict=True))
-        except (DatabaseError, Unavailable, OSError):
+        except (DatabaseError, RedisError, Unavailable, OSError):
             raise  # a store is away: the messages go back
         except Exception:
             if len(messages) == 1:

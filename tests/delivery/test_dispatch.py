@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+import redis
 from django.db import OperationalError, transaction
 
 from delivery import dispatch as dispatching
@@ -143,13 +144,18 @@ def test_a_message_that_kills_its_process_is_out_after_five_times_and_all_others
     )
 
 
-def test_a_store_that_is_away_while_composing_gives_everything_back(channel):
+@pytest.mark.parametrize(
+    "error",
+    [OperationalError("gone"), redis.ConnectionError("refused"), redis.TimeoutError("slow"),
+     redis.BusyLoadingError("loading"), redis.ResponseError("LOADING Redis is loading")],
+)  # fmt: skip
+def test_a_store_that_is_away_while_composing_gives_everything_back(channel, error):
     people("ann", "bob")
 
     def compose(messages):
-        raise OperationalError("gone")
+        raise error
 
-    with pytest.raises(OperationalError):
+    with pytest.raises(type(error)):
         send(compose)
     assert states() == {"planned": 2}
     assert Message.objects.filter(lease_token__isnull=True).count() == 2
