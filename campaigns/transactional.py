@@ -23,6 +23,7 @@ from delivery.policy import TO_DEVICES, TRANSACTIONAL
 from engage.collector.careful import Unstorable, refuse_texts
 from engage.lib.errors import InvalidInput, NotFound
 from engage.lib.ids import digest16
+from engage.lib.sweeps import delete_in_sweeps
 from engage.profiles import devices
 from engage.profiles.models import Profile
 
@@ -168,14 +169,7 @@ def list_properties(messages: Sequence[Message]) -> dict[UUID, Mapping[str, Any]
 
 def drop_old(*, sweeps: int, now: datetime) -> int:
     """Forget the wishes that are over, in at most so many statements; how many."""
-    dropped = 0
-    for _ in range(sweeps):
-        with connection.cursor() as cursor:
-            cursor.execute(DROP, [now, SWEEP])
-            dropped += cursor.rowcount
-            if cursor.rowcount < SWEEP:
-                break
-    return dropped
+    return delete_in_sweeps(DROP, now=now, rows=SWEEP, sweeps=sweeps)
 
 
 def export(profile_id: int) -> list[dict[str, Any]]:

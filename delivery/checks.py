@@ -19,13 +19,13 @@ SHORTEST_PASSWORD: Final = 16
 def check_channels(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """A channel that is not set up is fine; one that is set up wrongly is not."""
     # Only commands that check need these libraries.
-    from delivery.channels import apns, fcm, sms, smtp, web_push
+    from delivery.channels import apns, fcm, sms, smtp_server, web_push
 
     problems: list[CheckMessage] = []
     if settings.CA_FILE and not Path(settings.CA_FILE).is_file():
         problems.append(Error("ENGAGE_CA_FILE: there is no such file", id="delivery.E001"))
     accounts: Sequence[tuple[str, Callable[[], object], str]] = (
-        (settings.SMTP_URL, partial(smtp.parse_url, settings.SMTP_URL), "E002"),
+        (settings.SMTP_URL, partial(smtp_server.parse_url, settings.SMTP_URL), "E002"),
         (
             settings.FCM_CREDENTIALS_FILE,
             partial(fcm.read_account, settings.FCM_CREDENTIALS_FILE),

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError, OperationalError, connection, transaction
 from redis import RedisError
 
-from delivery import endpoints, marking, outbox, policy, rates, suppression
+from delivery import claiming, endpoints, marking, outbox, policy, rates, suppression
 from delivery.channels.base import Channel
 from delivery.channels.registry import find_problem, get_channel
 from delivery.drafts import OPTED_OUT, Accepted, Draft, Outcome, Refused, TryLater, Unknown
@@ -70,7 +70,7 @@ def dispatch(
     clock = Clock(now)
     granted = rates.grant(channel, limit=limit, now=now)
     with transaction.atomic(durable=True):
-        messages = outbox.claim(
+        messages = claiming.claim(
             channel=channel, limit=limit, now=now, run_id=run_id, most=granted.most
         )
     rates.give_back(granted, used=Counter(message.run_id for message in messages))

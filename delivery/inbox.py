@@ -11,6 +11,7 @@ from django.db import connection, transaction
 
 from engage.lib.errors import InvalidInput
 from engage.lib.prepared import Query
+from engage.lib.sweeps import delete_in_sweeps
 
 # --- putting in ------------------------------------------------------------------------------
 
@@ -219,11 +220,4 @@ def export(profile_id: int) -> list[dict[str, Any]]:
 
 def drop_expired(*, sweeps: int, now: datetime) -> int:
     """Delete what is over, in at most so many statements; how many. Safe to run twice."""
-    dropped = 0
-    for _ in range(sweeps):
-        with connection.cursor() as cursor:
-            cursor.execute(DROP, [now, SWEEP])
-            dropped += cursor.rowcount
-            if cursor.rowcount < SWEEP:
-                break
-    return dropped
+    return delete_in_sweeps(DROP, now=now, rows=SWEEP, sweeps=sweeps)

@@ -4,7 +4,7 @@ Leases are measured by the database's clock; `now` decides what has expired. Swe
 others have locked: what one leaves, the next one finds.
 
 A message may be what its holder died of. Each return is counted, and the claim gives it ever fewer
-neighbours (`outbox.claim`); one that was returned too often is closed. The groups are of one by
+neighbours (`claiming.claim`); one that was returned too often is closed. The groups are of one by
 then, so a process killed for another reason would have to die five times with the same message.
 """
 

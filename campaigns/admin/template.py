@@ -9,8 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from redis import RedisError
 
 from campaigns import preview, slot_checks, templates
-from campaigns.forms import PersonForm, SlotForm, TemplateForm
+from campaigns.forms import PersonForm
 from campaigns.models import Slot, Template
+from campaigns.template_forms import SlotForm, TemplateForm
 from delivery.channels.sms_text import LONGEST_TEXT, count_segments, utf16_length
 from delivery.shown import describe
 from engage.lib import clock, screen

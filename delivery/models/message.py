@@ -68,7 +68,7 @@ class Message(models.Model):
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     attempt = models.SmallIntegerField(default=0)
-    # How often it was given back because its holder died; see `outbox.claim`.
+    # How often it was given back because its holder died; see `claiming.claim`.
     returned = models.SmallIntegerField(default=0, db_default=0)
     marked_at = models.DateTimeField(null=True)  # when the last call was allowed
     provider_id = models.CharField(max_length=255, blank=True)

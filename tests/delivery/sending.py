@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from delivery import marking, outbox
+from delivery import claiming, marking
 from delivery.channels import registry
 from delivery.drafts import (
     Accepted,
@@ -98,7 +98,7 @@ def compose_for(addresses: dict[int, str]):
 
 
 def claim(*, channel: str = "email", limit: int = 100, now: datetime = NOON, **fields: object):
-    return outbox.claim(channel=channel, limit=limit, now=now, **fields)
+    return claiming.claim(channel=channel, limit=limit, now=now, **fields)
 
 
 def mark(messages, *, address: str = "ann@shop.example", token: UUID | None = None, now=NOON):

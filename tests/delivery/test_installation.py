@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from delivery import installation, outbox
+from delivery import claiming, installation
 from delivery.models import Halt, Installation
 from tests.factories import NOON, make_message, make_profile
 
@@ -35,7 +35,7 @@ def restore(rows: dict) -> None:
 
 def claimable() -> int:
     make_message(profile=make_profile(), run_id=1)
-    return len(outbox.claim(channel="email", limit=10, now=NOON))
+    return len(claiming.claim(channel="email", limit=10, now=NOON))
 
 
 def test_a_new_installation_and_its_restarts_send(tmp_path):

@@ -3,7 +3,7 @@ from uuid import uuid4
 
 import pytest
 
-from delivery import marking, outbox, policy, reaping
+from delivery import claiming, marking, outbox, policy, reaping
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.models import Message, RunHold, SendAttempt
 from delivery.outbox import Planned
@@ -95,7 +95,7 @@ def test_claim_closes_the_expired_and_goes_on_to_the_living():
 
 
 def test_claim_closes_no_more_of_the_expired_than_a_transaction_should(monkeypatch):
-    monkeypatch.setattr(outbox, "SWEEP", 2)
+    monkeypatch.setattr(claiming, "SWEEP", 2)
     for _ in range(6):
         planned(expires_at=NOON, not_before=NOON - timedelta(hours=1))
     alive = planned()
@@ -271,7 +271,7 @@ def test_a_message_whose_fifth_holder_dies_is_quarantined():
 
 @pytest.mark.parametrize("limit", [1, 100, 1_000, 10_000, 100_000])
 def test_before_its_last_return_nobody_shares_a_claim_with_a_message(limit):
-    sizes = [outbox._group_size(limit, returned=returned) for returned in range(5)]
+    sizes = [claiming._group_size(limit, returned=returned) for returned in range(5)]
     assert (sizes[0], sizes[-1]) == (limit, 1)
     assert sizes == sorted(sizes, reverse=True)
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from delivery import marking, outbox, policy, reaping, suppression
+from delivery import claiming, marking, outbox, policy, reaping, suppression
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.models import (
     Cap,
@@ -133,7 +133,7 @@ class Outbox(RuleBasedStateMachine):
 
     def claim(self, data) -> None:
         limit = data.draw(st.sampled_from([1, 2, 3, 4, 40]))
-        claimed = outbox.claim(channel="email", limit=limit, now=self.now)
+        claimed = claiming.claim(channel="email", limit=limit, now=self.now)
         if claimed:
             token = claimed[0].lease_token
             self.workers.append({"token": token, "held": claimed, "marked": []})
@@ -282,7 +282,7 @@ class Outbox(RuleBasedStateMachine):
         else:
             outbox.hold_run(self.run, state=RunHold.State.PAUSED)
             self.hold = "paused"
-            assert outbox.claim(channel="email", limit=10, now=self.now) == []
+            assert claiming.claim(channel="email", limit=10, now=self.now) == []
 
     def a_cap_begins_or_ends(self, person: int) -> None:
         """One run in the last six hours; messages of one run are one send."""

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from delivery.channels.smtp import Conversation, Mail, SmtpChannel, parse_url
+from delivery.channels.smtp import Conversation, Mail, SmtpChannel
+from delivery.channels.smtp_server import parse_url
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.errors import ChannelNotConfigured, ChannelUnavailable
 from tests.delivery.channels.drafts import mail_draft
