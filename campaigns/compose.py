@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from campaigns import transactional
+from campaigns import transactional, triggers
 from campaigns.app_content import content_of, token_item
 from campaigns.models import Campaign, Template, Variant
 from campaigns.personalise import NO_CONTENT, Addressee, Person, Personal, load_people, personalise
@@ -28,6 +28,7 @@ from engage.profiles import devices
 
 Composed = Draft | Drop
 ENDPOINT_DISABLED = "endpoint_disabled"
+DID_MEANWHILE = "did_meanwhile"  # what the campaign says must not have been done
 
 
 class Address(NamedTuple):
@@ -63,8 +64,12 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
                 continue
             addresses |= dict.fromkeys(places, Address(endpoint.url))
         ready = []
+        own = [messages[place] for place in places]
+        done = triggers.list_done(own, event=variant.campaign.unless_event)
         for place in places:
-            if addresses[place].text and messages[place].profile_id in people:
+            if messages[place].id in done:
+                composed[place] = Drop(DID_MEANWHILE)
+            elif addresses[place].text and messages[place].profile_id in people:
                 ready.append(place)
             else:
                 composed[place] = _unaddressed(messages[place])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 
@@ -110,11 +111,13 @@ def new_message(
     address_id: str = "",
     kind: str = "campaign",
     once: str = "",
+    occasion: UUID | None = None,
     times: Times | None = None,
     quiet: str = "",
 ) -> Planned:
-    """A planned message, due at once unless `times` says when. `once` names one of many wishes;
-    without it a person has one message of a run."""
+    """A planned message, due at once unless `times` says when. `once` names one of many wishes,
+    and so does the `occasion`; without either a person has one message of a run."""
+    once = str(occasion) if occasion else once
     origin = f"run {run.pk}" if run and not once else f"{kind} {campaign.pk} {once}"
     times = times or Times(now, now + campaign.expires_after)
     return Planned(
@@ -124,6 +127,7 @@ def new_message(
         kind=kind,
         campaign_id=campaign.pk,
         run_id=run.pk if run else None,
+        occasion=occasion,
         variant_id=variant.pk,
         channel=campaign.channel,
         address_id=address_id,

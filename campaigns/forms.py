@@ -80,6 +80,26 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="Hours. What was not sent by then is dropped; an inbox keeps it so long.",
     )
 
+    on_where = JsonField(
+        label="Only where",
+        required=False,
+        empty=[],
+        rows=4,
+        help_text="Conditions on the event, as JSON, such as "
+        '[{"property": "value", "op": "&gt;", "value": 50}]. Empty: each.',
+    )
+    on_wait = HoursField(
+        label="Wait for",
+        initial="0",
+        min_value=Decimal(0),
+        help_text="Hours from the event to the message.",
+    )
+    again_after = HoursField(
+        label="Not again within",
+        initial="24",
+        min_value=Decimal(0),
+        help_text="Hours. Who does it again sooner gets it once; 0: each time.",
+    )
     spread = HoursField(
         label="Spread over",
         initial="0",
@@ -104,6 +124,11 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
             "sender",
             "endpoint",
             "schedule",
+            "on_event",
+            "on_where",
+            "on_wait",
+            "unless_event",
+            "again_after",
             "starts_at",
             "ends_at",
             "recurrence",
@@ -128,6 +153,9 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
             "topic": "Only people who did not opt out of this topic. Empty: any.",
             "sender": "Such as Shop &lt;news@shop.example&gt;",
             "endpoint": "Where the messages go.",
+            "on_event": "The name of an event, as the app sends it, such as Cart Viewed.",
+            "unless_event": "Who does this while the message waits does not get it, such as "
+            "Order Completed.",
             "starts_at": "UTC",
             "ends_at": "UTC. Empty: no end.",
             "recurrence": "Such as FREQ=DAILY;BYHOUR=9;BYMINUTE=0 (every day at 9:00) or "
@@ -147,6 +175,8 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
             "lifetime": "Times one person may see it at all.",
         }
         labels = {
+            "on_event": "When somebody does",
+            "unless_event": "Unless they do",
             "recurrence": "Comes again",
             "in_local_time": "In each person's own time",
             "cut_off": "Not after",

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from campaigns import runs, schedule, slot_checks, templates
+from campaigns import runs, schedule, slot_checks, templates, triggers
 from campaigns.errors import IllegalMove, InvalidRule, NotReady, Problem
 from campaigns.models import Campaign, Run, Template, Variant
 from campaigns.models.template import Channel
@@ -40,8 +40,10 @@ def launch(campaign: Campaign, *, now: datetime) -> Run | None:
     run = None
     if row.schedule == Campaign.Schedule.NOW:
         run = runs.start(row, due=now, now=now)
-    elif row.schedule == Campaign.Schedule.API:
-        run = runs.open_to_servers(row, now=now)
+    elif row.schedule in Campaign.ON_OCCASION:
+        run = runs.open_for_occasions(row, now=now)
+    if row.schedule == Campaign.Schedule.EVENT:
+        triggers.watch()
     _refresh(campaign)
     return run
 
@@ -77,6 +79,8 @@ def cancel(campaign: Campaign, *, now: datetime) -> None:
     _require(row, State.DRAFT, State.ACTIVE, State.PAUSED, to="cancelled")
     _move(row, State.CANCELLED)
     runs.cancel_all(row, now=now)
+    if row.schedule == Campaign.Schedule.EVENT:
+        triggers.watch()
     _refresh(campaign)
 
 
@@ -104,8 +108,10 @@ def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
         yield Problem("schedule", "in-app campaigns, and only they, show when the app opens")
     yield from schedule.check(campaign)
     yield from _check_moment(campaign, now)
-    if campaign.schedule == Campaign.Schedule.API:
+    if campaign.schedule in Campaign.ON_OCCASION:
         yield from _check_idle(campaign)
+    if campaign.schedule == Campaign.Schedule.EVENT:
+        yield from triggers.check(campaign)
     if campaign.in_local_time and campaign.schedule not in schedule.TIMED:
         yield Problem("in_local_time", "needs a time of the day: send it once, or again and again")
     mails = campaign.channel == "email" or (campaign.quiet == "email" and not in_app)
@@ -156,9 +162,13 @@ def check_other_channel(campaign: Campaign) -> Iterator[Problem]:
 
 
 def _check_idle(campaign: Campaign) -> Iterator[Problem]:
-    """Your server says who gets it, and it goes at once."""
-    for name in ("segment", "control_percent", "spread", "first_part_wait", "cut_off",
-                 "most_people"):  # fmt: skip
+    """Sent to one person at a time: by your server to whom it names, at once."""
+    for name in ("spread", "first_part_wait", "most_people"):
+        if getattr(campaign, name):
+            yield Problem(name, "means nothing here: it goes to one person at a time")
+    if campaign.schedule == Campaign.Schedule.EVENT:
+        return
+    for name in ("segment", "control_percent", "cut_off"):
         if getattr(campaign, name):
             yield Problem(name, "means nothing here: your server says who gets it, and when")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 
 from campaigns import schedule
 from campaigns.errors import IllegalMove
@@ -41,8 +41,8 @@ def _begin_planning(run: Run, *, now: datetime) -> None:
     planning.begin(run.pk, channel=one.channel, topic=one.topic, priority=one.priority, now=now)
 
 
-def open_to_servers(campaign: Campaign, *, now: datetime) -> Run:
-    """The one run of a campaign that servers ask for; it ends when it is cancelled."""
+def open_for_occasions(campaign: Campaign, *, now: datetime) -> Run:
+    """The one run of a campaign that servers or events send; it ends with the campaign."""
     run = Run.objects.create(
         campaign=campaign, scheduled_for=now, state=State.SENDING, planned_at=now
     )
@@ -130,7 +130,8 @@ def finish_done(now: datetime) -> int:
     """Close the runs that are fully planned and have nothing open, and campaigns with no more."""
     finished = 0
     sending = Run.objects.filter(state=State.SENDING)
-    ending = sending.exclude(campaign__schedule=Campaign.Schedule.API)
+    living = Q(campaign__ends_at=None) | Q(campaign__ends_at__gt=now)
+    ending = sending.exclude(living, campaign__schedule__in=Campaign.ON_OCCASION)
     for run_id in ending.values_list("pk", flat=True):
         with transaction.atomic():
             run = (

@@ -2,8 +2,9 @@
 
 from celery import shared_task
 from django.conf import settings
+from django.db import transaction
 
-from campaigns import arms, bell, fanout, rails, ranker, runs, sending, transactional
+from campaigns import arms, bell, fanout, rails, ranker, runs, sending, transactional, triggers
 from delivery import installation
 from engage.lib import bulkheads, clock, failpoints
 
@@ -11,6 +12,7 @@ from engage.lib import bulkheads, clock, failpoints
 # then, or the rings of what is slow pile up.
 UNHEARD = bell.FADES_SECONDS
 SWEEPS = 100  # of one night
+MOST_BATCHES = 20  # of notices, before the bell of the next second
 
 
 @shared_task(acks_late=True, time_limit=60, soft_time_limit=50)  # type: ignore[untyped-decorator]
@@ -64,6 +66,14 @@ def send_chunk(channel: str, lane: int) -> None:
 
 
 @shared_task(time_limit=60, soft_time_limit=50)  # type: ignore[untyped-decorator]
+def take_triggers() -> None:
+    """Plan what people's events send. Safe to run twice: it is read where it was left."""
+    for _ in range(MOST_BATCHES):
+        if not triggers.take(now=clock.now()).more:
+            break
+
+
+@shared_task(time_limit=60, soft_time_limit=50)  # type: ignore[untyped-decorator]
 def watch_runs() -> None:
     """Stop what goes wrong. Safe to run twice."""
     rails.watch(clock.now())
@@ -79,6 +89,8 @@ def count_arms() -> None:
 def clean_up() -> None:
     """Safe to run twice."""
     transactional.drop_old(sweeps=SWEEPS, now=clock.now())
+    with transaction.atomic():
+        triggers.watch()  # no more what only ended campaigns waited for
 
 
 @shared_task  # type: ignore[untyped-decorator]

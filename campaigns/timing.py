@@ -49,9 +49,7 @@ class Plan:
             at += campaign.first_part_wait
         if campaign.per_minute and not campaign.in_local_time:
             at += timedelta(minutes=place / campaign.per_minute)
-        expires_at = at + campaign.expires_after
-        if campaign.cut_off is not None:
-            expires_at = min(expires_at, next_wall(campaign, at, zone))
+        expires_at = after(campaign, at, zone=zone).expires_at
         if campaign.quiet == Campaign.Quiet.HOLD:
             at = controls.next_open(at, channel=campaign.channel, zone=zone, quiet=self.quiet)
         return Times(at, expires_at)
@@ -68,6 +66,14 @@ def plan(run: Run, profile_ids: Sequence[int], *, now: datetime) -> Plan:
             for person, name in people.list_zones(profile_ids).items()
         }
     return Plan(run, zones, quiet, now)
+
+
+def after(campaign: Campaign, at: datetime, *, zone: tzinfo) -> Times:
+    """Due at a moment, whatever the hour: the mark looks at that."""
+    expires_at = at + campaign.expires_after
+    if campaign.cut_off is not None:
+        expires_at = min(expires_at, next_wall(campaign, at, zone))
+    return Times(at, expires_at)
 
 
 def begin(run: Run, *, now: datetime) -> datetime:

@@ -19,7 +19,7 @@ from campaigns.fanout import new_message
 from campaigns.models import Campaign, Run, ServerSend
 from delivery import outbox
 from delivery.models import Message
-from delivery.policy import TO_DEVICES, TRANSACTIONAL
+from delivery.policy import TO_DEVICES, TRANSACTIONAL, TRIGGERED
 from engage.collector.careful import Unstorable, refuse_texts
 from engage.lib.errors import InvalidInput, NotFound
 from engage.lib.ids import digest16
@@ -158,7 +158,7 @@ def _messages(
 
 def list_properties(messages: Sequence[Message]) -> dict[UUID, Mapping[str, Any]]:
     """What the server said of the occasion, by message."""
-    asked = [message for message in messages if message.kind == TRANSACTIONAL]
+    asked = [message for message in messages if message.kind in (TRANSACTIONAL, TRIGGERED)]
     if not asked:
         return {}
     with connection.cursor() as cursor:

@@ -65,7 +65,7 @@ WITH RECURSIVE owner (asked, id) AS (
 )
 """
 SENT: Final = f"""{OWNERS}
-SELECT owner.asked, coalesce(m.run_id::text, m.key::text), m.run_id, m.channel, m.topic,
+SELECT owner.asked, m.run_id, m.occasion, m.key, m.channel, m.topic,
   coalesce(m.marked_at, m.finished_at)
 FROM owner CROSS JOIN LATERAL (
   SELECT * FROM delivery_message
@@ -74,7 +74,7 @@ FROM owner CROSS JOIN LATERAL (
   ORDER BY id DESC LIMIT %(most)s) AS m
 """  # noqa: S608
 RIVALS: Final = """
-SELECT m.profile_id, m.run_id, m.key,
+SELECT m.profile_id, m.run_id, m.occasion, m.key,
   m.channel, m.topic, m.expires_at, m.priority, m.worth, m.quiet
 FROM delivery_message m
 WHERE m.profile_id = ANY(%(profiles)s) AND m.state IN ('planned', 'leased')
@@ -157,7 +157,7 @@ def has_wishes(person: Person) -> bool:
 
 def wish_of(message: Message, *, worth: float | None) -> Wish:
     return Wish(
-        unit_of(message.run_id, message.key),
+        unit_of(message.run_id, message.occasion, message.key),
         message.channel,
         message.topic,
         message.expires_at,
@@ -167,8 +167,11 @@ def wish_of(message: Message, *, worth: float | None) -> Wish:
     )
 
 
-def unit_of(run_id: int | None, key: UUID) -> str:
-    return f"run {run_id}" if run_id is not None else str(key)
+def unit_of(run_id: int | None, occasion: UUID | None, key: UUID) -> str:
+    """What counts as one: two devices are told the same."""
+    if run_id is None:
+        return str(key)
+    return f"run {run_id}" if occasion is None else f"run {run_id}, {occasion}"
 
 
 def read_people(profile_ids: Sequence[int], rules: Rules, *, now: datetime) -> dict[int, Person]:
@@ -216,8 +219,8 @@ def read_sent(profile_ids: Sequence[int], *, now: datetime) -> Mapping[int, list
                 "most": MOST_SENT,
             },
         )
-        for profile_id, unit, run_id, channel, topic, at in cursor.fetchall():
-            unit = unit if run_id is None else unit_of(run_id, UUID(int=0))
+        for profile_id, run_id, occasion, key, channel, topic, at in cursor.fetchall():
+            unit = unit_of(run_id, occasion, key)
             found[profile_id].append(Sent(unit, channel, topic, at.astimezone(UTC)))
     for one in found.values():
         one.sort(key=lambda sent: sent.at)
@@ -233,7 +236,9 @@ def _read_rivals(profile_ids: Sequence[int], *, now: datetime) -> Mapping[int, l
     with connection.cursor() as cursor:
         cursor.execute(COMING, [now - planning.WAITED_FOR])
         for run_id, channel, topic, priority, reached in cursor.fetchall():
-            coming = Wish(unit_of(run_id, UUID(int=0)), channel, topic, now, priority, worth=None)
+            coming = Wish(
+                unit_of(run_id, None, UUID(int=0)), channel, topic, now, priority, worth=None
+            )
             for profile_id in profile_ids:
                 if profile_id > reached:
                     found[profile_id].append(coming)
@@ -247,10 +252,18 @@ def _read_rivals(profile_ids: Sequence[int], *, now: datetime) -> Mapping[int, l
                 "soon": now + timedelta(seconds=controls.OUTRANKED_SECONDS),
             },
         )
-        for profile_id, run_id, key, *wish in cursor.fetchall():
+        for profile_id, run_id, occasion, key, *wish in cursor.fetchall():
             channel, topic, expires_at, priority, worth, quiet = wish
             found[profile_id].append(
-                Wish(unit_of(run_id, key), channel, topic, expires_at, priority, worth, quiet)
+                Wish(
+                    unit_of(run_id, occasion, key),
+                    channel,
+                    topic,
+                    expires_at,
+                    priority,
+                    worth,
+                    quiet,
+                )
             )
     return found
 

@@ -88,7 +88,7 @@ class Rules(NamedTuple):
 class Sent(NamedTuple):
     """What went out, or may have: an outcome that is not known counts."""
 
-    unit: str  # the run, else the message: what counts as one
+    unit: str  # the occasion, else the run, else the message: what counts as one
     channel: str
     topic: str
     at: datetime

@@ -69,11 +69,12 @@ class Planned(NamedTuple):
     not_before: datetime
     expires_at: datetime
     created_at: datetime
+    occasion: UUID | None = None
 
 
 PLAN_TYPES: Final = (
     "bigint", "uuid", "uuid", "text", "bigint", "bigint", "bigint", "text", "text", "text",
-    "smallint", "text", "timestamptz", "timestamptz", "timestamptz",
+    "smallint", "text", "timestamptz", "timestamptz", "timestamptz", "uuid",
 )  # fmt: skip
 PLAN: Final = """
 INSERT INTO delivery_message ({names}, state, reason, attempt, provider_id, items)

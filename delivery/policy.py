@@ -13,6 +13,7 @@ RETRY_UNKNOWN: Final = ("webhook", "inbox")
 # Asked for by a server, for one person, about something they did: no marketing opt-out keeps it
 # back. VERDICT names the kind too.
 TRANSACTIONAL: Final = "transactional"
+TRIGGERED: Final = "triggered"  # sent by an event, otherwise a campaign's as any other
 TO_DEVICES: Final = ("push", "web_push")  # one message per device; VERDICT names them too
 MOST_RETURNS: Final = 5  # of a message whose holders die; then it is the one to blame
 MAX_ATTEMPTS: Final = 8  # about three hours of growing pauses

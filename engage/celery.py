@@ -121,6 +121,7 @@ class Config:
     beat_schedule = {
         "start due runs, ring for plan and send": every(1, "campaigns.tasks.tick"),
         "take in-app reactions": every(1, "delivery.tasks.consume_notices"),
+        "plan what events send": every(1, "campaigns.tasks.take_triggers"),
         "take back expired leases": every(10, "delivery.tasks.reap"),
         "stop runs that go wrong": every(10, "campaigns.tasks.watch_runs"),
         "count what was left to chance": hourly(20, "campaigns.tasks.count_arms"),

@@ -31,22 +31,28 @@ LEGAL = {
 }
 SENT = tuple(channel for channel in Channel.values if channel != Channel.IN_APP)
 # Fields that mean something only beside some values of another one, or of a second.
-CHOSEN = ("now", "at", "recurring", "launch")  # whoever is not named by a server
+CHOSEN = ("now", "at", "recurring", "launch", "event")  # whoever is not named by a server
 PLANNED = ("now", "at", "recurring")  # for a whole audience at its time
+AT_ITS_TIME = (*PLANNED, "event")
 SHOWN: dict[str, dict[str, Sequence[str]]] = {
     "segment": {"schedule": CHOSEN},
     "control_percent": {"schedule": CHOSEN},
     "sender": {"channel": ("email",), "quiet": ("email",)},
     "endpoint": {"channel": ("webhook",)},
+    "on_event": {"schedule": ("event",)},
+    "on_where": {"schedule": ("event",)},
+    "on_wait": {"schedule": ("event",)},
+    "unless_event": {"schedule": ("event",)},
+    "again_after": {"schedule": ("event",)},
     "starts_at": {"schedule": ("at", "recurring", "launch")},
-    "ends_at": {"schedule": ("recurring", "launch")},
+    "ends_at": {"schedule": ("recurring", "launch", "event")},
     "recurrence": {"schedule": ("recurring",)},
     "time_zone": {"schedule": ("recurring",)},
-    "max_lateness": {"schedule": ("at", "recurring")},
+    "max_lateness": {"schedule": ("at", "recurring", "event")},
     "expires_after": {"channel": SENT},
     "in_local_time": {"schedule": ("at", "recurring")},
-    "cut_off": {"schedule": PLANNED},
-    "quiet": {"schedule": PLANNED},
+    "cut_off": {"schedule": AT_ITS_TIME},
+    "quiet": {"schedule": AT_ITS_TIME},
     "quiet_template": {"quiet": SILENT},
     "spread": {"schedule": PLANNED},
     "per_minute": {"channel": SENT},
@@ -69,7 +75,14 @@ def say_length(name: str) -> Callable[[Campaign], str]:
 
 LENGTHS = {
     name: say_length(name)
-    for name in ("max_lateness", "expires_after", "spread", "first_part_wait")
+    for name in (
+        "max_lateness",
+        "expires_after",
+        "spread",
+        "first_part_wait",
+        "on_wait",
+        "again_after",
+    )
 }
 
 
@@ -116,6 +129,9 @@ class CampaignAdmin(Page):
             {
                 "fields": (
                     "schedule",
+                    ("on_event", "on_wait"),
+                    "on_where",
+                    ("unless_event", "again_after"),
                     ("starts_at", "ends_at"),
                     ("recurrence", "time_zone"),
                     "in_local_time",
@@ -169,6 +185,8 @@ class CampaignAdmin(Page):
     def audience(self, campaign: Campaign) -> str:
         if campaign.schedule == Campaign.Schedule.API:
             return "whom your server names"
+        if campaign.schedule == Campaign.Schedule.EVENT and not campaign.segment:
+            return f"who does “{campaign.on_event}”"
         return campaign.segment.name if campaign.segment else "everybody"
 
     @display("When", ordering="next_due")

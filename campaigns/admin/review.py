@@ -42,9 +42,12 @@ def describe_audience(campaign: Campaign) -> str:
     if campaign.schedule == Campaign.Schedule.API:
         return "each person that your server names"
     try:
-        return sentence.describe(rule_of(campaign))
+        who = sentence.describe(rule_of(campaign))
     except InvalidRule as exc:
         return f"the rule of the segment is broken: {exc.message}"
+    if campaign.schedule == Campaign.Schedule.EVENT:
+        return f"each person who does “{campaign.on_event}”; of {who}"
+    return who
 
 
 def list_times(campaign: Campaign, *, now: datetime) -> list[datetime]:
@@ -83,8 +86,9 @@ def ask_launch(campaign: Campaign, *, now: datetime) -> Question:
             ("People in the segment", screen.number(counted.people)),
             ("Reachable on this channel", screen.number(reachable)),
             ("Held out for comparing", f"about {screen.number(held)}"),
-            ("Will get it", f"about {screen.number(reachable - held)} people"),
         ]
+        if campaign.schedule != Campaign.Schedule.EVENT:  # of the others nobody knows how many
+            facts.append(("Will get it", f"about {screen.number(reachable - held)} people"))
     facts += [
         ("Wordings", ", ".join(f"{v.name}: {v.template}" for v in list_variants(campaign))),
         ("When", describe_time(campaign, now=now)),
@@ -108,8 +112,21 @@ def describe_time(campaign: Campaign, *, now: datetime) -> str:
         return "each time the app opens, from now on"
     if campaign.schedule == Campaign.Schedule.API:
         return "each time your server asks, from now on"
+    if campaign.schedule == Campaign.Schedule.EVENT:
+        return describe_wait(campaign)
     times = list_times(campaign, now=now)
     return " · ".join(f"{screen.stamp(time)} UTC" for time in times) or "no time to come"
+
+
+def describe_wait(campaign: Campaign) -> str:
+    """When what somebody does sends it."""
+    wait = f"{screen.span(campaign.on_wait)} after" if campaign.on_wait else "when"
+    said = f"{wait} somebody does “{campaign.on_event}”"
+    if campaign.unless_event:
+        said += f", unless they do “{campaign.unless_event}” meanwhile"
+    if campaign.again_after:
+        said += f"; not again within {screen.span(campaign.again_after)}"
+    return said
 
 
 def head(campaign: Campaign, *, now: datetime) -> dict[str, Any]:

@@ -129,8 +129,8 @@ def describe_people(
     ]
     found, counts = found or [], counted or []
     people = sum(one.people for one in counts)
-    # A server may have asked for several messages of one person.
-    audience = people if by_servers(run) else run.audience
+    # A server or events may have asked for several messages of one person.
+    audience = people if is_on_occasion(run) else run.audience
     names = identity.list_identities([one.profile_id for one in found])
     chosen = {"decision": decision, "reason": reason, "person": person}
     more = urlencode(chosen | {"after": found[-1].profile_id}) if found else ""
@@ -184,8 +184,8 @@ def tell_why(one: decisions.Decision) -> str:
 
 
 def name_of(unit: str) -> str:
-    """The campaign of "run 7"; what was no run's was a message of its own."""
-    number = unit.removeprefix("run ")
+    """The campaign of "run 7" or "run 7, occasion"; what was no run's was a message of its own."""
+    number = unit.removeprefix("run ").partition(",")[0]
     if number == unit or not number.isdecimal():
         return "a single message"
     name = Run.objects.filter(pk=int(number)).values_list("campaign__name", flat=True).first()
@@ -212,8 +212,10 @@ def tell(run: Run, *, planned: int, still_open: int) -> str:
             "Resume the campaign to go on, or cancel it."
         )
     waiting = f", {screen.number(still_open)} still open" if still_open else ""
-    if by_servers(run):
+    if run.campaign.schedule == Campaign.Schedule.API:
         return f"Your server asked for {screen.number(planned)} messages{waiting}."
+    if run.campaign.schedule == Campaign.Schedule.EVENT:
+        return f"Events asked for {screen.number(planned)} messages so far{waiting}; {held}."
     if run.state == Run.State.MISSED:
         return "It could not start in time. Send it although it is late, or leave it."
     if run.state == Run.State.PLANNING:
@@ -221,8 +223,8 @@ def tell(run: Run, *, planned: int, still_open: int) -> str:
     return f"{people}, {held}, {screen.number(planned)} messages planned{waiting}."
 
 
-def by_servers(run: Run) -> bool:
-    return run.campaign.schedule == Campaign.Schedule.API
+def is_on_occasion(run: Run) -> bool:
+    return run.campaign.schedule in Campaign.ON_OCCASION
 
 
 def list_parts(outcomes: Mapping[str, int]) -> list[dict[str, Any]]:

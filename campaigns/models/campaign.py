@@ -16,7 +16,11 @@ class Campaign(models.Model):
         AT = "at", "Once, at a time"
         RECURRING = "recurring", "Again and again"
         LAUNCH = "launch", "When the app opens"  # in-app only
+        EVENT = "event", "When somebody does something"
         API = "api", "When your server asks"  # transactional, one person at a time
+
+    # One run from the launch to the end, with a message for each occasion.
+    ON_OCCASION = (Schedule.EVENT, Schedule.API)
 
     class State(models.TextChoices):
         DRAFT = "draft"
@@ -69,6 +73,11 @@ class Campaign(models.Model):
         max_digits=5, decimal_places=2, default=0,
         validators=[MinValueValidator(0), MaxValueValidator(100)],
     )  # fmt: skip
+    on_event = models.CharField(max_length=200, blank=True)  # what sends it to who does it
+    on_where = models.JSONField(default=list, blank=True)  # conditions on the event's properties
+    on_wait = models.DurationField(default=timedelta(0))  # from the event to the message
+    unless_event = models.CharField(max_length=200, blank=True)  # done meanwhile, it is not sent
+    again_after = models.DurationField(default=timedelta(hours=24))  # not again sooner
     endpoint = models.ForeignKey(
         WebhookEndpoint, models.PROTECT, null=True, blank=True, related_name="campaigns"
     )  # webhook: where it goes

@@ -5,6 +5,7 @@ Values travel as parameters only.
 """
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,32 +38,46 @@ ITEMS = """EXISTS (
 
 
 def profile_ids_sql(
-    rule: Rule, *, now: datetime, after: int | None = None, upto: int | None = None
+    rule: Rule,
+    *,
+    now: datetime,
+    after: int | None = None,
+    upto: int | None = None,
+    among: Sequence[int] | None = None,
 ) -> Sql:
-    """The ids of the profiles a rule holds for, ascending; `after` < id ≤ `upto` when given.
+    """The ids of the profiles a rule holds for, ascending.
 
-    The bounds reach into the search for events, so that walking the audience in ranges reads each
+    Of those with `after` < id ≤ `upto`, and of those `among` others, where they are given. The
+    bounds reach into the search for events, so that walking the audience in ranges reads each
     event once and not once per range.
     """
-    condition, parameters = _Writer(now, after, upto).condition(rule)
-    bounds, limits = _bounds("p.id", after, upto)
+    condition, parameters = _Writer(now, after, upto, among).condition(rule)
+    bounds, limits = _bounds("p.id", after, upto, among)
     sql = f"{MEMBERS}{bounds} AND {condition} ORDER BY p.id"
     return sql, [*limits, *parameters]
 
 
-def _bounds(column: str, after: int | None, upto: int | None) -> Sql:
+def _bounds(column: str, after: int | None, upto: int | None, among: Sequence[int] | None) -> Sql:
     sql, parameters = "", list[Any]()
     if after is not None:
         sql, parameters = f" AND {column} > %s", [after]
     if upto is not None:
         sql, parameters = f"{sql} AND {column} <= %s", [*parameters, upto]
+    if among is not None:
+        sql, parameters = f"{sql} AND {column} = ANY(%s)", [*parameters, list(among)]
     return sql, parameters
 
 
 class _Writer:
-    def __init__(self, now: datetime, after: int | None, upto: int | None) -> None:
+    def __init__(
+        self,
+        now: datetime,
+        after: int | None,
+        upto: int | None,
+        among: Sequence[int] | None,
+    ) -> None:
         self.now = now
-        self.bounds, self.limits = _bounds("e.profile_id", after, upto)
+        self.bounds, self.limits = _bounds("e.profile_id", after, upto, among)
 
     def condition(self, rule: Rule) -> Sql:
         if isinstance(rule, AllOf):

@@ -1,5 +1,6 @@
 """How many people a rule gives, and how many of them each channel can reach now."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -76,9 +77,10 @@ def list_members(
     limit: int | None = None,
     after: int | None = None,
     upto: int | None = None,
+    among: Sequence[int] | None = None,
 ) -> list[int]:
-    """The first profile ids of a segment, ascending."""
-    members, parameters = profile_ids_sql(rule, now=now, after=after, upto=upto)
+    """The first profile ids of a segment, ascending; `among` these alone where they are given."""
+    members, parameters = profile_ids_sql(rule, now=now, after=after, upto=upto, among=among)
     with connection.cursor() as cursor:
         cursor.execute(f"{members} LIMIT %s", [*parameters, limit])
         return [row[0] for row in cursor.fetchall()]

@@ -45,10 +45,12 @@ class Message(models.Model):
     key = models.UUIDField()  # digest of what makes it one message: run, profile, channel, address
     kind = models.CharField(
         max_length=20, default="campaign"
-    )  # campaign, test, in_app, transactional
+    )  # campaign, triggered, test, in_app, transactional
     # By value: delivery lies below campaigns, and campaigns are archived, never deleted.
     campaign_id = models.BigIntegerField()
     run_id = models.BigIntegerField(null=True)
+    # Of a run that has many messages for a person: what sends this one, a wish or an event.
+    occasion = models.UUIDField(null=True)
     variant_id = models.BigIntegerField()
     channel = models.CharField(max_length=20)
     # Higher first where a cap lets only some go.

@@ -1,6 +1,9 @@
-"""Telling the rooms above: rows of the storing transaction, read in commit order."""
+"""Telling the rooms above: rows of the storing transaction, read in commit order.
 
-from collections.abc import Iterator, Mapping, Sequence
+Some events leave a notice always, others as long as a consumer watches them.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -10,9 +13,10 @@ from django.db import connection, transaction
 
 from engage.profiles.commit_order import HORIZON
 
-WATCHED: Final = frozenset(
+ALWAYS: Final = frozenset(
     {"Notification Viewed", "Notification Clicked", "Notification Dismissed"}
 )
+LAST: Final = 2**63 - 1  # behind every row of a transaction
 
 ADD: Final = """
 INSERT INTO profiles_notice (profile_id, name, ts, message_id, properties, created_at)
@@ -20,12 +24,18 @@ SELECT profile_id, name, to_timestamp(ts_ms / 1000.0), message_id, properties::j
 FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::text[])
   AS t (profile_id, name, ts_ms, message_id, properties)
 """
+NOW: Final = f"SELECT {HORIZON}"
 # Rows of transactions older than every open one: nothing can still appear before the cursor.
-READ: Final = f"""
-SELECT id, txid, profile_id, name, ts, message_id, properties::text FROM profiles_notice
-WHERE (txid, id) > (%s, %s) AND txid < {HORIZON} AND name = ANY(%s)
+READ: Final = """
+SELECT id, txid, profile_id, name, ts, message_id, properties::text, created_at
+FROM profiles_notice
+WHERE (txid, id) > (%s, %s) AND txid < %s
+  AND (name = ANY(%s) OR name IN (SELECT name FROM profiles_watchedevent WHERE consumer = %s))
 ORDER BY txid, id LIMIT %s
-"""  # noqa: S608
+"""
+IS_BEHIND: Final = """
+SELECT EXISTS (SELECT 1 FROM profiles_notice WHERE (txid, id) > (%s, %s) AND txid < %s)
+"""
 
 
 class Heard(NamedTuple):
@@ -38,6 +48,30 @@ class Heard(NamedTuple):
     ts: datetime
     message_id: str
     properties: Mapping[str, Any]
+    stored_at: datetime
+
+
+def watch(cursor: Any, consumer: str, names: Collection[str]) -> None:
+    """From the commit of this transaction on these events, and no others, leave notices for it.
+
+    What is stored by a transaction that begins later is heard of. Two that set the names of one
+    consumer have to take turns: the second must have seen what the first said.
+    """
+    cursor.execute(
+        "DELETE FROM profiles_watchedevent WHERE consumer = %s AND NOT name = ANY(%s)",
+        [consumer, list(names)],
+    )
+    cursor.execute(
+        "INSERT INTO profiles_watchedevent (consumer, name) SELECT %s, unnest(%s::text[])"
+        " ON CONFLICT DO NOTHING",
+        [consumer, list(names)],
+    )
+
+
+def list_watched(cursor: Any) -> frozenset[str]:
+    """The names of the events that leave a notice now."""
+    cursor.execute("SELECT name FROM profiles_watchedevent")
+    return ALWAYS.union(row[0] for row in cursor.fetchall())
 
 
 def add(
@@ -51,8 +85,10 @@ def add(
 
 
 @contextmanager
-def read(consumer: str, *, names: Sequence[str], limit: int = 1_000) -> Iterator[list[Heard]]:
+def read(consumer: str, *, names: Sequence[str] = (), limit: int = 1_000) -> Iterator[list[Heard]]:
     """The consumer's next notices, inside a transaction that also moves its cursor.
+
+    Those of the `names` and of the events that the consumer watches.
 
     What the body writes and the cursor commit together: each notice has its effect once. Another
     process of the same consumer waits.
@@ -67,16 +103,28 @@ def read(consumer: str, *, names: Sequence[str], limit: int = 1_000) -> Iterator
             "SELECT txid, last_id FROM profiles_noticecursor WHERE consumer = %s FOR UPDATE",
             [consumer],
         )
-        cursor.execute(READ, [*cursor.fetchone(), list(names), limit])
+        place = cursor.fetchone()
+        cursor.execute(NOW)
+        horizon = cursor.fetchone()[0]
+        cursor.execute(READ, [*place, horizon, list(names), consumer, limit])
         heard = [
-            Heard._make((*row[:-1], msgspec.json.decode(row[-1]))) for row in cursor.fetchall()
+            Heard._make((*row[:6], msgspec.json.decode(row[6]), row[7]))
+            for row in cursor.fetchall()
         ]
         yield heard
-        if heard:
-            cursor.execute(
-                "UPDATE profiles_noticecursor SET txid = %s, last_id = %s WHERE consumer = %s",
-                [heard[-1].txid, heard[-1].id, consumer],
-            )
+        if len(heard) == limit:
+            _move(cursor, consumer, heard[-1].txid, heard[-1].id)
+            return
+        cursor.execute(IS_BEHIND, [*place, horizon])
+        if cursor.fetchone()[0]:  # what others are told is behind it, too, and need not be kept
+            _move(cursor, consumer, horizon - 1, LAST)
+
+
+def _move(cursor: Any, consumer: str, txid: int, last_id: int) -> None:
+    cursor.execute(
+        "UPDATE profiles_noticecursor SET txid = %s, last_id = %s WHERE consumer = %s",
+        [txid, last_id, consumer],
+    )
 
 
 def drop_old(*, now: datetime, days: int) -> int:

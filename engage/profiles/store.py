@@ -117,9 +117,10 @@ def read_names(cursor: Any, batch: Batch, *, alone: bool) -> identity.Names:
 
 
 def leave_notices(cursor: Any, batch: Batch, owners: Sequence[int], *, now: datetime) -> None:
+    watched = notices.list_watched(cursor)
     rows = [
         (owner, event.name, ts_ms, event.message_id, event.properties)
         for owner, event, ts_ms in zip(owners, batch.events, batch.times, strict=True)
-        if event.name in notices.WATCHED
+        if event.name in watched
     ]
     notices.add(cursor, rows, now=now)

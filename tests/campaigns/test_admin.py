@@ -271,6 +271,8 @@ def campaign_form(template: Template, **changes: object) -> dict[str, object]:
         "quiet": "hold",
         "spread": "0",
         "first_part_wait": "0",
+        "on_wait": "0",
+        "again_after": "24",
         "control_percent": "10",
         "priority": "50",
         "per_day": "1",

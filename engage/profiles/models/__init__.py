@@ -3,7 +3,7 @@ from engage.profiles.models.consent import Consent
 from engage.profiles.models.device import Device
 from engage.profiles.models.event import DedupeId, Event
 from engage.profiles.models.history import HistoryBlock, Term
-from engage.profiles.models.notice import Notice, NoticeCursor
+from engage.profiles.models.notice import Notice, NoticeCursor, WatchedEvent
 from engage.profiles.models.profile import Erasure, Identity, Merge, Profile
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "NoticeCursor",
     "Profile",
     "Term",
+    "WatchedEvent",
 ]

@@ -32,3 +32,14 @@ class NoticeCursor(models.Model):
 
     def __str__(self) -> str:
         return self.consumer
+
+
+class WatchedEvent(models.Model):
+    """An event of this name leaves a notice, because a consumer wants to hear of it."""
+
+    pk = models.CompositePrimaryKey("consumer", "name")
+    consumer = models.CharField(max_length=50)
+    name = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return f"{self.consumer} watches {self.name}"
