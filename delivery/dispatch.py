@@ -254,7 +254,7 @@ class Chunk:
             for (message, draft), outcome in zip(allowed, outcomes, strict=True)
             if isinstance(outcome, Refused) and outcome.gone
         ]
-        self.report.fenced += write_down(write, gone)
+        self.report.fenced += write_down(write, gone, now=now)
         self.report.states.update(str(result.state) for result in results)
         self.report.reasons.update(result.reason for result in results if result.reason)
 
@@ -285,36 +285,36 @@ class Chunk:
 Gone = tuple[Message, str, Refused]  # with the address that it went to
 
 
-def write_down(record: Callable[[], int], gone: Sequence[Gone]) -> int:
+def write_down(record: Callable[[], int], gone: Sequence[Gone], *, now: datetime) -> int:
     """Record the answers and retire the addresses that are no more, together.
 
     Twice if need be: an answer in hand must not be lost to a deadlock or a connection that broke.
     Safe to run twice, also when the first time was committed after all: it is fenced then.
     """
     try:
-        return _write_down(record, gone)
+        return _write_down(record, gone, now=now)
     except OperationalError as exc:
         logger.warning("answers not recorded, once more", extra={"error": type(exc).__name__})
         connection.close_if_unusable_or_obsolete()
-        return _write_down(record, gone)
+        return _write_down(record, gone, now=now)
 
 
-def _write_down(record: Callable[[], int], gone: Sequence[Gone]) -> int:
+def _write_down(record: Callable[[], int], gone: Sequence[Gone], *, now: datetime) -> int:
     if not gone:
         return record()
     with transaction.atomic(durable=True):
         fenced = record()
         for message, address, refused in gone:
-            retire(message, address, refused)
+            retire(message, address, refused, now=now)
     return fenced
 
 
-def retire(message: Message, address: str, refused: Refused) -> None:
+def retire(message: Message, address: str, refused: Refused, *, now: datetime) -> None:
     """The provider says that the address is no more, or that its owner wants nothing more."""
     if message.channel in policy.TO_DEVICES:
         devices.mark_gone(message.profile_id, message.address_id, address, gone_ms=refused.gone_ms)
     elif message.channel == "webhook":
-        endpoints.disable_url(address, reason="the receiver answered 410 Gone")
+        endpoints.disable_url(address, reason="the receiver answered 410 Gone", now=now)
     elif message.channel != "inbox":  # whose address is the person, who was erased
         own_wish = refused.reason == OPTED_OUT  # which a later opt-in takes back
         closed = Suppression.Reason.UNSUBSCRIBED if own_wish else Suppression.Reason.GONE

@@ -7,7 +7,6 @@ from typing import Final
 from django.db.models import F
 
 from delivery.models import WebhookEndpoint
-from engage.lib import clock
 from engage.lib.signing import derive_keys
 
 PREFIX: Final = "whsec_"  # as Standard Webhooks writes secrets
@@ -36,10 +35,10 @@ def rotate(endpoint: WebhookEndpoint, *, now: datetime) -> None:
     endpoint.refresh_from_db()
 
 
-def disable_url(url: str, *, reason: str) -> None:
+def disable_url(url: str, *, reason: str, now: datetime) -> None:
     """Nothing goes to the receiver until somebody enables it again. Safe to run twice."""
     WebhookEndpoint.objects.filter(url=url, disabled_at=None).update(
-        disabled_at=clock.now(), reason=reason
+        disabled_at=now, reason=reason
     )
 
 

@@ -166,8 +166,8 @@ def test_answers_outlive_a_deadlock_of_their_record(channel, monkeypatch):
     channel.answers = {"gone@shop.example": Refused("smtp 550", gone=True)}
     addresses, real, failures = people("ann", "gone"), dispatching.retire, [1]
 
-    def deadlock_once(message, address, refused):
-        real(message, address, refused)
+    def deadlock_once(message, address, refused, *, now):
+        real(message, address, refused, now=now)
         if failures:
             failures.pop()
             raise OperationalError("deadlock detected")

@@ -60,13 +60,13 @@ def test_after_a_change_of_our_own_key_a_receiver_still_verifies(endpoint, now, 
         assert Webhook(secret).verify(request.body, headers) == json.loads(request.body)
 
 
-def test_a_receiver_that_is_gone_gets_nothing_more(endpoint):
+def test_a_receiver_that_is_gone_gets_nothing_more(endpoint, now):
     other = WebhookEndpoint.objects.create(name="stock", url="https://hooks.shop.example/stock")
     message = make_message(profile=make_profile(), channel="webhook")
-    dispatch.retire(message, endpoint.url, Refused("http_410", gone=True))
+    dispatch.retire(message, endpoint.url, Refused("http_410", gone=True), now=now)
     endpoint.refresh_from_db()
     other.refresh_from_db()
-    assert (endpoint.disabled_at is not None, other.disabled_at) == (True, None)
+    assert (endpoint.disabled_at, other.disabled_at) == (now, None)
     assert endpoint.reason == "the receiver answered 410 Gone"
     assert Suppression.objects.count() == 0
 
@@ -78,8 +78,8 @@ def test_a_number_is_suppressed_however_it_is_written(now):
 
 
 @pytest.mark.parametrize(("reason", "closed"), [("opted_out", False), ("sms_21614", True)])
-def test_a_stop_at_the_provider_is_taken_back_by_an_opt_in_and_no_other_end(reason, closed):
+def test_a_stop_at_the_provider_is_taken_back_by_an_opt_in_and_no_other_end(reason, closed, now):
     message = make_message(profile=make_profile(), channel="sms")
-    dispatch.retire(message, "+491701234567", Refused(reason, gone=True))
+    dispatch.retire(message, "+491701234567", Refused(reason, gone=True), now=now)
     assert suppression.is_suppressed("+491701234567", channel="sms")
     assert suppression.is_blocked("+491701234567", channel="sms") is closed
