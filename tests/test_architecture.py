@@ -36,16 +36,19 @@ SOURCES = sorted(
 def imported_modules(path: Path) -> Iterator[str]:
     """Every module named by an import anywhere in the file, functions included."""
     package = ".".join(path.relative_to(ROOT).parts[:-1])
-    for node in ast.walk(ast.parse(path.read_text())):
+    yield from imports_in(path.read_text(), package=package)
+
+
+def imports_in(source: str, *, package: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            assert node.module
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")[: len(package.split(".")) - node.level + 1]
-            yield ".".join([*above, node.module or ""]).strip(".")
+            parts = [*(above if node.level else []), node.module or ""]
+            module = ".".join(parts).strip(".")
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def room_of(module: str) -> str | None:
