@@ -1,7 +1,8 @@
 """Everything in one terminal: starts the stores and the programs, and keeps them running.
 
 The order is a promise: programs stop before stores. What ends without being told to is started
-again: at once when it had come up, and with growing pauses as long as it does not.
+again: with growing pauses as long as it does not come up or ends by itself soon after, and at once
+when somebody killed it at its work.
 """
 
 import json
@@ -29,6 +30,10 @@ from engage.runner.servers import forget_sockets, list_stores, owner_file
 from engage.runner.stores import Store
 
 PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # before the next start of what ended
+STEADY_SECONDS = 60.0  # at work for so long, what happened before is forgotten
+# Ends that come from outside and say nothing of the program. The kernel short of memory is one of
+# them: whoever grew that large was not quick to end again.
+KILLED = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 LOOK_SECONDS = 0.05
 READY_SECONDS = 90.0
 PROGRAMS_STOP_SECONDS = 2.2  # with the next, less than the five seconds we promise
@@ -48,14 +53,14 @@ class Charge:
     launch: Callable[[int], "subprocess.Popen[bytes]"]
     parting: signal.Signals
     came_up: Callable[[], bool]  # whether it is, or was before it ended, at work
-    up: bool = False
+    up_at: float | None = None  # when this start of it was seen to have come up
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
     failures: int = 0
     due_at: float = 0.0
 
     def start(self) -> None:
-        self.up = False
+        self.up_at = None
         sink = output.pump(self.name)
         try:
             self.process = self.launch(sink)
@@ -69,7 +74,7 @@ class Charge:
     def keep(self, now: float) -> bool:
         """Start it when it ended and its pause is over; whether something changed."""
         if self.is_alive():
-            self.look()
+            self.look(now)
             return False
         if self.process is not None:
             self.bury(now)
@@ -82,10 +87,12 @@ class Charge:
             output.say(f"cannot start: {exc}", name=self.name)
         return True
 
-    def look(self) -> None:
-        """Once it came up, what happened before is forgotten: its next end is a new story."""
-        if not self.up and self.came_up():
-            self.up, self.failures = True, 0
+    def look(self, now: float) -> None:
+        """Once it stayed up, what happened before is forgotten: its next end is a new story."""
+        if self.up_at is None and self.came_up():
+            self.up_at = now
+        if self.up_at is not None and now >= self.up_at + STEADY_SECONDS:
+            self.failures = 0
 
     def bury(self, now: float) -> None:
         """Its children must not live on beside those of the next start."""
@@ -93,7 +100,9 @@ class Charge:
             return
         children.kill_group(self.process)
         code, self.process = self.process.returncode, None
-        self.look()
+        self.look(now)
+        if self.up_at is not None and code in KILLED:
+            self.failures = 0
         pause = self.postpone(now)
         output.say(f"ended ({ending(code)}), starts again in {pause:g} s", name=self.name)
 

@@ -184,8 +184,12 @@ def test_end_of_the_terminal_stops_only_what_was_not_told_to_outlive_it(before, 
     assert heard == answered
 
 
+def sleep(output: int):
+    return children.start(["sleep", "60"], parting=signal.SIGKILL, output=output)
+
+
 class TestCharge:
-    """Pauses grow while a child does not come up, and one that did starts afresh."""
+    """Pauses grow until a child stays up; one that was killed at its work starts afresh."""
 
     @pytest.fixture
     def charge(self):
@@ -209,28 +213,53 @@ class TestCharge:
         self.end(charge)
         assert pauses == pytest.approx([*PAUSES_SECONDS, PAUSES_SECONDS[-1]])
 
-    def test_child_that_came_up_is_started_again_at_once_however_often_it_ends(self, charge):
+    def test_child_that_came_up_is_started_again_at_once_however_often_it_is_killed(self, charge):
         charge.failures = 5
         charge.came_up = lambda: True
+        charge.launch = sleep
         pauses = []
         for _ in range(3):
             charge.start()
+            charge.process.kill()
             self.end(charge)
             charge.keep(charge.started_at)
             pauses.append(charge.due_at - charge.started_at)
         assert pauses == pytest.approx([PAUSES_SECONDS[0]] * 3)
 
+    def test_pauses_grow_for_a_child_that_comes_up_and_crashes_again_and_again(self, charge):
+        charge.came_up = lambda: True
+        pauses = []
+        for _ in range(4):
+            charge.start()
+            self.end(charge)
+            charge.keep(charge.started_at)
+            pauses.append(charge.due_at - charge.started_at)
+        assert pauses == pytest.approx([0.1, 0.5, 1.0, 2.0])
+
+    @pytest.mark.parametrize(("stayed", "pause"), [(59.0, 10.0), (60.0, 0.1)])
+    def test_crashes_are_forgotten_once_a_child_stayed_up_for_a_minute(
+        self, charge, stayed, pause
+    ):
+        charge.failures = 5
+        charge.came_up = lambda: True
+        charge.launch = sleep
+        charge.start()
+        came_up, ended = charge.started_at, charge.started_at + stayed
+        assert not charge.keep(came_up)
+        os.kill(charge.process.pid, signal.SIGSEGV)
+        self.end(charge)
+        charge.keep(ended)
+        assert charge.due_at - ended == pytest.approx(pause)
+
     def test_child_that_comes_up_while_it_lives_is_asked_once(self, charge):
         asked = []
         charge.came_up = lambda: asked.append(1) or True
-        charge.launch = lambda output: children.start(
-            ["sleep", "60"], parting=signal.SIGKILL, output=output
-        )
+        charge.launch = sleep
         charge.start()
         assert not charge.keep(charge.started_at)
         assert not charge.keep(charge.started_at)
         children.kill_group(charge.process)
-        assert (charge.up, asked) == (True, [1])
+        assert (charge.up_at, asked) == (charge.started_at, [1])
 
     def test_launch_that_fails_is_tried_again_later(self, charge):
         def refuse(output: int):
