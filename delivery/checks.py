@@ -1,5 +1,6 @@
 """At start: what the channels are told must be usable."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from delivery.errors import ChannelNotConfigured
 from delivery.hooks import signed
 
 SHORTEST_PASSWORD: Final = 16
+SNS_TOPIC: Final = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}")
 
 
 def check_channels(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
@@ -83,6 +85,12 @@ def _find_hook_problems() -> Iterator[str]:
             yield (
                 "ENGAGE_ANYMAIL_WEBHOOK_SECRET: expected user:password, the password of at least"
                 f" {SHORTEST_PASSWORD} characters"
+            )
+    for topic in settings.SNS_TOPICS:
+        if not SNS_TOPIC.fullmatch(topic):
+            yield (
+                f"ENGAGE_SNS_TOPICS: {topic!r} names no topic, expected"
+                " arn:aws:sns:REGION:ACCOUNT:NAME, several separated by commas"
             )
     if esps.may_hear():
         try:

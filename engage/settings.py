@@ -133,6 +133,7 @@ ESP_URL = env.text("ENGAGE_ESP_URL")  # empty: the service's own
 ESP_DOMAIN = env.text("ENGAGE_ESP_DOMAIN")  # Mailgun: the domain that sends
 ESP_HOOK_KEY = env.text("ENGAGE_ESP_HOOK_KEY")  # of services that sign their hooks
 ANYMAIL_WEBHOOK_SECRET = env.names("ENGAGE_ANYMAIL_WEBHOOK_SECRET", "")  # user:password, each
+SNS_TOPICS = env.names("ENGAGE_SNS_TOPICS", "")  # arn:aws:sns:…, the only ones heard; empty: any
 HOOK_SECRET = env.text("ENGAGE_HOOK_SECRET")  # whsec_…, of other relays that send receipts
 CHANNELS = {
     "email": (

@@ -1,12 +1,13 @@
 """Amazon's SES tells by SNS: who signed a message, and confirming that we want them.
 
 The password in the address says that the topic is ours: anybody's topic has Amazon's signature.
-The signature says that the message is Amazon's, should the password have leaked.
+The signature says that the message is Amazon's, should the password have leaked; and where
+ENGAGE_SNS_TOPICS names our topics, it says that the message is of one of them.
 """
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -17,6 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from django.conf import settings
 from django.http import HttpRequest
 
 from delivery.errors import ForgedReceipt
@@ -57,7 +59,7 @@ class SesView(AmazonSESTrackingWebhookView):  # type: ignore[misc]
         said = self._parse_sns_message(request)
         if not isinstance(said, dict):
             raise InvalidInput("A message of SNS is a JSON object.")
-        check(said, now=clock.now())
+        check(said, topics=settings.SNS_TOPICS, now=clock.now())
 
     def auto_confirm_sns_subscription(self, sns_message: Said) -> None:
         confirm(sns_message)
@@ -97,8 +99,13 @@ def load_certificate(url: str) -> x509.Certificate:
         raise Unavailable("Amazon's certificate cannot be read.") from exc
 
 
-def check(said: Said, *, now: datetime) -> None:
-    """Raises ForgedReceipt for what Amazon did not sign, Unavailable when that cannot be told."""
+def check(said: Said, *, topics: Collection[str], now: datetime) -> None:
+    """Raises ForgedReceipt for what Amazon did not sign, Unavailable when that cannot be told.
+
+    `topics`: those that may tell us something; none: any.
+    """
+    if topics and said.get("TopicArn") not in topics:
+        raise ForgedReceipt("The topic is none of ours.")
     version, signature, url = (said.get(name) for name in PROOF)
     make_hash = HASHES.get(version) if isinstance(version, str) else None
     if make_hash is None or not isinstance(signature, str):

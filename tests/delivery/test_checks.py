@@ -2,6 +2,8 @@ import pytest
 
 from delivery.checks import check_channels
 
+TOPIC = "arn:aws:sns:eu-west-1:123456789012:mail"
+
 
 def test_channels_that_are_not_set_up_are_fine(settings):
     settings.SMTP_URL = settings.FCM_CREDENTIALS_FILE = settings.CA_FILE = ""
@@ -31,6 +33,8 @@ def test_channels_that_are_not_set_up_are_fine(settings):
         ("ANYMAIL_WEBHOOK_SECRET", ["me:short"], "ENGAGE_ANYMAIL_WEBHOOK_SECRET: expected user:"),
         ("ESP_KEY", "sesame", "ENGAGE_EMAIL_ESP is not set"),
         ("ESP_URL", "http://esp.example/", "ENGAGE_ESP_URL: must begin with https://"),
+        ("SNS_TOPICS", [TOPIC, "shop-mail"], "ENGAGE_SNS_TOPICS: 'shop-mail' names no topic"),
+        ("SNS_TOPICS", [f"{TOPIC}:7f3c"], f"ENGAGE_SNS_TOPICS: '{TOPIC}:7f3c' names no topic"),
         ("PROVIDER_TIMEOUT_SECONDS", 30, "ENGAGE_SEND_LEASE_SECONDS: must be more than twice"),
     ],
 )
@@ -49,4 +53,5 @@ def test_a_key_of_hooks_that_is_none_is_said_at_start(settings):
 def test_hooks_of_amazon_need_nothing_but_a_password(settings):
     settings.EMAIL_ESP = "amazon_ses"
     settings.ANYMAIL_WEBHOOK_SECRET = ["me:a-long-password-of-mine"]
+    settings.SNS_TOPICS = [TOPIC, "arn:aws-us-gov:sns:us-gov-west-1:123456789012:shop_mail"]
     assert check_channels(None) == []

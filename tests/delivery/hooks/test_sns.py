@@ -20,7 +20,8 @@ from tests.delivery.hooks.conftest import BASIC
 pytestmark = pytest.mark.django_db
 REGION = "https://sns.eu-west-1.amazonaws.com"
 CERTIFICATE = f"{REGION}/SimpleNotificationService-0a1b.pem"
-CONFIRM = f"{REGION}/?Action=ConfirmSubscription&TopicArn=arn:aws:sns:eu-west-1:1:mail&Token=t"
+TOPIC = "arn:aws:sns:eu-west-1:1:mail"
+CONFIRM = f"{REGION}/?Action=ConfirmSubscription&TopicArn={TOPIC}&Token=t"
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 HASHES = {"1": hashes.SHA1, "2": hashes.SHA256}
 
@@ -69,7 +70,7 @@ def notification(**more) -> dict:
     return {
         "Type": "Notification",
         "MessageId": "sns-1",
-        "TopicArn": "arn:aws:sns:eu-west-1:1:mail",
+        "TopicArn": TOPIC,
         "Message": "{}",
         "Timestamp": "2026-11-02T12:00:00.000Z",
         "SignatureVersion": "2",
@@ -196,6 +197,19 @@ def test_nothing_is_fetched_for_who_has_no_password(amazon, fetched, mail):
     wrong = "Basic " + base64.b64encode(b"hooks:another-long-password").decode()
     assert post(amazon, signed(bounce(mail)), password=wrong).status_code == 403
     fetched.assert_not_called()
+
+
+def test_only_topics_that_are_named_are_heard(amazon, fetched, mail, settings):
+    """Anybody may own a topic, and has Amazon sign what it tells."""
+    settings.SNS_TOPICS = [f"{TOPIC}s", "arn:aws:sns:eu-west-1:2:mail"]
+    no_text = signed(bounce(mail)) | {"TopicArn": [f"{TOPIC}s"]}
+    for said in (signed(bounce(mail)), signed(confirmation()), no_text):
+        answer = post(amazon, said)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forged_receipt")
+    fetched.assert_not_called()
+    assert not Receipt.objects.exists()
+    settings.SNS_TOPICS += [TOPIC]
+    assert post(amazon, signed(bounce(mail))).json()["new"] == 1
 
 
 def test_a_subscription_is_confirmed_at_amazon_s_own_address(amazon, fetched):
