@@ -50,10 +50,11 @@ SELECT kind, count(*) FROM (
 ) AS looked_at WHERE item_id <> '' AND NOT machine GROUP BY kind
 """
 MOST_LOOKED_AT: Final = 1_000_000  # rows: whoever asks needs to know whether there are enough
+# Few messages have one; asked first, the others are not taken apart.
 SHORT: Final = """
 SELECT one ->> 'slot', one ->> 'short', (one ->> 'needed')::int, count(*)
 FROM delivery_message m, jsonb_array_elements(m.items) AS one
-WHERE m.run_id = %s AND one ? 'short'
+WHERE m.run_id = %s AND m.items @? '$[*].short' AND one ? 'short'
 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1
 """
 # The words for a mailbox that is not there, as channels give them.

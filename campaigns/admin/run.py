@@ -85,6 +85,7 @@ class RunAdmin(Page):
         page = run_page.describe(
             run,
             csv_url=self.url("download", run.pk),
+            now=clock.now(),
             machines=request.GET.get("machines") == "1",
         )
         context = {"title": str(run), "page": page}

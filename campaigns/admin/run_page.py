@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from campaigns import decisions, stats
+from campaigns import decisions, stats, stats_kept
 from campaigns.admin.review import within_time
 from campaigns.models import Campaign, Run, Slot
 from campaigns.models.template import Channel
@@ -70,12 +71,12 @@ CHART_OPTIONS = {
 }
 
 
-def describe(run: Run, *, csv_url: str, machines: bool = False) -> dict[str, Any]:
+def describe(run: Run, *, csv_url: str, now: datetime, machines: bool = False) -> dict[str, Any]:
     """The context of the page."""
-    page = stats.run_page(run, machines=machines)
+    page, planned, counted_at = stats_kept.run_page(run, machines=machines, now=now)
     figures = page["figures"]
     outcomes = count_outcomes(figures["states"])
-    planned, summed = run.planned, sum(outcomes.values())
+    summed = sum(outcomes.values())
     if planned < summed <= count_planned(run):  # more was planned between the two looks
         planned = summed
     return {
@@ -87,6 +88,7 @@ def describe(run: Run, *, csv_url: str, machines: bool = False) -> dict[str, Any
         "parts": list_parts(outcomes),
         "cards": list_cards(run, figures, accepted=outcomes["accepted"], machines=machines),
         "machines": machines,
+        "counted": screen.stamp(counted_at) if counted_at else "",
         "received": list_received(figures["receipts"]),
         "outcomes": list_shares(outcomes, NAMES, whole=summed),
         "reasons": list_shares(by_size(figures["reasons"]), {}, whole=summed),

@@ -9,10 +9,11 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from campaigns import decisions, fanout, stats
+from campaigns import decisions, fanout, stats, stats_kept
 from campaigns.admin import review
 from campaigns.models import Campaign, Run, Segment, Slot, Template
 from delivery.models import Message, WebhookEndpoint
+from engage.lib.redis import key
 from recommendations.models import HandPicked
 from tests.factories import (
     NOON,
@@ -486,6 +487,26 @@ def test_figures_add_up_while_the_run_is_planned(marketer: Client, monkeypatch) 
     page = text_of(marketer.get(url_of("run_change", run.pk)))
     assert "adds up" in page
     assert "planned 0" not in page
+
+
+def test_a_large_run_is_counted_once_a_minute_and_says_when(
+    marketer: Client, monkeypatch, redis_keys
+) -> None:
+    run = make_run(campaign=make_campaign(), at=NOON, planned=2)
+    accepted = '<div class="value">{}</div><div class="detail">{}</div>'.format
+    for number, large in enumerate((3, 2, 2), start=1):
+        monkeypatch.setattr(stats_kept, "LARGE", large)
+        make_message(profile=make_profile(), run_id=run.pk, state="accepted")
+        Run.objects.update(planned=number)
+        page = text_of(marketer.get(url_of("run_change", run.pk)))
+        shown = min(number, 2)  # the third came when the page was kept
+        assert accepted(shown, "100.0 %") in page
+        assert ("is counted once a minute" in page) is (number > 1)
+        assert "adds up" in page
+    [name] = redis_keys.keys(key("run_page", "*"))
+    assert 0 < redis_keys.ttl(name) <= 60
+    redis_keys.delete(name)
+    assert accepted(3, "100.0 %") in text_of(marketer.get(url_of("run_change", run.pk)))
 
 
 def test_slots_that_found_too_few_are_told(marketer: Client) -> None:
