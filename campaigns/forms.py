@@ -13,7 +13,7 @@ from django.forms.models import construct_instance
 from unfold.admin import PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminSelect2Widget, UnfoldAdminTextInputWidget
 
-from campaigns import lifecycle, schedule
+from campaigns import lifecycle, schedule, triggers
 from campaigns.errors import InvalidRule, Problem
 from campaigns.models import Campaign, Segment, Template
 from campaigns.segments import rules
@@ -72,7 +72,8 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
     max_lateness = HoursField(
         label="May start late by",
         initial="1",
-        help_text="Hours. A run that is later waits for your decision.",
+        help_text="Hours. A run that is later waits for your decision; an event that comes in "
+        "later sends nothing.",
     )
     expires_after = HoursField(
         label="Message expires after",
@@ -222,6 +223,8 @@ def check_draft(campaign: Campaign) -> Iterable[Problem]:
         yield Problem("schedule", "only in-app messages are shown when the app opens")
         return
     yield from schedule.check(campaign)
+    if campaign.schedule == Campaign.Schedule.EVENT:
+        yield from triggers.check(campaign)
     if not in_app:
         yield from lifecycle.check_other_channel(campaign)
 

@@ -46,7 +46,8 @@ def describe_audience(campaign: Campaign) -> str:
     except InvalidRule as exc:
         return f"the rule of the segment is broken: {exc.message}"
     if campaign.schedule == Campaign.Schedule.EVENT:
-        return f"each person who does “{campaign.on_event}”; of {who}"
+        of_whom = f", of {who}" if campaign.segment else ""
+        return f"each person who does “{campaign.on_event}”{of_whom}"
     return who
 
 

@@ -45,3 +45,43 @@ def test_fields_come_and_go_with_channel_schedule_and_quiet_hours(inside, page, 
     assert (saved.quiet, saved.quiet_template_id) == ("inbox", night.pk)
     assert eye.outside == []
     assert eye.complaints == []
+
+
+def test_a_campaign_waits_for_what_somebody_does(inside, page, eye) -> None:
+    left = make_template(channel="push", name="Left behind")
+    inside("campaigns/campaign/add/")
+    page.wait_for_load_state("networkidle")
+    page.fill("#id_name", "Cart")
+    page.select_option("#id_channel", "push")
+    page.select_option("#id_variants-0-template", str(left.pk))
+    waits = ("on_event", "on_where", "on_wait", "unless_event", "again_after")
+    assert [name for name in waits if page.locator(f"#id_{name}").is_visible()] == []
+
+    page.select_option("#id_schedule", "event")
+    page.wait_for_timeout(200)
+    assert all(page.locator(f"#id_{name}").is_visible() for name in waits)
+    assert not page.locator("#id_spread").is_visible()
+    page.fill("#id_on_where", '[{"property": "value", "op": "over", "value": 50}]')
+    page.locator("button[name=_continue], input[name=_continue]").first.click()
+    page.wait_for_load_state("networkidle")
+    assert "expected one of: =, !=" in page.inner_text("body")
+    page.fill("#id_on_event", "Cart Viewed")
+    page.fill("#id_on_where", '[{"property": "value", "op": ">", "value": 50}]')
+    page.fill("#id_on_wait", "1")
+    page.fill("#id_unless_event", "Order Completed")
+    page.locator("button[name=_continue], input[name=_continue]").first.click()
+    page.wait_for_load_state("networkidle")
+    assert (
+        "1 hour after somebody does “Cart Viewed”, unless they do “Order Completed” meanwhile;"
+        " not again within 1 day"
+    ) in page.inner_text("body")
+
+    page.get_by_text("Launch…").click()
+    page.wait_for_load_state("networkidle")
+    assert "each person who does “Cart Viewed”" in page.inner_text("body")
+    page.get_by_role("button", name="Launch the campaign").click()
+    page.wait_for_load_state("networkidle")
+    assert "Events asked for 0 messages so far" in page.inner_text("body")
+    assert Campaign.objects.get(name="Cart").state == "active"
+    assert eye.outside == []
+    assert eye.complaints == []
