@@ -1,14 +1,17 @@
 """Sending what is due: a chunk of one channel through delivery's only door."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
 from django.conf import settings
 
-from campaigns.compose import compose
+from campaigns import survivors
+from campaigns.compose import Composed, compose
 from delivery import outbox
 from delivery.dispatch import DispatchReport, dispatch
 from delivery.models import Message
+from delivery.policy import MERGED, Drop
 from engage.lib import garbage
 
 PARALLEL_CHUNKS = 16  # of one channel, on all hosts together; each host takes what it has room for
@@ -18,8 +21,17 @@ PARALLEL_CHUNKS = 16  # of one channel, on all hosts together; each host takes w
 def send_chunk(channel: str, *, now: datetime) -> DispatchReport:
     """Safe to run twice and by many at once: messages are claimed with a lease."""
     return dispatch(
-        channel=channel, compose=partial(compose, now=now), limit=settings.SEND_BATCH, now=now
+        channel=channel, compose=partial(_compose, now=now), limit=settings.SEND_BATCH, now=now
     )
+
+
+def _compose(messages: Sequence[Message], *, now: datetime) -> list[Composed]:
+    composed = compose(messages, now=now)
+    moved = survivors.move_on(messages, now=now)
+    return [
+        Drop(MERGED) if message.id in moved else one
+        for message, one in zip(messages, composed, strict=True)
+    ]
 
 
 def list_due(now: datetime) -> list[tuple[str, int]]:

@@ -25,7 +25,6 @@ from engage.lib.errors import InvalidInput, NotFound
 from engage.lib.ids import digest16
 from engage.lib.sweeps import delete_in_sweeps
 from engage.profiles import devices
-from engage.profiles.models import Profile
 
 LONGEST_KEY: Final = 200
 MOST_BYTES: Final = 32_768  # of the properties, as JSON
@@ -33,6 +32,17 @@ REPEATED: Final = timedelta(days=30)  # so long a repeated wish is known
 FIND: Final = """
 SELECT message_id, properties::text FROM campaigns_serversend, unnest(message_ids) AS message_id
 WHERE profile_id = ANY(%s) AND message_ids && %s::uuid[]
+"""
+# Of people and of those who were merged into the same one; the survivors first. In one statement,
+# or a merge between two of them would leave somebody out.
+FAMILY: Final = """
+WITH survivor AS (
+  SELECT DISTINCT coalesce(merged_into, id) AS id FROM profiles_profile WHERE id = ANY(%s)
+)
+SELECT member.id FROM survivor CROSS JOIN LATERAL (
+  SELECT survivor.id, 0 AS place UNION ALL
+  SELECT p.id, 1 FROM profiles_profile p WHERE p.merged_into = survivor.id) member
+ORDER BY member.place, member.id
 """
 # Whoever is being erased is in the journal before anything of theirs is deleted; and their row,
 # locked here, is waited for before this room forgets them.
@@ -77,12 +87,16 @@ def ask(
     if run is None:
         raise IllegalMove(f"“{campaign}” is {campaign.state}: nothing of it is sent.")
     wish = digest16("server send", str(campaign.pk), key)
-    before = _find(wish, profile_id)
-    if before is not None:
-        if before.properties != properties:
-            raise KeyReused(f"The key {key!r} came before, with other properties.")
-        return Asked(_rows(before.profile_id, before.message_ids), repeated=True)
-    if not _is_here(profile_id):
+    family = list_family([profile_id])
+    before = list(ServerSend.objects.filter(profile_id__in=family, id=wish))
+    # Two people who became one may both have been asked for, and of different things.
+    same = [one for one in before if one.properties == properties]
+    if same:
+        ids = [message_id for one in same for message_id in one.message_ids]
+        return Asked(_rows(family, ids), repeated=True)
+    if before:
+        raise KeyReused(f"The key {key!r} came before, with other properties.")
+    if not family or not is_here(profile_id := family[0]):
         raise NotFound(f"There is no profile {profile_id}.")
     planned = _messages(campaign, run, profile_id, wish=wish, now=now)
     outbox.plan(planned)
@@ -98,11 +112,11 @@ def ask(
     Run.objects.filter(pk=run.pk).update(
         audience=F("audience") + 1, planned=F("planned") + len(planned)
     )
-    return Asked(_rows(profile_id, ids), repeated=False)
+    return Asked(_rows([profile_id], ids), repeated=False)
 
 
-def _rows(profile_id: int, ids: Sequence[UUID]) -> list[Message]:
-    return list(Message.objects.filter(profile_id=profile_id, id__in=ids).order_by("id"))
+def _rows(people: Sequence[int], ids: Sequence[UUID]) -> list[Message]:
+    return list(Message.objects.filter(profile_id__in=people, id__in=ids).order_by("id"))
 
 
 def check(key: str, properties: Mapping[str, Any]) -> None:
@@ -119,7 +133,8 @@ def check(key: str, properties: Mapping[str, Any]) -> None:
         raise InvalidInput(f"properties: {size:,} bytes as JSON; at most {MOST_BYTES:,} are kept")
 
 
-def _is_here(profile_id: int) -> bool:
+def is_here(profile_id: int) -> bool:
+    """Not erased, nor about to be; neither is before the caller's transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(HOLD, [profile_id])
         known = cursor.fetchone() is not None
@@ -127,33 +142,40 @@ def _is_here(profile_id: int) -> bool:
         return known and cursor.fetchone() is None
 
 
-def _find(wish: UUID, profile_id: int) -> ServerSend | None:
-    """Of the person, and of whoever they were before a merge."""
-    before = Profile.objects.filter(merged_into=profile_id).values_list("pk", flat=True)
-    return ServerSend.objects.filter(profile_id__in=[profile_id, *before], id=wish).first()
+def list_family(profile_ids: Sequence[int]) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(FAMILY, [list(profile_ids)])
+        return [row[0] for row in cursor.fetchall()]
 
 
 def _messages(
     campaign: Campaign, run: Run, profile_id: int, *, wish: UUID, now: datetime
 ) -> list[outbox.Planned]:
     variant = choose_variant(list(campaign.variants.order_by("pk")), person=profile_id)
-    tokens: devices.Tokens = {}
-    if campaign.channel in TO_DEVICES:
-        tokens = devices.push_tokens([profile_id], web=campaign.channel == "web_push")
-    # Somebody without a device gets a row too: the door says why not.
     return [
         new_message(
             campaign,
             variant,
             profile_id=profile_id,
             run=run,
-            address_id=device_id,
+            address_id=address_id,
             kind=TRANSACTIONAL,
             once=str(wish),
             now=now,
         )
-        for device_id in [device for device, *_ in tokens.get(profile_id, [])] or [""]
+        for address_id in list_address_ids(campaign.channel, profile_id)
     ]
+
+
+def list_address_ids(channel: str, profile_id: int) -> list[str]:
+    """Of a push the devices; else, and for somebody without one, the empty one.
+
+    Somebody without a device gets a message too: the door says why not.
+    """
+    if channel not in TO_DEVICES:
+        return [""]
+    tokens = devices.push_tokens([profile_id], web=channel == "web_push")
+    return [device for device, *_ in tokens.get(profile_id, [])] or [""]
 
 
 def list_properties(messages: Sequence[Message]) -> dict[UUID, Mapping[str, Any]]:
@@ -162,7 +184,7 @@ def list_properties(messages: Sequence[Message]) -> dict[UUID, Mapping[str, Any]
     if not asked:
         return {}
     with connection.cursor() as cursor:
-        people = list({message.profile_id for message in asked})
+        people = list_family(list({message.profile_id for message in asked}))
         cursor.execute(FIND, [people, [str(message.id) for message in asked]])
         return {message_id: json.loads(text) for message_id, text in cursor.fetchall()}
 
@@ -174,8 +196,7 @@ def drop_old(*, sweeps: int, now: datetime) -> int:
 
 def export(profile_id: int) -> list[dict[str, Any]]:
     """For the copy of all that is kept of a person, the newest first."""
-    before = Profile.objects.filter(merged_into=profile_id).values_list("pk", flat=True)
-    found = ServerSend.objects.filter(profile_id__in=[profile_id, *before])
+    found = ServerSend.objects.filter(profile_id__in=list_family([profile_id]))
     return [
         {
             "message_ids": [str(one) for one in row.message_ids],

@@ -86,7 +86,8 @@ CASE
   WHEN hold.state IS NOT NULL THEN hold.state
   WHEN EXISTS (SELECT 1 FROM delivery_halt) THEN 'paused'
   WHEN p.id IS NULL THEN 'erased'
-  WHEN p.merged_into IS NOT NULL THEN 'merged'
+  WHEN p.merged_into IS NOT NULL
+    THEN CASE m.kind WHEN 'transactional' THEN 'paused' ELSE 'merged' END
   WHEN asked.address = '' THEN 'no_address'
   WHEN m.channel IN ('push', 'web_push') AND NOT EXISTS (
     SELECT 1 FROM profiles_device d

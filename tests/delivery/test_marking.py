@@ -123,6 +123,14 @@ def test_the_erased_and_the_merged_get_nothing():
     assert mark([erased]) + mark([merged]) == [Drop("erased"), Drop("merged")]
 
 
+def test_what_a_server_asked_for_is_given_back_when_its_person_was_merged():
+    message = claimed()
+    Message.objects.update(kind="transactional")
+    Profile.objects.filter(pk=message.profile_id).update(merged_into=1)
+    assert mark([message]) == [Defer(None, "paused")]
+    assert final(message) == ("planned", "")
+
+
 def test_a_push_needs_no_opt_in_and_respects_an_opt_out():
     message = claimed(channel="push", opted_in=(), push_token="t")
     assert mark([message], address="t") == [Allow(1)]
