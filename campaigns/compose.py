@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from campaigns import transactional, triggers
+from campaigns import occasions, triggers
 from campaigns.app_content import content_of, token_item
 from campaigns.models import Campaign, Template, Variant
 from campaigns.personalise import NO_CONTENT, Addressee, Person, Personal, load_people, personalise
@@ -40,7 +40,7 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
     """One draft or drop per message, in their order."""
     now = now or clock.now()
     people = load_people([message.profile_id for message in messages])
-    events = transactional.list_properties(messages)
+    events = occasions.list_properties(messages)
     addresses = _addresses(messages, people)
     composed: dict[int, Composed] = {}
     for (variant_id, channel), places in _by_wording(messages).items():

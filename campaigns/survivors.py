@@ -1,6 +1,6 @@
-"""What a server asked for reaches its person, whoever they became meanwhile.
+"""What a server or an event asked for reaches its person, whoever they became meanwhile.
 
-A merge closes no transactional message: the mark plans it again (`policy.VERDICT`), and whoever
+A merge closes no such message: the mark plans it again (`policy.VERDICT`), and whoever
 claims it next closes it here as merged and plans it for the survivor, in one transaction. So the
 row itself says what is left to do, and no sweep has to look for it. A message that was called
 already is not in a claim, and is not touched.
@@ -13,13 +13,13 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from campaigns import transactional
-from campaigns.models import Run, ServerSend
+from campaigns import occasions
+from campaigns.models import Occasion, Run
 from campaigns.runs import OPEN
 from delivery import marking, outbox
 from delivery.models import Message, SendAttempt
 from delivery.outbox import Planned
-from delivery.policy import MERGED, TRANSACTIONAL, Drop
+from delivery.policy import MERGED, ON_OCCASION, Drop
 from engage.lib.clock import to_millis
 from engage.lib.ids import digest16, uuid7
 from engage.profiles.models import Profile
@@ -31,7 +31,7 @@ def move_on(messages: Sequence[Message], *, now: datetime) -> set[UUID]:
     To be asked after composing: who is not merged by then was composed as the person they are,
     and of a later merge the mark knows. Safe to run twice: what was moved is no longer leased.
     """
-    asked = [message for message in messages if message.kind == TRANSACTIONAL]
+    asked = [message for message in messages if message.kind in ON_OCCASION]
     if not asked:
         return set()
     people = Profile.objects.filter(pk__in={message.profile_id for message in asked})
@@ -45,23 +45,23 @@ def move_on(messages: Sequence[Message], *, now: datetime) -> set[UUID]:
 @transaction.atomic
 def _move(message: Message, *, now: datetime) -> None:
     # One wish after another, as when they are asked for: two devices of a push see each other.
-    assert message.run_id is not None  # noqa: S101 - of a campaign that servers ask for
+    assert message.run_id is not None  # noqa: S101 - they have one
     assert message.lease_token is not None  # noqa: S101 - the claim gave it
     runs = Run.objects.select_for_update(of=("self",)).filter(pk=message.run_id, state__in=OPEN)
     run = runs.first()
     closed = marking.drop([message], [Drop(MERGED)], token=message.lease_token, now=now)
     if not closed or run is None or _may_be_there(message):
         return
-    family = transactional.list_family([message.profile_id])
-    wishes = ServerSend.objects.filter(profile_id__in=family)
+    family = occasions.list_family([message.profile_id])
+    wishes = Occasion.objects.filter(profile_id__in=family)
     wish = wishes.filter(message_ids__contains=[message.id]).first()
-    if wish is None or not transactional.is_here(family[0]):
+    if wish is None or not occasions.is_here(family[0]):
         return  # erased
     same = wishes.filter(id=wish.id, properties=wish.properties)
     planned = _messages(message, wish, list(same), family=family, now=now)
     outbox.plan(planned)
     ids = [*wish.message_ids, *(one.id for one in planned)]
-    ServerSend.objects.filter(pk=wish.pk).update(message_ids=ids)
+    Occasion.objects.filter(pk=wish.pk).update(message_ids=ids)
     Run.objects.filter(pk=run.pk).update(planned=F("planned") + len(planned))
 
 
@@ -76,8 +76,8 @@ def _may_be_there(message: Message) -> bool:
 
 def _messages(
     message: Message,
-    wish: ServerSend,
-    same: Sequence[ServerSend],
+    wish: Occasion,
+    same: Sequence[Occasion],
     *,
     family: Sequence[int],
     now: datetime,
@@ -88,7 +88,7 @@ def _messages(
     reached = others.exclude(state=Message.State.SUPPRESSED, reason=MERGED)
     covered = set(reached.values_list("address_id", flat=True))
     survivor = family[0]
-    addresses = transactional.list_address_ids(message.channel, survivor)
+    addresses = occasions.list_address_ids(message.channel, survivor)
     planned = Planned(*(getattr(message, name) for name in Planned._fields))
     return [
         planned._replace(
@@ -104,7 +104,7 @@ def _messages(
     ]
 
 
-def _key(message: Message, wish: ServerSend, survivor: int, address_id: str) -> UUID:
+def _key(message: Message, wish: Occasion, survivor: int, address_id: str) -> UUID:
     """A webhook's stays: its receiver may have it already, and takes it once by this key."""
     if message.channel == "webhook":
         return message.key

@@ -4,7 +4,7 @@ from celery import shared_task
 from django.conf import settings
 from django.db import transaction
 
-from campaigns import arms, bell, fanout, rails, ranker, runs, sending, transactional, triggers
+from campaigns import arms, bell, fanout, occasions, rails, ranker, runs, sending, triggers
 from delivery import installation
 from engage.lib import bulkheads, clock, failpoints
 
@@ -88,7 +88,7 @@ def count_arms() -> None:
 @shared_task(time_limit=800, soft_time_limit=780)  # type: ignore[untyped-decorator]
 def clean_up() -> None:
     """Safe to run twice."""
-    transactional.drop_old(sweeps=SWEEPS, now=clock.now())
+    occasions.drop_old(sweeps=SWEEPS, now=clock.now())
     with transaction.atomic():
         triggers.watch()  # no more what only ended campaigns waited for
 

@@ -10,50 +10,24 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 
+from campaigns import occasions
 from campaigns.errors import IllegalMove, KeyReused
 from campaigns.experiments import choose_variant
 from campaigns.fanout import new_message
-from campaigns.models import Campaign, Run, ServerSend
+from campaigns.models import Campaign, Occasion, Run
 from delivery import outbox
 from delivery.models import Message
-from delivery.policy import TO_DEVICES, TRANSACTIONAL, TRIGGERED
+from delivery.policy import TRANSACTIONAL
 from engage.collector.careful import Unstorable, refuse_texts
 from engage.lib.errors import InvalidInput, NotFound
 from engage.lib.ids import digest16
-from engage.lib.sweeps import delete_in_sweeps
-from engage.profiles import devices
 
 LONGEST_KEY: Final = 200
 MOST_BYTES: Final = 32_768  # of the properties, as JSON
 REPEATED: Final = timedelta(days=30)  # so long a repeated wish is known
-FIND: Final = """
-SELECT message_id, properties::text FROM campaigns_serversend, unnest(message_ids) AS message_id
-WHERE profile_id = ANY(%s) AND message_ids && %s::uuid[]
-"""
-# Of people and of those who were merged into the same one; the survivors first. In one statement,
-# or a merge between two of them would leave somebody out.
-FAMILY: Final = """
-WITH survivor AS (
-  SELECT DISTINCT coalesce(merged_into, id) AS id FROM profiles_profile WHERE id = ANY(%s)
-)
-SELECT member.id FROM survivor CROSS JOIN LATERAL (
-  SELECT survivor.id, 0 AS place UNION ALL
-  SELECT p.id, 1 FROM profiles_profile p WHERE p.merged_into = survivor.id) member
-ORDER BY member.place, member.id
-"""
-# Whoever is being erased is in the journal before anything of theirs is deleted; and their row,
-# locked here, is waited for before this room forgets them.
-HOLD: Final = "SELECT 1 FROM profiles_profile WHERE id = %s FOR KEY SHARE"
-ERASED: Final = "SELECT 1 FROM profiles_erasure WHERE profile_id = %s"
-SWEEP: Final = 10_000  # rows deleted by one statement
-DROP: Final = """
-DELETE FROM campaigns_serversend WHERE (profile_id, id) IN (
-  SELECT profile_id, id FROM campaigns_serversend WHERE kept_until <= %s
-  ORDER BY kept_until LIMIT %s)
-"""
 
 
 class Asked(NamedTuple):
@@ -87,8 +61,8 @@ def ask(
     if run is None:
         raise IllegalMove(f"“{campaign}” is {campaign.state}: nothing of it is sent.")
     wish = digest16("server send", str(campaign.pk), key)
-    family = list_family([profile_id])
-    before = list(ServerSend.objects.filter(profile_id__in=family, id=wish))
+    family = occasions.list_family([profile_id])
+    before = list(Occasion.objects.filter(profile_id__in=family, id=wish))
     # Two people who became one may both have been asked for, and of different things.
     same = [one for one in before if one.properties == properties]
     if same:
@@ -96,12 +70,12 @@ def ask(
         return Asked(_rows(family, ids), repeated=True)
     if before:
         raise KeyReused(f"The key {key!r} came before, with other properties.")
-    if not family or not is_here(profile_id := family[0]):
+    if not family or not occasions.is_here(profile_id := family[0]):
         raise NotFound(f"There is no profile {profile_id}.")
     planned = _messages(campaign, run, profile_id, wish=wish, now=now)
     outbox.plan(planned)
     ids = [message.id for message in planned]
-    ServerSend.objects.create(
+    Occasion.objects.create(
         profile_id=profile_id,
         id=wish,
         message_ids=ids,
@@ -133,21 +107,6 @@ def check(key: str, properties: Mapping[str, Any]) -> None:
         raise InvalidInput(f"properties: {size:,} bytes as JSON; at most {MOST_BYTES:,} are kept")
 
 
-def is_here(profile_id: int) -> bool:
-    """Not erased, nor about to be; neither is before the caller's transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute(HOLD, [profile_id])
-        known = cursor.fetchone() is not None
-        cursor.execute(ERASED, [profile_id])
-        return known and cursor.fetchone() is None
-
-
-def list_family(profile_ids: Sequence[int]) -> list[int]:
-    with connection.cursor() as cursor:
-        cursor.execute(FAMILY, [list(profile_ids)])
-        return [row[0] for row in cursor.fetchall()]
-
-
 def _messages(
     campaign: Campaign, run: Run, profile_id: int, *, wish: UUID, now: datetime
 ) -> list[outbox.Planned]:
@@ -163,45 +122,5 @@ def _messages(
             once=str(wish),
             now=now,
         )
-        for address_id in list_address_ids(campaign.channel, profile_id)
-    ]
-
-
-def list_address_ids(channel: str, profile_id: int) -> list[str]:
-    """Of a push the devices; else, and for somebody without one, the empty one.
-
-    Somebody without a device gets a message too: the door says why not.
-    """
-    if channel not in TO_DEVICES:
-        return [""]
-    tokens = devices.push_tokens([profile_id], web=channel == "web_push")
-    return [device for device, *_ in tokens.get(profile_id, [])] or [""]
-
-
-def list_properties(messages: Sequence[Message]) -> dict[UUID, Mapping[str, Any]]:
-    """What the server said of the occasion, by message."""
-    asked = [message for message in messages if message.kind in (TRANSACTIONAL, TRIGGERED)]
-    if not asked:
-        return {}
-    with connection.cursor() as cursor:
-        people = list_family(list({message.profile_id for message in asked}))
-        cursor.execute(FIND, [people, [str(message.id) for message in asked]])
-        return {message_id: json.loads(text) for message_id, text in cursor.fetchall()}
-
-
-def drop_old(*, sweeps: int, now: datetime) -> int:
-    """Forget the wishes that are over, in at most so many statements; how many."""
-    return delete_in_sweeps(DROP, now=now, rows=SWEEP, sweeps=sweeps)
-
-
-def export(profile_id: int) -> list[dict[str, Any]]:
-    """For the copy of all that is kept of a person, the newest first."""
-    found = ServerSend.objects.filter(profile_id__in=list_family([profile_id]))
-    return [
-        {
-            "message_ids": [str(one) for one in row.message_ids],
-            "properties": row.properties,
-            "asked_at": row.created_at.isoformat(),
-        }
-        for row in found.order_by("-created_at")[:500]
+        for address_id in occasions.list_address_ids(campaign.channel, profile_id)
     ]

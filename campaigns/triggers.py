@@ -17,7 +17,7 @@ from campaigns import timing
 from campaigns.errors import InvalidRule, Problem
 from campaigns.experiments import choose_variant, is_held_out
 from campaigns.fanout import new_message
-from campaigns.models import Campaign, ControlMember, Run, ServerSend
+from campaigns.models import Campaign, ControlMember, Occasion, Run
 from campaigns.segments import reach, rules
 from campaigns.segments.match import EventFact, Facts, matches
 from delivery import controls, outbox
@@ -42,19 +42,19 @@ ERASED: Final = "SELECT profile_id FROM profiles_erasure WHERE profile_id = ANY(
 # The last occasion of each, and of whoever they were before a merge.
 LATEST: Final = """
 SELECT coalesce(p.merged_into, p.id), max(s.created_at) FROM profiles_profile p
-JOIN campaigns_serversend s ON s.profile_id = p.id AND s.campaign_id = %s
+JOIN campaigns_occasion s ON s.profile_id = p.id AND s.campaign_id = %s
 WHERE p.id = ANY(%s) OR p.merged_into = ANY(%s) GROUP BY 1
 """
 # Whoever did it meanwhile, as whom they were known then.
 DONE: Final = """
 SELECT s.id FROM unnest(%s::bigint[], %s::uuid[]) AS asked (profile_id, id)
-JOIN campaigns_serversend s ON s.profile_id = asked.profile_id AND s.id = asked.id
+CROSS JOIN LATERAL (
+  SELECT array_agg(p.id) || asked.profile_id AS ids FROM profiles_profile p
+  WHERE p.merged_into = asked.profile_id) family
+JOIN campaigns_occasion s ON s.profile_id = ANY(family.ids) AND s.id = asked.id
 WHERE EXISTS (
   SELECT 1 FROM profiles_event e
-  WHERE e.profile_id IN (
-      SELECT asked.profile_id UNION ALL
-      SELECT id FROM profiles_profile WHERE merged_into = asked.profile_id)
-    AND e.ts > s.created_at AND e.name = %s)
+  WHERE e.profile_id = ANY(family.ids) AND e.ts > s.created_at AND e.name = %s)
 """
 
 
@@ -64,7 +64,7 @@ class Taken(NamedTuple):
     more: bool  # others may be waiting
 
 
-class Occasion(NamedTuple):
+class Deed(NamedTuple):
     """Somebody did what the campaign waits for."""
 
     person: int
@@ -149,7 +149,7 @@ def _list_owners(heard: Sequence[Heard]) -> dict[int, int]:
 
 def _list_occasions(
     campaign: Campaign, heard: Sequence[Heard], owners: Mapping[int, int]
-) -> Iterator[Occasion]:
+) -> Iterator[Deed]:
     """By the event alone. What came in later than the campaign allows is history."""
     rule = _rule_of(campaign)
     for one in heard:
@@ -163,10 +163,10 @@ def _list_occasions(
         ):
             continue
         if matches(rule, Facts({}, [EventFact(one.name, at, one.properties)]), now=at):
-            yield Occasion(owners[one.profile_id], at, one)
+            yield Deed(owners[one.profile_id], at, one)
 
 
-def _plan(campaign: Campaign, occasions: Sequence[Occasion], *, now: datetime) -> int:
+def _plan(campaign: Campaign, occasions: Sequence[Deed], *, now: datetime) -> int:
     # Locked: a pause or an end that committed before is seen, and a later one finds the messages.
     run = campaign.runs.select_for_update(of=("self",)).filter(state=Run.State.SENDING).first()
     if run is None:
@@ -193,9 +193,7 @@ def _plan(campaign: Campaign, occasions: Sequence[Occasion], *, now: datetime) -
     return planned
 
 
-def _members(
-    campaign: Campaign, occasions: Sequence[Occasion], *, now: datetime
-) -> list[Occasion]:
+def _members(campaign: Campaign, occasions: Sequence[Deed], *, now: datetime) -> list[Deed]:
     """Of the campaign's segment, as it is a moment after the event was stored."""
     if campaign.segment is None:
         return list(occasions)
@@ -205,7 +203,7 @@ def _members(
     return [one for one in occasions if one.person in members]
 
 
-def _without_repeated(campaign: Campaign, occasions: Sequence[Occasion]) -> list[Occasion]:
+def _without_repeated(campaign: Campaign, occasions: Sequence[Deed]) -> list[Deed]:
     """Of what comes again sooner than the campaign allows, the first."""
     if not campaign.again_after:
         return list(occasions)
@@ -222,7 +220,7 @@ def _without_repeated(campaign: Campaign, occasions: Sequence[Occasion]) -> list
     return wanted
 
 
-def _write(campaign: Campaign, run: Run, occasions: Sequence[Occasion], *, now: datetime) -> int:
+def _write(campaign: Campaign, run: Run, occasions: Sequence[Deed], *, now: datetime) -> int:
     who = [one.person for one in occasions]
     variants = list(campaign.variants.order_by("pk"))
     tokens: devices.Tokens = {}
@@ -251,7 +249,7 @@ def _write(campaign: Campaign, run: Run, occasions: Sequence[Occasion], *, now: 
         ]
         messages += own
         kept.append(
-            ServerSend(
+            Occasion(
                 profile_id=one.person,
                 id=occasion,
                 campaign_id=campaign.pk,
@@ -261,5 +259,5 @@ def _write(campaign: Campaign, run: Run, occasions: Sequence[Occasion], *, now: 
                 kept_until=max(times.expires_at + KEPT, one.at + campaign.again_after),
             )
         )
-    ServerSend.objects.bulk_create(kept)
+    Occasion.objects.bulk_create(kept)
     return outbox.plan(messages)

@@ -14,6 +14,8 @@ RETRY_UNKNOWN: Final = ("webhook", "inbox")
 # back. VERDICT names the kind too.
 TRANSACTIONAL: Final = "transactional"
 TRIGGERED: Final = "triggered"  # sent by an event, otherwise a campaign's as any other
+# One person at a time; if they become part of another, the message moves on. VERDICT names both.
+ON_OCCASION: Final = (TRANSACTIONAL, TRIGGERED)
 TO_DEVICES: Final = ("push", "web_push")  # one message per device; VERDICT names them too
 MOST_RETURNS: Final = 5  # of a message whose holders die; then it is the one to blame
 MAX_ATTEMPTS: Final = 8  # about three hours of growing pauses
@@ -87,7 +89,7 @@ CASE
   WHEN EXISTS (SELECT 1 FROM delivery_halt) THEN 'paused'
   WHEN p.id IS NULL THEN 'erased'
   WHEN p.merged_into IS NOT NULL
-    THEN CASE m.kind WHEN 'transactional' THEN 'paused' ELSE 'merged' END
+    THEN CASE WHEN m.kind IN ('transactional', 'triggered') THEN 'paused' ELSE 'merged' END
   WHEN asked.address = '' THEN 'no_address'
   WHEN m.channel IN ('push', 'web_push') AND NOT EXISTS (
     SELECT 1 FROM profiles_device d

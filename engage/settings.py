@@ -80,7 +80,7 @@ PERSON_PARTS = {
     "messages": "delivery.reports.messages_of",
     "preferences": "delivery.preferences.export",
     "inbox": "delivery.inbox.export",
-    "server_sends": "campaigns.transactional.export",
+    "occasions": "campaigns.occasions.export",
 }
 ERASERS = [
     "engage.collector.quarantine.erase",

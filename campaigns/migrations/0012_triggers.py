@@ -36,8 +36,10 @@ class Migration(migrations.Migration):
             name='unless_event',
             field=models.CharField(blank=True, max_length=200),
         ),
+        migrations.RenameModel('ServerSend', 'Occasion'),
+        migrations.RenameIndex('occasion', 'occasion_kept', old_name='server_send_kept'),
         migrations.AddField(
-            model_name='serversend',
+            model_name='occasion',
             name='campaign_id',
             field=models.BigIntegerField(null=True),
         ),

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from campaigns import compose, lifecycle, sending, survivors, transactional
-from campaigns.models import Campaign, Run, ServerSend
+from campaigns.models import Campaign, Occasion, Run
 from delivery import outbox
 from delivery.drafts import TryLater, Unknown
 from delivery.models import Message, WebhookEndpoint
@@ -223,7 +223,7 @@ def test_the_same_wish_after_the_merge_answers_all_its_messages(receipt, channel
     assert ask(receipt, ada) == again  # by a request that was looking them up before the merge
     send()
     assert channel.addresses == [LOVELACE]
-    [kept] = people.get_person(lovelace.pk)["server_sends"]
+    [kept] = people.get_person(lovelace.pk)["occasions"]
     assert kept["message_ids"] == [str(one.id) for one in again.messages]
 
 
@@ -352,7 +352,7 @@ def test_erasing_the_survivor_takes_the_wish_and_what_is_planned(receipt, channe
     send(times=2)
     assert channel.calls == []
     assert fates()[lovelace.pk, "suppressed", "erased"] == 1
-    assert not ServerSend.objects.exists()
+    assert not Occasion.objects.exists()
 
 
 def test_what_was_paused_moves_on_when_it_is_resumed(receipt, channel, ada, lovelace):

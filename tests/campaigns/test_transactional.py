@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from campaigns import lifecycle, runs, sending, transactional
+from campaigns import lifecycle, occasions, runs, sending
 from campaigns.compose import compose
-from campaigns.models import Campaign, Run, ServerSend
+from campaigns.models import Campaign, Occasion, Run
 from delivery import suppression
 from delivery.models import Cap, Message, QuietHours
 from engage.collector import access
@@ -82,7 +82,7 @@ def test_a_repeated_wish_answers_what_became_of_the_message(client, receipt, per
     Message.objects.update(state="accepted")
     again = post(client, receipt).json()
     assert again == {"repeated": True, "messages": [first["messages"][0] | {"state": "accepted"}]}
-    assert Message.objects.count() == ServerSend.objects.count() == 1
+    assert Message.objects.count() == Occasion.objects.count() == 1
     assert receipt.runs.values_list("audience", "planned").get() == (1, 1)
 
 
@@ -143,7 +143,7 @@ def test_what_cannot_be_meant_is_refused_and_nothing_is_planned(
     answer = post(client, receipt, **fields)
     assert (answer.status_code, answer.json()["message"][: len(said)]) == (status, said)
     assert not Message.objects.exists()
-    assert not ServerSend.objects.exists()
+    assert not Occasion.objects.exists()
 
 
 def test_only_a_campaign_that_is_sent_so_and_now_can_be_asked_for(client, receipt, person):
@@ -159,7 +159,7 @@ def test_only_a_campaign_that_is_sent_so_and_now_can_be_asked_for(client, receip
 def test_a_person_who_is_being_erased_is_asked_for_in_vain(client, receipt, person):
     erasure.erase(person.pk, now=clock.now())
     assert post(client, receipt).status_code == 404
-    assert not ServerSend.objects.exists()
+    assert not Occasion.objects.exists()
 
 
 # --- at the door -----------------------------------------------------------------------------
@@ -260,14 +260,14 @@ def test_what_means_nothing_for_it_is_said_before_the_launch(now):
 
 def test_what_was_said_is_exported_erased_and_forgotten(client, receipt, person):
     post(client, receipt)
-    [kept] = people.get_person(person.pk)["server_sends"]
+    [kept] = people.get_person(person.pk)["occasions"]
     assert kept["properties"] == {"order": 17}
     soon, late = clock.now() + timedelta(days=29), clock.now() + timedelta(days=31)
-    assert transactional.drop_old(sweeps=1, now=soon) == 0
-    assert transactional.drop_old(sweeps=1, now=late) == 1
+    assert occasions.drop_old(sweeps=1, now=soon) == 0
+    assert occasions.drop_old(sweeps=1, now=late) == 1
     post(client, receipt, key="order-18")
     erasure.erase(person.pk, now=clock.now())
-    assert not ServerSend.objects.exists()
+    assert not Occasion.objects.exists()
 
 
 def test_it_goes_out_by_the_sender_of_every_other_message(client, receipt, person):

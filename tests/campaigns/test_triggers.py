@@ -9,7 +9,7 @@ import pytest
 from campaigns import decisions, lifecycle, runs, sending, triggers
 from campaigns.compose import compose
 from campaigns.errors import NotReady
-from campaigns.models import Campaign, Run, ServerSend
+from campaigns.models import Campaign, Occasion, Run
 from delivery.drafts import Draft
 from delivery.models import Cap, Message
 from delivery.policy import Drop
@@ -108,7 +108,7 @@ def test_another_event_and_other_properties_send_nothing(ada):
     does(value=50)
     does(value=51)
     assert take() == 1
-    assert ServerSend.objects.get().properties == {"value": 51}
+    assert Occasion.objects.get().properties == {"value": 51}
 
 
 def test_what_happened_before_the_launch_or_came_in_late_is_history(ada):
@@ -206,7 +206,7 @@ def test_who_does_it_again_too_soon_gets_it_once(ada):
     does(at=NOON + DAY - MINUTE)
     does(at=NOON + DAY)
     assert take(NOON + DAY) == 1
-    kept = ServerSend.objects.order_by("created_at").values_list("created_at", flat=True)
+    kept = Occasion.objects.order_by("created_at").values_list("created_at", flat=True)
     assert list(kept) == [NOON, NOON + DAY]
 
 
@@ -224,11 +224,30 @@ def test_somebody_who_was_merged_meanwhile_gets_it_as_who_they_are_now(ada):
     assert take(NOON + MINUTE) == 0, "not again so soon, whoever they were then"
 
 
+def test_a_waiting_message_moves_on_with_its_person_and_what_they_did(ada):
+    channel = use_channel(RecordingChannel())
+    campaign = launched(on_wait=HOUR, unless_event="Order Completed", again_after=timedelta(0))
+    for minute in (0, 1):
+        does(user="guest", at=NOON + minute * MINUTE, product_id=f"p{minute}")
+    take(NOON + MINUTE)
+    guest = Profile.objects.exclude(pk=ada.pk).get()
+    Profile.objects.filter(pk=guest.pk).update(merged_into=ada.pk)
+    sending.send_chunk("email", now=NOON + HOUR)
+    sending.send_chunk("email", now=NOON + HOUR)
+    assert [draft.content.subject for [draft] in channel.calls] == ["p0"]
+    assert channel.addresses == ["ada@shop.example"]
+    does(name="Order Completed", at=NOON + HOUR)
+    for _ in range(2):
+        report = sending.send_chunk("email", now=NOON + 2 * HOUR)
+    assert report.reasons == {"did_meanwhile": 1}
+    assert (campaign.runs.get().planned, Message.objects.count()) == (4, 4)
+
+
 def test_nothing_comes_of_the_events_of_the_erased(ada):
     launched()
     does()
     erasure.erase(ada.pk, now=NOON)
-    assert (take(), Message.objects.count(), ServerSend.objects.count()) == (0, 0, 0)
+    assert (take(), Message.objects.count(), Occasion.objects.count()) == (0, 0, 0)
 
 
 def test_the_control_group_gets_nothing_and_is_counted_once(ada):

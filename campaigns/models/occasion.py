@@ -4,7 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 
-class ServerSend(models.Model):
+class Occasion(models.Model):
     """One wish, however often it is repeated, or one event; and what its messages say of it."""
 
     pk = models.CompositePrimaryKey("profile_id", "id")
@@ -17,7 +17,7 @@ class ServerSend(models.Model):
     kept_until = models.DateTimeField()  # its messages are over, and nobody repeats it any more
 
     class Meta:
-        indexes = [models.Index(fields=["kept_until"], name="server_send_kept")]  # forgetting
+        indexes = [models.Index(fields=["kept_until"], name="occasion_kept")]  # forgetting
 
     def __str__(self) -> str:
-        return f"wish {self.id}"
+        return f"occasion {self.id}"
