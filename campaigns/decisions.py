@@ -1,16 +1,19 @@
 """What became of each person of a run: exactly one decision, with its reason.
 
 Somebody with several devices has several messages and one decision, that of the message that came
-furthest.
+furthest. Where a server or an event asks, each message is an occasion of its own: `each` lists
+them all.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from django.db import connection
 
 HELD_OUT: Final = "held_out"
+FIRST: Final = UUID(int=0)  # before every message
 # The furthest first: of two devices, one that got it counts.
 ORDER: Final = (
     "accepted", "attempting", "leased", "planned", "unknown", "failed", "expired", "cancelled",
@@ -22,18 +25,20 @@ WITH decision AS (
     NULL::timestamptz AS at, NULL::timestamptz AS until, '[]'::jsonb AS items, '' AS channel
   FROM campaigns_controlmember WHERE run_id = %(run)s AND profile_id > %(after)s
   UNION ALL
-  (SELECT DISTINCT ON (profile_id) profile_id, state,
+  (SELECT DISTINCT ON (profile_id, CASE WHEN %(each)s THEN id END) profile_id, state,
      CASE state WHEN 'attempting' THEN '' ELSE reason END, id, finished_at,
      CASE WHEN state = 'planned' THEN not_before END, items, channel
-   FROM delivery_message WHERE run_id = %(run)s AND profile_id > %(after)s
-   ORDER BY profile_id, array_position(%(order)s::text[], state::text), id)
+   FROM delivery_message WHERE run_id = %(run)s AND (profile_id > %(after)s
+     OR %(each)s AND profile_id = %(after)s AND id > %(after_message)s)
+   ORDER BY profile_id, CASE WHEN %(each)s THEN id END,
+     array_position(%(order)s::text[], state::text), id)
 )
 """
 LIST: Final = f"""{DECISIONS}
 SELECT profile_id, decision, reason, message_id, at, until, items::text, channel FROM decision
 WHERE (%(decision)s = '' OR decision = %(decision)s) AND (%(reason)s = '' OR reason = %(reason)s)
   AND (%(people)s::bigint[] IS NULL OR profile_id = ANY(%(people)s))
-ORDER BY profile_id LIMIT %(limit)s
+ORDER BY profile_id, message_id LIMIT %(limit)s
 """  # noqa: S608
 COUNT: Final = f"""{DECISIONS}
 SELECT decision, reason, count(*) FROM decision GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
@@ -54,7 +59,7 @@ class Decision(NamedTuple):
 class Count(NamedTuple):
     decision: str
     reason: str
-    people: int
+    people: int  # or messages, where each was counted
 
 
 def list_decisions(
@@ -63,10 +68,15 @@ def list_decisions(
     decision: str = "",
     reason: str = "",
     people: Sequence[int] | None = None,
+    each: bool = False,
     after: int = 0,
+    after_message: UUID = FIRST,
     limit: int = 100,
 ) -> Sequence[Decision]:
-    """By profile id, from behind `after`; of those `people` alone where they are given."""
+    """By profile id, from behind `after`; of those `people` alone where they are given.
+
+    `each`: every message of a person, in the order of planning, from behind `after_message`.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             LIST,
@@ -75,7 +85,9 @@ def list_decisions(
                 "decision": decision,
                 "reason": reason,
                 "people": None if people is None else list(people),
+                "each": each,
                 "after": after,
+                "after_message": str(after_message),
                 "limit": limit,
                 "order": list(ORDER),
             },
@@ -83,8 +95,18 @@ def list_decisions(
         return [Decision(*row) for row in cursor.fetchall()]
 
 
-def count_decisions(run_id: int) -> Sequence[Count]:
-    """People by decision and reason, the largest first. Their sum is the run's audience so far."""
+def count_decisions(run_id: int, *, each: bool = False) -> Sequence[Count]:
+    """People by decision and reason, the largest first. Their sum is the run's audience so far;
+    of `each` message, the planned messages."""
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, {"run": run_id, "after": 0, "order": list(ORDER)})
+        cursor.execute(
+            COUNT,
+            {
+                "run": run_id,
+                "each": each,
+                "after": 0,
+                "after_message": str(FIRST),
+                "order": list(ORDER),
+            },
+        )
         return [Count(*row) for row in cursor.fetchall()]

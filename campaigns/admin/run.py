@@ -2,6 +2,7 @@
 
 import csv
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +10,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from campaigns import runs
+from campaigns import decisions, runs
 from campaigns.admin import run_page
 from campaigns.models import Campaign, Run
 from engage.lib import clock, screen
@@ -143,6 +144,7 @@ class RunAdmin(Page):
             reason=asked.get("reason", "")[:100],
             person=asked.get("person", "")[:255],
             after=whole_number(asked.get("after", "")) or 0,
+            after_message=message_id(asked.get("message", "")),
         )
         context = {"title": f"People of {run}", "page": page}
         return self.show_row(request, run, "admin/campaigns/run_people.html", context)
@@ -156,6 +158,13 @@ class RunAdmin(Page):
         for line in run_page.list_csv(run):
             writer.writerow([harmless(cell) for cell in line])
         return answer
+
+
+def message_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        return decisions.FIRST
 
 
 def whole_number(text: str) -> int | None:

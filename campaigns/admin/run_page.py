@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.urls import reverse
 
@@ -108,9 +109,17 @@ def describe(run: Run, *, csv_url: str, now: datetime, machines: bool = False) -
 
 
 def describe_people(
-    run: Run, *, decision: str, reason: str, person: str, after: int
+    run: Run,
+    *,
+    decision: str,
+    reason: str,
+    person: str,
+    after: int,
+    after_message: UUID = decisions.FIRST,
 ) -> dict[str, Any]:
     """Who got it and who did not, each with the reason. `person`: a number, id or e-mail.
+
+    A server or events may have asked for several messages of one person: there each has a line.
 
     Of a run of millions both questions may take too long; one person is found at once.
     """
@@ -121,21 +130,22 @@ def describe_people(
             decision=decision,
             reason=reason,
             people=people_asked,
+            each=is_on_occasion(run),
             after=after,
+            after_message=after_message,
             limit=PEOPLE_SHOWN,
         )
     )
-    counted = within_time(lambda: decisions.count_decisions(run.pk))
+    counted = within_time(lambda: decisions.count_decisions(run.pk, each=is_on_occasion(run)))
     slow = [
         words for words, answer in (("Looking", found), ("Counting", counted)) if answer is None
     ]
     found, counts = found or [], counted or []
     people = sum(one.people for one in counts)
-    # A server or events may have asked for several messages of one person.
-    audience = people if is_on_occasion(run) else run.audience
+    whole, unit = (people, "messages") if is_on_occasion(run) else (run.audience, "people")
     names = identity.list_identities([one.profile_id for one in found])
     chosen = {"decision": decision, "reason": reason, "person": person}
-    more = urlencode(chosen | {"after": found[-1].profile_id}) if found else ""
+    last = {"after": found[-1].profile_id, "message": found[-1].message_id or ""} if found else {}
     return {
         "chosen": chosen,
         "slow": [f"{words} took too long and was stopped." for words in slow],
@@ -149,12 +159,13 @@ def describe_people(
             for one in counts
         ],
         "sum": screen.number(people),
-        "audience": screen.number(audience),
+        "audience": screen.number(whole),
+        "unit": unit,
         "lines": [
             person_line(one, names.get(one.profile_id, []), channel=run.campaign.channel)
             for one in found
         ],
-        "next": f"?{more}" if len(found) == PEOPLE_SHOWN else "",
+        "next": f"?{urlencode(chosen | last)}" if len(found) == PEOPLE_SHOWN else "",
     }
 
 

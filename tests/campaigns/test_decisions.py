@@ -6,7 +6,7 @@ from campaigns import decisions, fanout
 from delivery import outbox
 from delivery.models import Message
 from engage.profiles.models import Device
-from tests.factories import make_campaign, make_profile, make_run
+from tests.factories import make_campaign, make_message, make_profile, make_run
 
 pytestmark = pytest.mark.django_db
 
@@ -59,3 +59,23 @@ def test_people_are_found_by_reason_page_by_page(run):
         after = page[-1].profile_id
     counted = {(c.decision, c.reason): c.people for c in decisions.count_decisions(run.pk)}
     assert counted["suppressed", "no_consent"] == len(pages) == len(set(pages))
+
+
+def test_each_message_of_a_person_is_listed_page_by_page(now):
+    run, person, other = make_run(at=now), make_profile(), make_profile()
+    planned = [make_message(profile=one, run_id=run.pk) for one in (person, other, person, person)]
+    second = sorted(one.id for one in planned if one.profile_id == person.pk)[1]
+    Message.objects.filter(id=second).update(state="accepted")
+    pages: list = []
+    place: dict = {}
+    while page := decisions.list_decisions(run.pk, each=True, limit=1, **place):
+        pages += page
+        place = {"after": page[-1].profile_id, "after_message": page[-1].message_id}
+    assert [(one.profile_id, one.decision) for one in pages] == [
+        (person.pk, "planned"),
+        (person.pk, "accepted"),
+        (person.pk, "planned"),
+        (other.pk, "planned"),
+    ]
+    counted = decisions.count_decisions(run.pk, each=True)
+    assert [(one.decision, one.people) for one in counted] == [("planned", 3), ("accepted", 1)]

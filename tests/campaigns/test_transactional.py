@@ -235,7 +235,8 @@ def test_its_pages_say_what_was_asked_for(client, admin_client, receipt, person)
     people = admin_client.get(
         reverse("admin:campaigns_run_decisions", args=[run.pk])
     ).content.decode()
-    assert "1 of 1 people" in people
+    assert "2 of 2 messages" in people
+    assert people.count(">ada</a>") == 2
     campaign = admin_client.get(f"/admin/campaigns/campaign/{receipt.pk}/change/").content.decode()
     assert "each time your server asks, from now on" in campaign
 
