@@ -18,6 +18,7 @@ from delivery import control_rows, policy, suppression
 from delivery.drafts import Accepted, Draft, Outcome, Refused, TryLater, Unknown
 from delivery.models import Message
 from delivery.policy import Decision
+from delivery.receipts import whole
 from engage.lib.ids import uuid7
 from engage.lib.prepared import Statement
 
@@ -234,17 +235,22 @@ class Result:
 def judge(
     outcome: Outcome, *, attempt: int, expires_at: datetime, now: datetime, channel: str = ""
 ) -> Result:
-    """An unknown stays unknown, unless the channel's policy has it called again."""
+    """An unknown stays unknown, unless the channel's policy has it called again.
+
+    A provider's text is kept as far as the database can: no answer must be lost to it.
+    """
     match outcome:
         case Accepted(provider_id):
-            return Result(State.ACCEPTED, "accepted", provider_id=provider_id[:255])
+            return Result(State.ACCEPTED, "accepted", provider_id=whole(provider_id)[:255])
         case Refused(reason):
-            return Result(State.FAILED, "refused", reason[:100])
+            return Result(State.FAILED, "refused", whole(reason)[:100])
         case Unknown(reason):
             again = policy.retry(attempt, now=now, expires_at=expires_at)
             if channel in policy.RETRY_UNKNOWN and isinstance(again, policy.Defer):
-                return Result(State.PLANNED, "unknown", reason[:100], not_before=again.until)
-            return Result(State.UNKNOWN, "unknown", reason[:100])
+                return Result(
+                    State.PLANNED, "unknown", whole(reason)[:100], not_before=again.until
+                )
+            return Result(State.UNKNOWN, "unknown", whole(reason)[:100])
         case TryLater(reason, retry_after_seconds):
             decision = policy.retry(
                 attempt,
@@ -254,7 +260,7 @@ def judge(
             )
             if isinstance(decision, policy.Defer):
                 return Result(
-                    State.PLANNED, "unavailable", reason[:100], not_before=decision.until
+                    State.PLANNED, "unavailable", whole(reason)[:100], not_before=decision.until
                 )
             expired = decision.reason == policy.EXPIRED
             return Result(

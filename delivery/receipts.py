@@ -77,7 +77,7 @@ def cleaned(said: Said, *, now: datetime) -> Said:
     """What can be written down: of others, clocks run wrong and texts hold anything."""
     return said._replace(
         ts=min(max(said.ts, EPOCH), now),
-        provider_id=whole(said.provider_id),
+        provider_id=whole(said.provider_id)[:255],  # as the message has it
         address=whole(said.address),
         detail=whole(said.detail),
         event=whole(said.event),

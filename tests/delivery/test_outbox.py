@@ -3,7 +3,7 @@ from uuid import uuid4
 
 import pytest
 
-from delivery import claiming, marking, outbox, policy, reaping
+from delivery import claiming, marking, outbox, policy, reaping, receipts
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.models import Message, RunHold, SendAttempt
 from delivery.outbox import Planned
@@ -165,6 +165,22 @@ def test_mark_drops_the_expired():
     [message] = claim()
     assert mark([message], now=NOON + timedelta(minutes=1)) == [Drop("expired")]
     assert state_of(message) == ("expired", "expired")
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b", "x" * 100_000])
+def test_an_answer_counts_whatever_text_the_provider_gives(text):
+    accepted, refused = attempting(), attempting()
+    assert record(accepted, Accepted(text)) == 0
+    assert record(refused, Refused(text)) == 0
+    assert (state_of(accepted)[0], state_of(refused)[0]) == ("accepted", "failed")
+    row = Message.objects.get(id=accepted.id)
+    assert row.provider_id == receipts.whole(text)[:255]
+    assert receipts.find_message(said_of(text)).id == accepted.id
+
+
+def said_of(provider_id: str) -> receipts.Said:
+    said = receipts.Said("esp", "email", receipts.Kind.DELIVERED, NOON, provider_id=provider_id)
+    return receipts.cleaned(said, now=NOON)
 
 
 def test_accepted_is_recorded_with_the_providers_id():
