@@ -10,7 +10,7 @@ from functools import partial
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db import DatabaseError, Error, connection, transaction
 from redis import RedisError
 
 from delivery import claiming, endpoints, marking, outbox, policy, rates, suppression
@@ -288,12 +288,13 @@ Gone = tuple[Message, str, Refused]  # with the address that it went to
 def write_down(record: Callable[[], int], gone: Sequence[Gone], *, now: datetime) -> int:
     """Record the answers and retire the addresses that are no more, together.
 
-    Twice if need be: an answer in hand must not be lost to a deadlock or a connection that broke.
-    Safe to run twice, also when the first time was committed after all: it is fenced then.
+    Twice if need be: an answer in hand must not be lost to a deadlock, to a connection that broke
+    or to one that lost its plans (see `Statement`). Safe to run twice, also when the first time
+    was committed after all: it is fenced then.
     """
     try:
         return _write_down(record, gone, now=now)
-    except OperationalError as exc:
+    except Error as exc:
         logger.warning("answers not recorded, once more", extra={"error": type(exc).__name__})
         connection.close_if_unusable_or_obsolete()
         return _write_down(record, gone, now=now)

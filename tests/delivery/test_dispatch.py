@@ -1,11 +1,12 @@
 from datetime import timedelta
+from weakref import WeakSet
 
 import pytest
 import redis
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 
 from delivery import dispatch as dispatching
-from delivery import outbox, reaping, suppression
+from delivery import marking, outbox, reaping, suppression
 from delivery.channels import registry
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.errors import ChannelUnavailable
@@ -177,6 +178,21 @@ def test_answers_outlive_a_deadlock_of_their_record(channel, monkeypatch):
     assert states() == {"accepted": 1, "failed": 1}
     assert (report.fenced, len(channel.calls), SendAttempt.objects.count()) == (0, 1, 2)
     assert suppression.is_suppressed("gone@shop.example", channel="email")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_answers_outlive_a_connection_that_has_the_plan_of_somebody_else(channel, monkeypatch):
+    """As behind a pooler, which gives us the server's end of another worker."""
+    addresses = people("ann", "bob")
+    monkeypatch.setattr(marking.RECORD, "planned", WeakSet())
+    monkeypatch.setattr(marking.RECORD, "unfit", WeakSet())
+    name = marking.RECORD.execute.split()[1]
+    with connection.cursor() as cursor:
+        cursor.execute(f"DEALLOCATE ALL; PREPARE {name} AS SELECT 1")
+    monkeypatch.setattr(marking.MARK, "planned", WeakSet())
+    send(compose_for(addresses))
+    assert (states(), len(channel.calls)) == ({"accepted": 2}, 1)
+    connection.close()
 
 
 @pytest.mark.parametrize("deed", ["withdraw", "suppress", "pause", "cancel"])
