@@ -73,15 +73,16 @@ def dispatch(
         messages = claiming.claim(
             channel=channel, limit=limit, now=now, run_id=run_id, most=granted.most
         )
-    rates.give_back(granted, used=Counter(message.run_id for message in messages))
     report.claimed = len(messages)
     report.more = len(messages) >= limit or any(message.returned for message in messages)
     failpoints.reach("C8")
-    if messages:
-        chunk = Chunk(get_channel(channel), channel, messages, clock, report)
-        try:
+    chunk = Chunk(get_channel(channel), channel, messages, clock, report) if messages else None
+    try:
+        rates.give_back(granted, used=Counter(message.run_id for message in messages))
+        if chunk is not None:
             chunk.send(compose)
-        finally:
+    finally:
+        if chunk is not None:
             chunk.give_back()
     return report
 

@@ -6,7 +6,7 @@ import redis
 from django.db import OperationalError, connection, transaction
 
 from delivery import dispatch as dispatching
-from delivery import marking, outbox, reaping, suppression
+from delivery import marking, outbox, rates, reaping, suppression
 from delivery.channels import registry
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.errors import ChannelUnavailable
@@ -160,6 +160,18 @@ def test_a_store_that_is_away_while_composing_gives_everything_back(channel, err
         send(compose)
     assert states() == {"planned": 2}
     assert Message.objects.filter(lease_token__isnull=True).count() == 2
+
+
+def test_redis_that_dies_after_the_claim_gives_everything_back(channel, monkeypatch):
+    addresses = people("ann", "bob")
+
+    def die(granted, used):
+        raise redis.ConnectionError("gone")
+
+    monkeypatch.setattr(rates, "give_back", die)
+    with pytest.raises(redis.ConnectionError):
+        send(compose_for(addresses))
+    assert states() == {"planned": 2}
 
 
 @pytest.mark.django_db(transaction=True)
