@@ -19,6 +19,7 @@ FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 TIMED = (Campaign.Schedule.AT, Campaign.Schedule.RECURRING)
 FIRST_ZONE = ZoneInfo("Pacific/Kiritimati")  # where every day begins, all year
 ZONES_APART = timedelta(hours=26)  # from there to where it begins last
+LONGEST_SHIFT = timedelta(hours=2)  # of the clocks, at the station Troll
 HORIZON = timedelta(days=3_653)  # a rule that does not come in ten years never comes
 
 
@@ -34,9 +35,13 @@ def find_due(campaign: Campaign, *, now: datetime) -> datetime | None:
         return None
     zone = clock_of(campaign)
     local = now.astimezone(zone).replace(tzinfo=None)
-    found = _rule(campaign, _zone(campaign.time_zone)).before(local, inc=True)
+    rule = _rule(campaign, _zone(campaign.time_zone))
+    # The clock may have been set back since: then the latest time reads later than now does.
+    found = rule.before(local + LONGEST_SHIFT, inc=True)
+    while found and _instant(found, zone) > now:
+        found = rule.before(found)
     due = _instant(found, zone) if found else None
-    if due is None or due > now or (campaign.launched_at and due < campaign.launched_at):
+    if due is None or (campaign.launched_at and due < campaign.launched_at):
         return None
     return None if campaign.ends_at and due > campaign.ends_at else due
 
@@ -49,8 +54,9 @@ def find_next(campaign: Campaign, *, after: datetime) -> datetime | None:
     if campaign.schedule != Campaign.Schedule.RECURRING or campaign.starts_at is None:
         return None
     zone = clock_of(campaign)
-    local = after.astimezone(zone).replace(tzinfo=None)
-    for found in _rule(campaign, _zone(campaign.time_zone)).xafter(local, count=3, inc=True):
+    # The clock may have been set on since: then a time to come reads earlier than `after` does.
+    local = after.astimezone(zone).replace(tzinfo=None) - LONGEST_SHIFT
+    for found in _rule(campaign, _zone(campaign.time_zone)).xafter(local, count=8, inc=True):
         due = _instant(found, zone)
         if campaign.ends_at and due > campaign.ends_at:
             return None

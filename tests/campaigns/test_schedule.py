@@ -35,6 +35,34 @@ def test_a_time_the_clock_repeats_comes_once():
     assert schedule.find_next(campaign, after=first) == utc(2026, 10, 26, 1, 30)
 
 
+def test_a_time_that_reads_later_than_now_is_due_when_the_clock_was_set_back_since():
+    """Whoever was away from 2:29 on looks at 2:10, forty minutes later."""
+    campaign = recurring("FREQ=DAILY;BYHOUR=2;BYMINUTE=30;BYSECOND=0", starts_at=utc(2026, 10, 20))
+    assert schedule.find_due(campaign, now=utc(2026, 10, 25, 0, 29)) == utc(2026, 10, 24, 0, 30)
+    assert schedule.find_due(campaign, now=utc(2026, 10, 25, 1, 10)) == utc(2026, 10, 25, 0, 30)
+
+
+def test_a_skipped_time_is_to_come_for_who_looks_after_the_skip():
+    campaign = recurring("FREQ=DAILY;BYHOUR=2;BYMINUTE=30;BYSECOND=0", starts_at=utc(2026, 3, 20))
+    look = utc(2026, 3, 29, 1, 5)  # 03:05; 02:30 would be at 03:30
+    assert schedule.find_next(campaign, after=look) == utc(2026, 3, 29, 1, 30)
+    assert schedule.find_due(campaign, now=look) == utc(2026, 3, 28, 1, 30)
+
+
+def test_a_rule_of_every_hour_loses_none_and_repeats_none_in_a_zone_that_shifts_by_two():
+    hours = ",".join(map(str, range(24)))
+    campaign = recurring(
+        f"FREQ=DAILY;BYHOUR={hours};BYMINUTE=30;BYSECOND=0",
+        starts_at=utc(2026, 3, 20), zone="Antarctica/Troll",
+    )  # fmt: skip
+    for day, many in ((utc(2026, 3, 28, 12), 24), (utc(2026, 10, 24, 12), 22)):
+        comes, at = [], day
+        while (at := schedule.find_next(campaign, after=at)) < day + timedelta(days=1):
+            comes.append(at)
+            assert schedule.find_due(campaign, now=at) == at
+        assert (len(comes), comes) == (many, sorted(set(comes)))
+
+
 def test_after_a_standstill_only_the_latest_time_is_due():
     campaign = recurring(starts_at=utc(2026, 11, 1, 9, 0), zone="UTC")
     assert schedule.find_due(campaign, now=utc(2026, 11, 5, 8, 0)) == utc(2026, 11, 4, 9, 0)
