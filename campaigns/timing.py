@@ -11,6 +11,7 @@ from typing import Final
 from django.conf import settings
 
 from campaigns.models import Campaign, Run
+from campaigns.runs import allowed_lateness
 from campaigns.schedule import FIRST_ZONE
 from delivery import control_rows, controls
 from delivery.controls import Quiet
@@ -39,15 +40,16 @@ class Plan:
         """`place`: how many messages of the run were planned before."""
         campaign, run = self.run.campaign, self.run
         zone = self.zones.get(person) or controls.find_zone(campaign.time_zone)
-        due = local_due(run, zone) if campaign.in_local_time else begin(run, now=self.now)
-        if campaign.in_local_time and due + campaign.max_lateness < self.now:
+        local = campaign.in_local_time and not is_late(run, now=self.now)
+        due = local_due(run, zone) if local else begin(run, now=self.now)
+        if local and due + campaign.max_lateness < self.now:
             return Times(due, due)  # too late there: closed as expired, never sent
         at = due
         if campaign.spread:
             at += campaign.spread * stable_unit("spread", str(run.pk), str(person))
         if campaign.first_part_wait and not is_first(run, person):
             at += campaign.first_part_wait
-        if campaign.per_minute and not campaign.in_local_time:
+        if campaign.per_minute and not local:
             at += timedelta(minutes=place / campaign.per_minute)
         expires_at = after(campaign, at, zone=zone).expires_at
         if campaign.quiet == Campaign.Quiet.HOLD:
@@ -79,6 +81,11 @@ def after(campaign: Campaign, at: datetime, *, zone: tzinfo) -> Times:
 def begin(run: Run, *, now: datetime) -> datetime:
     """A run that a human started late still gives its messages their full time."""
     return max(run.scheduled_for, run.frozen_at or now)
+
+
+def is_late(run: Run, *, now: datetime) -> bool:
+    """Its time is past on every clock: a human wants it all the same, so it goes at once."""
+    return (run.frozen_at or now) - run.scheduled_for > allowed_lateness(run.campaign)
 
 
 def local_due(run: Run, zone: tzinfo) -> datetime:

@@ -74,6 +74,20 @@ def test_whose_hour_is_long_past_gets_nothing_and_is_counted():
     assert run.planned == 2
 
 
+def test_a_missed_local_run_that_a_human_starts_goes_at_once():
+    for zone in ("Asia/Tokyo", "Europe/Berlin"):
+        make_profile(timezone=zone)
+    campaign = make_local(max_lateness=HOUR, state="active")
+    due = schedule.first_due(campaign)
+    now = due + 28 * HOUR
+    run = runs.start(campaign, due=due, now=now)
+    assert run.state == Run.State.MISSED
+    runs.start_missed(run, now=now)
+    plan_all(run, now=now)
+    times = Message.objects.values_list("not_before", "expires_at")
+    assert list(times) == [(now, now + campaign.expires_after)] * 2
+
+
 def test_local_time_needs_a_time(now):
     campaign = make_campaign(schedule="now", in_local_time=True)
     assert "in_local_time" in [problem.path for problem in lifecycle.check(campaign, now=now)]
