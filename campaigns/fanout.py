@@ -82,11 +82,13 @@ def _messages(run: Run, people: Sequence[int], *, now: datetime) -> Iterator[Pla
     tokens: devices.Tokens = {}
     if campaign.channel in TO_DEVICES:
         tokens = devices.push_tokens(people, web=campaign.channel == "web_push")
-    for place, person in enumerate(people, start=run.planned):
+    place = run.planned
+    for person in people:
         variant = choose_variant(variants, person=person)
         planned = times.times(person, place=place)
         quiet = campaign.quiet
         for device_id in [device for device, *_ in tokens.get(person, [])] or [""]:
+            place += 1
             yield new_message(
                 campaign,
                 variant,

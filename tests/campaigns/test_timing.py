@@ -7,6 +7,7 @@ import pytest
 from campaigns import fanout, lifecycle, runs, schedule, timing
 from campaigns.models import Campaign, Run
 from delivery.models import Message, QuietHours, SendRate
+from engage.profiles.models import Device
 from tests.factories import make_campaign, make_profile, make_run
 
 pytestmark = pytest.mark.django_db
@@ -111,6 +112,21 @@ def test_a_rate_plans_the_messages_one_after_the_other_and_holds_at_the_door(now
     waits = sorted((m.not_before - now).total_seconds() for m in Message.objects.all())
     assert waits == [0, 30, 60, 90, 120, 150, 180]
     assert SendRate.objects.get(scope=f"run {run.pk}").per_minute == 2
+
+
+def test_a_rate_counts_messages_whatever_the_number_of_a_persons_devices(now):
+    for _ in range(4):
+        person = make_profile()
+        for n in range(3):
+            device = f"{person.pk}-{n}"
+            Device.objects.create(
+                profile=person, device_id=device, token=f"token-{device}", last_seen=now
+            )
+    run = make_run(campaign=make_campaign(channel="push", per_minute=1), at=now)
+    plan_all(run, now=now)
+    times = Message.objects.order_by("not_before").values_list("not_before", flat=True)
+    minutes = [(at - now) // timedelta(minutes=1) for at in times]
+    assert minutes == [0, 0, 0, 3, 3, 3, 6, 6, 6, 9, 9, 9]
 
 
 def test_the_first_hundredth_goes_alone(now):
