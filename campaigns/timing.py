@@ -51,7 +51,7 @@ class Plan:
             at += campaign.first_part_wait
         if campaign.per_minute and not local:
             at += timedelta(minutes=place / campaign.per_minute)
-        expires_at = after(campaign, at, zone=zone).expires_at
+        expires_at = after(campaign, at, begins=due, zone=zone).expires_at
         if campaign.quiet == Campaign.Quiet.HOLD:
             at = controls.next_open(at, channel=campaign.channel, zone=zone, quiet=self.quiet)
         return Times(at, expires_at)
@@ -70,11 +70,14 @@ def plan(run: Run, profile_ids: Sequence[int], *, now: datetime) -> Plan:
     return Plan(run, zones, quiet, now)
 
 
-def after(campaign: Campaign, at: datetime, *, zone: tzinfo) -> Times:
-    """Due at a moment, whatever the hour: the mark looks at that."""
+def after(campaign: Campaign, at: datetime, *, begins: datetime, zone: tzinfo) -> Times:
+    """Due at a moment, whatever the hour: the mark looks at that.
+
+    The cut-off is the first one after what `begins`: what its pace brings later is too late.
+    """
     expires_at = at + campaign.expires_after
     if campaign.cut_off is not None:
-        expires_at = min(expires_at, next_wall(campaign, at, zone))
+        expires_at = min(expires_at, next_wall(campaign, begins, zone))
     return Times(at, expires_at)
 
 
@@ -103,4 +106,5 @@ def next_wall(campaign: Campaign, at: datetime, zone: tzinfo) -> datetime:
     local = at.astimezone(zone)
     assert campaign.cut_off is not None  # noqa: S101 - the caller looked
     day = local.date() + timedelta(days=local.time() >= campaign.cut_off)
-    return datetime.combine(day, campaign.cut_off, tzinfo=zone).astimezone(UTC)
+    wall = campaign.cut_off.replace(fold=local.fold)  # of an hour that comes twice, the same pass
+    return datetime.combine(day, wall, tzinfo=zone).astimezone(UTC)

@@ -231,7 +231,8 @@ def _write(campaign: Campaign, run: Run, occasions: Sequence[Deed], *, now: date
     for one in occasions:
         occasion = digest16("event send", str(campaign.pk), str(one.heard.id))
         zone = controls.find_zone(zones.get(one.person), default=settings.PEOPLE_TIME_ZONE)
-        times = timing.after(campaign, one.at + campaign.on_wait, zone=zone)
+        due = one.at + campaign.on_wait
+        times = timing.after(campaign, due, begins=due, zone=zone)
         # Somebody without a device gets a row too: the door says why not.
         own = [
             new_message(

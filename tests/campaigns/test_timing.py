@@ -167,6 +167,25 @@ def test_a_cut_off_ends_the_life_of_a_message_by_the_persons_clock(now):
     assert ends[samoa.pk] == now + 10 * HOUR  # 01:00 there: 18:00 is after the message's life
 
 
+@pytest.mark.parametrize("pace", [{"spread": 3 * HOUR}, {"per_minute": 1}])
+def test_nothing_is_planned_past_a_cut_off_by_the_pace_of_its_run(now, pace):
+    for _ in range(100):
+        make_profile(timezone="Europe/Berlin")  # where it is one o'clock
+    campaign = make_campaign(cut_off=time(14), expires_after=20 * HOUR, **pace)
+    plan_all(make_run(campaign=campaign, at=now), now=now)
+    cut_off = now + HOUR
+    assert set(Message.objects.values_list("expires_at", flat=True)) == {cut_off}
+    assert 20 < Message.objects.filter(not_before__lt=cut_off).count() < 70
+
+
+def test_a_cut_off_in_the_hour_that_comes_twice_is_of_the_same_pass():
+    begin = datetime(2026, 10, 25, 1, 10, tzinfo=UTC)  # 02:10 in Berlin, the second time
+    make_profile(timezone="Europe/Berlin")
+    campaign = make_campaign(cut_off=time(2, 50))
+    plan_all(make_run(campaign=campaign, at=begin), now=begin)
+    assert Message.objects.get().expires_at == begin + timedelta(minutes=40)
+
+
 def test_all_of_them_together_keep_every_rule(now):
     QuietHours.objects.create(begin=time(20), end=time(9))
     zones = ["Asia/Tokyo", "Europe/Berlin", "America/New_York", "Australia/Eucla", "UTC"]
