@@ -103,6 +103,8 @@ def take_one(said: Said, *, now: datetime) -> bool | None:
         return None
     if not write(said, message):
         return False
+    if said.kind == Kind.OPTED_OUT:  # before the message is locked: who erases locks in this order
+        opt_out(said, message)
     with connection.cursor() as cursor:
         cursor.execute(KNOWN_NOW, [message.profile_id, message.id])
     follow(said, message)
@@ -159,8 +161,6 @@ def write(said: Said, message: Message) -> bool:
 
 def follow(said: Said, message: Message) -> None:
     """What the receipt has us do. The address is the one that the message went to."""
-    if said.kind == Kind.OPTED_OUT:
-        opt_out(said, message)
     if message.channel in policy.TO_DEVICES:
         if said.kind in {Kind.GONE, Kind.BOUNCED}:
             retire_token(message)

@@ -33,13 +33,13 @@ def in_thread(work):
     return thread
 
 
-def wait_until_somebody_waits():
-    """Until a server process waits for a lock that another one holds."""
+def wait_until_somebody_waits(*, how_many=1):
+    """Until so many server processes wait for a lock that another one holds."""
     deadline = time.monotonic() + 10
     with connection.cursor() as cursor:
         while time.monotonic() < deadline:
             cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
+            if cursor.fetchone()[0] >= how_many:
                 return
     raise AssertionError("nobody waited")
 
