@@ -7,15 +7,19 @@ from django.db import connection, transaction
 # Whoever puts something into the inbox now has committed before, or sees the journal after.
 HOLD: Final = "SELECT 1 FROM profiles_profile WHERE id = %s FOR UPDATE"
 # The row that is left says that a message was planned and how it ended, for the sums of its run.
+# A claim has them in the same order, or a mark and we could wait for each other.
 # It names nobody: the number leads to no profile any more, and no journal says whose it was.
 STRIP: Final = """
-UPDATE delivery_message SET
+WITH theirs AS (
+  SELECT profile_id, id FROM delivery_message WHERE profile_id = %s ORDER BY id FOR UPDATE
+)
+UPDATE delivery_message m SET
   state = CASE WHEN state IN ('planned', 'leased') THEN 'suppressed' ELSE state END,
   reason = CASE WHEN state IN ('planned', 'leased') THEN 'erased' ELSE reason END,
   finished_at = CASE WHEN state IN ('planned', 'leased') THEN clock_timestamp()
                      ELSE finished_at END,
   address_id = '', address_digest = NULL, provider_id = '', topic = '', items = '[]'
-WHERE profile_id = %s
+FROM theirs WHERE m.profile_id = theirs.profile_id AND m.id = theirs.id
 """
 TABLES: Final = ("interaction", "sendattempt", "receipt", "preference", "inboxmessage")
 

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, transaction
 
 from campaigns import lifecycle, runs, transactional
-from delivery import outbox, reaping, suppression
+from delivery import erasure, outbox, reaping, suppression
 from delivery.channels import registry
 from delivery.dispatch import dispatch
 from delivery.drafts import TryLater
@@ -18,6 +18,7 @@ from delivery.outbox import Planned
 from delivery.policy import Allow
 from engage.lib.ids import uuid7
 from engage.profiles.models import Consent
+from tests.concurrency.test_inbox import in_thread, wait_until_somebody_waits
 from tests.delivery.sending import (
     RecordingChannel,
     claim,
@@ -185,6 +186,23 @@ def test_cancelling_while_workers_mark_never_deadlocks_and_never_sends_after():
     counts = outbox.count_states(4)
     assert late == []
     assert counts["cancelled"] + counts["attempting"] == len(addresses)
+
+
+def test_a_mark_and_the_erasing_of_a_person_never_wait_for_each_other():
+    person = make_profile(email="ann@shop.example", opted_in=("email",))
+    first = make_message(profile=person, not_before=NOON)
+    make_message(profile=person, not_before=NOON - timedelta(minutes=1), run_id=2)  # claimed first
+    messages, decisions = claim(), []
+    with transaction.atomic():
+        Message.objects.select_for_update().get(id=first.id)
+        eraser = in_thread(lambda: erasure.erase(person.pk))
+        wait_until_somebody_waits()
+        marker = in_thread(lambda: decisions.extend(mark(messages)))
+        wait_until_somebody_waits(how_many=2)
+    eraser.join(10)
+    marker.join(10)
+    assert decisions == [None, None]
+    assert list(Message.objects.values_list("reason", flat=True)) == ["erased", "erased"]
 
 
 @pytest.mark.parametrize("deed", ["withdraw", "suppress", "pause"])
