@@ -27,13 +27,14 @@ def plan_chunk(run_id: int, *, now: datetime, limit: int) -> bool:
 
     Safe to run twice and by two at once: the row is locked, and a message is unique by its key.
     """
+    # The campaign, too: rails may stop it below, and who pauses it locks it before its runs.
     run = (
-        Run.objects.select_for_update(of=("self",), skip_locked=True)
+        Run.objects.select_for_update(of=("self", "campaign"), skip_locked=True)
         .select_related("campaign__segment")
         .filter(pk=run_id, state=Run.State.PLANNING)
         .first()
     )
-    if run is None:  # paused, cancelled, done, or another worker has it
+    if run is None:  # paused, cancelled, done, or somebody has it
         return False
     if run.frozen_at is None or run.upto is None:
         run.frozen_at, run.upto = now, audience.newest_profile_id()

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
-from campaigns import lifecycle, runs, transactional
+from campaigns import fanout, lifecycle, rails, runs, transactional
 from delivery import erasure, outbox, reaping, suppression
 from delivery.channels import registry
 from delivery.dispatch import dispatch
@@ -203,6 +203,26 @@ def test_a_mark_and_the_erasing_of_a_person_never_wait_for_each_other():
     marker.join(10)
     assert decisions == [None, None]
     assert list(Message.objects.values_list("reason", flat=True)) == ["erased", "erased"]
+
+
+def test_a_run_that_stops_itself_never_waits_for_who_cancels_it(monkeypatch):
+    """While it is being planned; whoever cancels has the campaign first, and its runs then."""
+    make_profile(), make_profile()
+    campaign = make_campaign(state="active", most_people=1)
+    run, stop, threads = make_run(campaign=campaign, at=NOON), rails.stop, []
+
+    def stop_later(*args, **fields):
+        threads.append(in_thread(lambda: lifecycle.cancel(campaign, now=NOON)))
+        wait_until_somebody_waits()
+        return stop(*args, **fields)
+
+    monkeypatch.setattr(rails, "stop", stop_later)
+    assert not fanout.plan_chunk(run.pk, now=NOON, limit=10)
+    threads[0].join(10)
+    run.refresh_from_db()
+    assert (run.state, run.stopped_because) == (
+        "cancelled", "more people than expected: 2 so far",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("deed", ["withdraw", "suppress", "pause"])
