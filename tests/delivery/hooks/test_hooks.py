@@ -204,6 +204,15 @@ def test_what_nobody_signed_changes_nothing(doors, mail, text):
     assert nothing_happened()
 
 
+@pytest.mark.parametrize(
+    "stamp", ["9" * 400, "9" * 5_000, "0" * 5_000, "\u0661\u0667", "-1", "1e9", "0"]
+)
+def test_a_time_that_is_none_is_forged(doors, stamp):
+    headers = {"webhook-id": "x", "webhook-timestamp": stamp, "webhook-signature": "v1,x"}
+    answer = doors.post("/hooks/engage/", "[]", content_type="application/json", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forged_receipt")
+
+
 def test_a_body_that_was_changed_on_its_way_is_forged(doors, mail):
     lines = [{"kind": "delivered", "message_id": str(mail.key)}]
     body = json.dumps(lines)
