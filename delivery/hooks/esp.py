@@ -11,7 +11,9 @@ from anymail.exceptions import (
     AnymailWebhookValidationFailure,
 )
 from django.conf import settings
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import HttpRequest
+from django.http.multipartparser import MultiPartParserError
 
 from delivery import esps
 from delivery.errors import ForgedReceipt
@@ -41,6 +43,7 @@ SOFT: Final = {"softbounce", "soft_bounce", "soft_bounced", "blocked", "transien
 UNREADABLE: Final = (
     AnymailConfigurationError, AnymailError, ValueError, RecursionError, ArithmeticError,
     LookupError, TypeError, AttributeError,
+    BadRequest, SuspiciousOperation, MultiPartParserError,  # of a form, which Mailgun once sent
 )  # fmt: skip
 
 

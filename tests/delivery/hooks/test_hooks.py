@@ -353,6 +353,25 @@ def test_a_signed_hook_of_mailgun_is_read_and_a_forged_one_is_not(doors, setting
     assert suppressed() == {"old@shop.example": "bounced"}
 
 
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"a=1&" * 2_000, "application/x-www-form-urlencoded"),
+        (b"token=t", "application/x-www-form-urlencoded; charset=utf-16"),
+        (b"--x", "multipart/form-data"),
+        (b"--x\r\n" + b"A: b\r\n" * 5_000, "multipart/form-data; boundary=x"),
+        (b"", "multipart/form-data; boundary=x; charset=hex"),
+        (b'{"signature": {"token": [], "timestamp": {}, "signature": 5}}', "application/json"),
+    ],
+)
+def test_a_form_that_nobody_signed_breaks_no_door(doors, settings, body, content_type):
+    settings.EMAIL_ESP, settings.ESP_HOOK_KEY = "mailgun", "the-signing-key"
+    settings.ANYMAIL_WEBHOOK_SECRET = []
+    answer = doors.generic("POST", "/hooks/mailgun/", body, content_type=content_type)
+    assert answer.status_code in {400, 403}
+    assert nothing_happened()
+
+
 # --- SMS -------------------------------------------------------------------------------------
 
 
