@@ -6,7 +6,7 @@ from typing import Final
 
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, QueryDict, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.multipartparser import MultiPartParserError
 from django.template.loader import render_to_string
 from django.utils.encoding import iri_to_uri
@@ -18,6 +18,7 @@ from delivery.machines import is_machine
 from delivery.schemas import read_preferences
 from delivery.tracking import Left
 from engage.lib import clock
+from engage.lib.api import BodyTooLarge, UnreadableBody, read_raw
 from engage.lib.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ PAGE_HEADERS: Final = {
     ),
     "X-Frame-Options": "DENY",
 }
+LARGEST_FORM: Final = 65_536  # bytes; files and all
+NO_CHARSET: Final = (LookupError, UnicodeError)  # what the Content-Type names may be no charset
 View = Callable[[HttpRequest, str], HttpResponse]
 
 
@@ -99,7 +102,10 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     if request.method != "POST":
         way_out = tracking.read_way_out(token)
         return _preferences(way_out) if way_out else _unknown()
-    sent = _read_form(request)
+    try:
+        sent = _read_form(request)
+    except UnreadableBody:  # half of a form: perhaps of somebody who wants to stay
+        return HttpResponse(status=400, headers=HEADERS)
     if "do" in sent:
         way_out = tracking.read_way_out(token)
         return _choose(way_out, sent) if way_out else _unknown()
@@ -108,10 +114,14 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _read_form(request: HttpRequest) -> QueryDict:
-    """A mailbox provider's click counts, whatever it has in its body."""
+    """A mailbox provider's click counts, whatever it has in its body.
+
+    Raises UnreadableBody when that did not come to its end.
+    """
     try:
+        request._body = read_raw(request, limit=LARGEST_FORM)
         return request.POST
-    except (MultiPartParserError, SuspiciousOperation, BadRequest, UnreadablePostError):
+    except (BodyTooLarge, MultiPartParserError, SuspiciousOperation, BadRequest, *NO_CHARSET):
         return QueryDict()
 
 
