@@ -6,6 +6,7 @@ It parses every template, and renders those that are not compiled.
 import json
 from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial
+from io import StringIO
 from typing import Any, Literal, TextIO, cast
 
 from liquid import BoundTemplate, Environment, RenderContext, Token
@@ -20,6 +21,7 @@ from liquid.builtin.tags.tablerow_tag import TablerowNode
 from liquid.exceptions import UnknownFilterError
 from liquid.expression import Expression
 from liquid.limits import to_int
+from liquid.output import LimitedStringIO
 from liquid.stringify import to_liquid_string
 
 from campaigns.liquid import filters, limits
@@ -27,6 +29,13 @@ from campaigns.liquid.abort import AbortTag
 from campaigns.liquid.limits import Spender, bounded_range, cost
 
 Escape = Literal["text", "html", "json"]
+
+
+class Buffer(LimitedStringIO):
+    """Keeps line ends: the library's own would make each CR of a value a new line."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit, newline="")
 
 
 class Metered(RenderContext, Spender):
@@ -42,6 +51,10 @@ class Metered(RenderContext, Spender):
         self.spend(cost(val))
         super().assign(key, val)
 
+    def get_buffer(self, buf: TextIO | None = None) -> StringIO:
+        used = buf.size if isinstance(buf, LimitedStringIO) else 0
+        return Buffer(limits.MAX_OUTPUT_BYTES - used)
+
     def filter(self, name: str, token: Token | None) -> filters.Filter:
         function = self.env.filters.get(name)
         if function is None:
@@ -51,6 +64,9 @@ class Metered(RenderContext, Spender):
 
 class MeteredTemplate(BoundTemplate):
     context_class = Metered
+
+    def _get_buffer(self) -> StringIO:
+        return Buffer(limits.MAX_OUTPUT_BYTES)
 
 
 class Limits(Environment):

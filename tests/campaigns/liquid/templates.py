@@ -9,7 +9,7 @@ from campaigns.language import parse
 
 NAMES = st.sampled_from(["a", "b", "c", "profile", "slots", "x", "n", "forloop"])
 KEYS = st.sampled_from(["a", "b", "name", "size", "first", "last", "price", "index", "x y"])
-TEXTS = st.text(alphabet="ab <>&'\"é\n😀{}%|1-,.", max_size=8)
+TEXTS = st.text(alphabet="ab <>&'\"é\r\n😀{}%|1-,.", max_size=8)
 NUMBERS = st.integers(-3, 12) | st.floats(-5, 5, allow_nan=False).map(lambda f: round(f, 2))
 VALUES = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXTS | st.just(10**30),
@@ -93,7 +93,7 @@ def conditions(draw):
     return word.join(parts)
 
 
-CONTENT = st.text(alphabet="ab <>&é\n\t😀", max_size=6)
+CONTENT = st.text(alphabet="ab <>&é\r\n\t😀", max_size=6)
 SIMPLE = st.one_of(
     CONTENT,
     expressions().map(lambda e: f"{{{{ {e} }}}}"),
