@@ -5,6 +5,7 @@ them, as a comment where text stands and as a word inside a tag, and put back af
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -36,11 +37,24 @@ ATTRIBUTES = r"(?:\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z)|[^>\"'])*+"
 TAG = re.compile(rf"{COMMENT}|<(/?)(mj[a-z0-9-]*+)({ATTRIBUTES})(?:>|\Z)", re.DOTALL)
 # What is not text: comments, elements whose content is no markup, and tags.
 SILENT = r"(?:style|script|title|textarea|mj-style|mj-title|mj-preview)"
+SILENT_NAME = re.compile(SILENT)
 MARKUP = re.compile(
     rf"({COMMENT}|<{SILENT}\b.*?(?:</{SILENT}\s*+>|\Z)|</?[a-zA-Z!]{ATTRIBUTES}(?:>|\Z))",
     re.DOTALL | re.IGNORECASE,
 )
 HTML = re.compile(r"<(?:html|body)\b", re.IGNORECASE)
+ELEMENT = re.compile(r"<(?P<closing>/?)(?P<name>[a-z][^\s>/]*)", re.IGNORECASE)
+# The compilers call themselves for each element in an element: where a body of only "<div>" would
+# take the process down. An MJML wrapper becomes some ten elements.
+MAX_DEPTH = 150
+# They have no end, or need none: a next one ends them.
+ENDLESS = frozenset(
+    {
+        *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param"),
+        *("source", "track", "wbr", "p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody"),
+        *("tfoot", "colgroup", "option", "html", "head", "body"),
+    }
+)
 # A table whose rows a loop makes: the parser would open its tbody inside the loop.
 ROWS = re.compile(r"(<table\b[^<>]*+>)((?:\s|<!--lqdq*[0-9]+x-->)*+)(?=<tr\b)", re.IGNORECASE)
 BODY = re.compile(r"<body\b[^<>]*+>", re.IGNORECASE)
@@ -61,6 +75,7 @@ class Compiled:
 def compile_body(body: str) -> Compiled:
     """Raises `InvalidTemplate` with the line of what MJML cannot take. Cached by body."""
     body = encode_attributes(translate(body))
+    _refuse_depth(body)
     shelter = Shelter.of(body)
     html = shelter.covered
     if is_mjml(body):
@@ -87,6 +102,28 @@ def compile_body(body: str) -> Compiled:
 
 def is_mjml(body: str) -> bool:
     return body.lstrip().lower().startswith("<mjml")
+
+
+def _refuse_depth(body: str) -> None:
+    """Raises `InvalidTemplate` for elements in elements in elements."""
+    open_tags: Counter[str] = Counter()
+    for found in MARKUP.finditer(TOKEN.sub(_blank, body)):
+        tag = ELEMENT.match(found.group())
+        name = tag["name"].lower() if tag else ""
+        if not tag or name in ENDLESS or SILENT_NAME.fullmatch(name):
+            continue
+        if tag["closing"]:
+            open_tags[name] = max(0, open_tags[name] - 1)
+        elif not (name.startswith("mj-") and found.group().endswith("/>")):
+            open_tags[name] += 1
+            if open_tags.total() > MAX_DEPTH:
+                line = body.count("\n", 0, found.start()) + 1
+                message = f"more than {MAX_DEPTH} elements are open here: is an end missing?"
+                raise InvalidTemplate([Problem(f"body, line {line}", message)])
+
+
+def _blank(token: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", " ", token.group())
 
 
 @dataclass(slots=True)
@@ -167,7 +204,7 @@ def _mjml(source: str, shelter: Shelter) -> str:
 def _check_components(body: str) -> Iterator[Problem]:
     """Unknown components, which MJML passes on in silence, and tags that do not pair."""
     open_tags: list[tuple[str, int]] = []
-    for found in TAG.finditer(TOKEN.sub(lambda token: re.sub(r"[^\n]", " ", token.group()), body)):
+    for found in TAG.finditer(TOKEN.sub(_blank, body)):
         closing, name, attributes = found.groups()
         if name is None:
             continue

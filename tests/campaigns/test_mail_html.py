@@ -139,3 +139,17 @@ def test_a_source_of_beginnings_is_read_once(start, beginning):
     with suppress(InvalidTemplate, TemplateFailed):
         compile_body(start + beginning * 20_000)
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("tag", ["div", "b", "svg", "a", "span", "mj-raw"])
+@pytest.mark.parametrize("body", ["{}", "<mjml><mj-body><mj-raw>{}</mj-raw></mj-body></mjml>"])
+def test_elements_in_elements_without_end_are_refused_with_their_line(tag, body):
+    """The compilers call themselves for each: such a body took down the process that read it."""
+    with pytest.raises(InvalidTemplate, match="body, line 2: more than 150 elements are open"):
+        compile_body(body.format("\n" + f"<{tag}>" * 100_000))
+
+
+def test_a_long_body_of_few_levels_compiles():
+    """Void elements and those that the next one ends open nothing."""
+    row = "<tr><td><p>a<br><img src='x'><div><span>b</span></div></td>"
+    assert compile_body("<table>" + row * 400 + "</table>").html.count("<span>b</span>") == 400
