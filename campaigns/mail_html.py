@@ -55,6 +55,9 @@ ENDLESS = frozenset(
         *("tfoot", "colgroup", "option", "html", "head", "body"),
     }
 )
+# Before the <mjml> of an author: comments, a declaration, Liquid that assigns something.
+BEFORE_MJML = re.compile(rf"(?:\s|\ufeff|{COMMENT}|<[!?][^<>]*+>|{TOKEN.pattern})*+<mjml\b",
+                         re.DOTALL | re.IGNORECASE)  # fmt: skip
 # A table whose rows a loop makes: the parser would open its tbody inside the loop.
 ROWS = re.compile(r"(<table\b[^<>]*+>)((?:\s|<!--lqdq*[0-9]+x-->)*+)(?=<tr\b)", re.IGNORECASE)
 BODY = re.compile(r"<body\b[^<>]*+>", re.IGNORECASE)
@@ -101,7 +104,7 @@ def compile_body(body: str) -> Compiled:
 
 
 def is_mjml(body: str) -> bool:
-    return body.lstrip().lower().startswith("<mjml")
+    return BEFORE_MJML.match(body) is not None
 
 
 def _refuse_depth(body: str) -> None:
@@ -185,20 +188,29 @@ class Shelter:
 
 
 def _mjml(source: str, shelter: Shelter) -> str:
+    """The compiler leaves out what stands around the <mjml>, an {% assign %} too: that is kept."""
+    found = BEFORE_MJML.match(source)
+    start = found.end() - len("<mjml") if found else 0
+    end = source.lower().rfind("</mjml>") + len("</mjml>")
+    before, inside, after = source[:start], source[start:end], source[end:]
     try:
         # No fonts of its own: recipients are not shown to a font host unless the author says so.
-        return str(mjml.mjml2html(source, fonts={}))
+        html = str(mjml.mjml2html(inside, fonts={}))
     except ValueError as exc:
         message = str(exc).replace(" in root template", "")
         at = re.search(r" at position ([0-9]+):[0-9]+", message)
         line = 0
         if at:
-            before = source.encode()[: int(at[1])].decode(errors="ignore")
-            line = shelter.restore(before).count("\n") + 1
+            above = before + inside.encode()[: int(at[1])].decode(errors="ignore")
+            line = shelter.restore(above).count("\n") + 1
             message = message.replace(at.group(), "")
         raise InvalidTemplate(
             [Problem(f"body, line {line}" if line else "body", message)]
         ) from exc
+    tokens = re.compile(f"<!--{shelter.word}[0-9]+x-->")
+    kind, doctype, rest = html.partition("<!doctype html>")
+    first, last = ("".join(tokens.findall(part)) for part in (before, after))
+    return f"{kind}{doctype}{first}{rest}{last}"
 
 
 def _check_components(body: str) -> Iterator[Problem]:

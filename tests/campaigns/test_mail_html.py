@@ -153,3 +153,23 @@ def test_a_long_body_of_few_levels_compiles():
     """Void elements and those that the next one ends open nothing."""
     row = "<tr><td><p>a<br><img src='x'><div><span>b</span></div></td>"
     assert compile_body("<table>" + row * 400 + "</table>").html.count("<span>b</span>") == 400
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["{% assign who = 'Ana' %}\n", "<!-- ours -->\n{% assign who = 'Ana' %}",
+     '\ufeff<?xml version="1.0"?>\n<!DOCTYPE mjml>{% assign who = "Ana" %}'],
+)  # fmt: skip
+def test_what_stands_before_the_mjml_is_kept_and_the_rest_is_still_mjml(before):
+    """Such a body went out as it was, with tags that no mail program knows."""
+    body = MJML.replace('profile.first_name | default: "you"', "who")
+    html = rendered(f"{before}{body}{{{{ who }}}}")
+    assert html.lower().startswith("<!doctype html")
+    assert "<mj" not in html
+    assert html.count("Ana") == 2
+
+
+def test_a_mistake_behind_liquid_and_before_the_mjml_keeps_its_line():
+    body = '{% assign a = 1 %}\n\n<mjml><mj-body>\n<mj-section a=b"></mj-section></mj-body></mjml>'
+    with pytest.raises(InvalidTemplate, match="body, line 4"):
+        compile_body(body)
