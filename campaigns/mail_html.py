@@ -153,7 +153,8 @@ class Shelter:
         return shelter
 
     def restore(self, text: str) -> str:
-        pattern = re.compile(f"<!--{self.word}([0-9]+)x-->|{self.word}([0-9]+)x")
+        # As a name of an attribute, such as an {% if %} around one, it got an empty value.
+        pattern = re.compile(f'<!--{self.word}([0-9]+)x-->|{self.word}([0-9]+)x(?:="")?')
         return pattern.sub(lambda found: self.tokens[int(found[1] or found[2])], text)
 
     def require_order(self, before: str, after: str) -> None:
@@ -250,7 +251,7 @@ class _TextReader(HTMLParser):
 
     BLOCKS = frozenset(
         {"p", "div", "tr", "table", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "hr"}
-        | {"section", "article"}
+        | {"section", "article", "header", "footer", "main", "center", "blockquote", "pre"}
     )
     SILENT = frozenset({"head", "style", "script", "title"})
 
@@ -265,6 +266,8 @@ class _TextReader(HTMLParser):
             self.silent += 1
         elif tag == "a":
             self.targets.append(dict(attrs).get("href") or "")
+        elif tag == "img":  # of a button or a logo; an empty one is a picture without words
+            self.parts.append(dict(attrs).get("alt") or "")
         elif tag in {"br", "li"}:
             self.parts.append("\n- " if tag == "li" else "\n")
 
@@ -276,7 +279,7 @@ class _TextReader(HTMLParser):
             self.parts.append(f" ({target})" if target else "")
         elif tag in self.BLOCKS:
             self.parts.append("\n")
-        elif tag == "td":
+        elif tag in {"td", "th"}:
             self.parts.append(" ")
 
     def handle_data(self, data: str) -> None:

@@ -173,3 +173,14 @@ def test_a_mistake_behind_liquid_and_before_the_mjml_keeps_its_line():
     body = '{% assign a = 1 %}\n\n<mjml><mj-body>\n<mj-section a=b"></mj-section></mj-body></mjml>'
     with pytest.raises(InvalidTemplate, match="body, line 4"):
         compile_body(body)
+
+
+def test_a_condition_around_an_attribute_leaves_nothing_behind():
+    body = '<p {% if profile.age > 17 %}title="wine"{% endif %}>x</p>'
+    assert '<p title="wine" >x</p>' in rendered(body)
+    assert "<p >x</p>" in rendered(body, {})
+
+
+def test_the_plain_part_says_what_pictures_say():
+    body = '<blockquote>Hi</blockquote><a href="https://s.example/"><img src="b" alt="Shop"></a>'
+    assert compile_body(body + "<pre>a</pre>b").text == "Hi\nShop (https://s.example/)a\nb\n"
