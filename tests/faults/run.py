@@ -159,6 +159,7 @@ def import_faults() -> None:
         receipts,
         scheduling,
         stores,
+        triggering,
         workers,
     )
 
