@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from campaigns import lifecycle
 from campaigns.errors import IllegalMove
-from campaigns.models import Run
+from campaigns.models import Campaign, Run
 from delivery import reports
 
 logger = logging.getLogger(__name__)
@@ -69,11 +69,16 @@ def find_problem(run: Run, *, now: datetime) -> str:
 
 def stop(run: Run, reason: str, *, now: datetime) -> bool:
     """Pause its campaign, saying why; whether it still ran."""
+    return stop_campaign(run.campaign_id, reason, now=now)
+
+
+def stop_campaign(campaign_id: int, reason: str, *, now: datetime) -> bool:
+    """For a human to see why; whether it still ran."""
     try:
-        lifecycle.pause(run.campaign, now=now, reason=reason)
+        lifecycle.pause(Campaign.objects.get(pk=campaign_id), now=now, reason=reason)
     except IllegalMove:  # somebody paused or cancelled it a moment ago
         return False
-    logger.warning("run stopped", extra={"run": run.pk, "reason": reason})
+    logger.warning("campaign stopped", extra={"campaign": campaign_id, "reason": reason})
     return True
 
 

@@ -69,7 +69,10 @@ def send_chunk(channel: str, lane: int) -> None:
 def take_triggers() -> None:
     """Plan what people's events send. Safe to run twice: it is read where it was left."""
     for _ in range(MOST_BATCHES):
-        if not triggers.take(now=clock.now()).more:
+        taken = triggers.take(now=clock.now())
+        for campaign_id, reason in taken.broken.items():
+            rails.stop_campaign(campaign_id, reason, now=clock.now())
+        if not taken.more:
             break
 
 

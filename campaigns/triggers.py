@@ -4,13 +4,14 @@ The event leaves a notice in the transaction that stores it (`engage.profiles.no
 notices are taken in their order; the messages and how far was read commit together.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 
 from campaigns import timing
@@ -28,7 +29,10 @@ from engage.lib.ids import digest16
 from engage.profiles import devices, notices, people
 from engage.profiles.notices import Heard
 
+logger = logging.getLogger(__name__)
+
 CONSUMER: Final = "triggers"
+UNREADABLE: Final = (InvalidRule, ValueError, TypeError, LookupError, ArithmeticError)
 LIMIT: Final = 1_000  # notices of one transaction
 LONGEST_WAIT: Final = timedelta(days=30)
 KEPT: Final = timedelta(days=1)  # what the message says of the event, after its end
@@ -62,6 +66,7 @@ class Taken(NamedTuple):
     heard: int
     planned: int  # messages
     more: bool  # others may be waiting
+    broken: Mapping[int, str]  # campaigns that could not be understood, and why
 
 
 class Deed(NamedTuple):
@@ -73,17 +78,25 @@ class Deed(NamedTuple):
 
 
 def take(*, now: datetime) -> Taken:
-    """Plan the messages of the next notices. Safe to run twice and by two at once."""
-    planned = 0
+    """Plan the messages of the next notices. Safe to run twice and by two at once.
+
+    A campaign that cannot be understood any more, because its segment was changed, must not stop
+    the others; the caller sees to it.
+    """
+    planned, broken = 0, {}
     with notices.read(CONSUMER, limit=LIMIT) as heard:
         # Asked for after the notices: whoever launched before one of them was stored is there.
         waiting = _list_waiting({one.name for one in heard})
         owners = _list_owners(heard) if waiting else {}
         for campaign in waiting:
-            occasions = list(_list_occasions(campaign, heard, owners))
-            if occasions:
-                planned += _plan(campaign, occasions, now=now)
-    return Taken(len(heard), planned, more=len(heard) == LIMIT)
+            try:
+                with transaction.atomic():
+                    occasions = list(_list_occasions(campaign, heard, owners))
+                    planned += _plan(campaign, occasions, now=now) if occasions else 0
+            except UNREADABLE as exc:
+                logger.exception("events not taken", extra={"campaign_id": campaign.pk})
+                broken[campaign.pk] = f"events cannot send it: {exc}"
+    return Taken(len(heard), planned, len(heard) == LIMIT, broken)
 
 
 def watch() -> None:

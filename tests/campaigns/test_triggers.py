@@ -3,13 +3,16 @@
 import time
 from datetime import time as wall
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
 
 from campaigns import decisions, lifecycle, runs, sending, triggers
 from campaigns.compose import compose
 from campaigns.errors import NotReady
-from campaigns.models import Campaign, Occasion, Run
+from campaigns.models import Campaign, Occasion, Run, Segment
+from campaigns.tasks import take_triggers
+from delivery import outbox
 from delivery.drafts import Draft
 from delivery.models import Cap, Message
 from delivery.policy import Drop
@@ -95,8 +98,8 @@ def test_nothing_is_lost_when_planning_breaks_off(ada, monkeypatch):
     launched()
     does()
     with monkeypatch.context() as patch:
-        patch.setattr(triggers, "_plan", lambda *args, **kwargs: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
+        patch.setattr(outbox, "plan", Mock(side_effect=ConnectionError))
+        with pytest.raises(ConnectionError):
             take()
     assert Message.objects.count() == 0
     assert (take(), Message.objects.count()) == (1, 1)
@@ -275,6 +278,21 @@ def test_a_paused_campaign_lets_events_pass_and_keeps_what_it_has(ada):
     lifecycle.resume(campaign, now=NOON + HOUR)
     assert take(NOON + HOUR) == 0
     assert sending.send_chunk("email", now=NOON + HOUR).states == {"accepted": 1}
+
+
+def test_a_campaign_that_is_broken_later_stops_itself_and_no_other(ada):
+    segment = make_segment()
+    broken = launched(segment=segment)
+    fine = launched()
+    Segment.objects.filter(pk=segment.pk).update(rule={"no": "rule"})
+    does()
+    while not Message.objects.exists():
+        take_triggers()
+    assert Message.objects.get().campaign_id == fine.pk
+    broken.refresh_from_db()
+    run = broken.runs.get()
+    assert (run.state, broken.state) == ("paused", "paused")
+    assert "events cannot send it: rule: expected exactly one of: all" in run.stopped_because
 
 
 def test_a_campaign_goes_on_until_it_ends_or_is_cancelled(ada):
