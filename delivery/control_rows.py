@@ -130,6 +130,9 @@ def judge(
         return {}
     rules = read_rules()
     profile_ids = sorted({message.profile_id for message, _ in bound})
+    if rules.caps:
+        _lock(profile_ids)
+        rules = read_rules()  # what was committed while we waited holds
     people = read_people(profile_ids, rules, now=now)
     if not (rules.caps or rules.quiet or any(map(has_wishes, people.values()))):
         return {}
@@ -175,20 +178,30 @@ def unit_of(run_id: int | None, occasion: UUID | None, key: UUID) -> str:
 
 
 def read_people(profile_ids: Sequence[int], rules: Rules, *, now: datetime) -> dict[int, Person]:
-    """Those who exist, with their sends where a cap asks for them; locked in the order of ids."""
+    """Those who exist, with their sends where a cap asks for them. Where there are caps, who calls
+    has locked all of them; who has a maximum of their own is locked here."""
     people = _read_wishes(profile_ids)
-    capped = list(profile_ids) if rules.caps else [
-        profile_id for profile_id, one in people.items() if one.most_a_week is not None
-    ]  # fmt: skip
+    if not rules.caps and (own := _list_limited(people)):
+        _lock(own)
+        people = _read_wishes(profile_ids)  # who changed their mind while we waited is heard
+    capped = list(profile_ids) if rules.caps else _list_limited(people)
     if not capped:
         return people
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK, [LOCK_CLASS, capped])
     sent, rivals = read_sent(capped, now=now), _read_rivals(capped, now=now)
     return {
         profile_id: one._replace(sent=sent[profile_id], rivals=rivals[profile_id])
         for profile_id, one in people.items()
     }
+
+
+def _list_limited(people: Mapping[int, Person]) -> list[int]:
+    return [profile_id for profile_id, one in people.items() if one.most_a_week is not None]
+
+
+def _lock(profile_ids: Sequence[int]) -> None:
+    """In the order of their ids, until the end of the transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, [LOCK_CLASS, list(profile_ids)])
 
 
 def _read_wishes(profile_ids: Sequence[int]) -> dict[int, Person]:

@@ -9,11 +9,11 @@ import pytest
 from django.db import connection, transaction
 
 from campaigns import fanout, lifecycle, rails, runs, transactional
-from delivery import erasure, outbox, reaping, suppression
+from delivery import control_rows, erasure, outbox, reaping, suppression
 from delivery.channels import registry
 from delivery.dispatch import dispatch
 from delivery.drafts import TryLater
-from delivery.models import Cap, Message, RunHold, SendAttempt
+from delivery.models import Cap, Message, Preference, RunHold, SendAttempt
 from delivery.outbox import Planned
 from delivery.policy import Allow
 from engage.lib.ids import uuid7
@@ -292,6 +292,38 @@ def test_workers_at_once_never_let_more_through_than_the_cap():
         for person in people
         for state, count in (("accepted", 2), ("suppressed", 6))
     }
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("deed", ["pause", "cap"])
+def test_what_is_committed_while_a_mark_waits_for_another_is_obeyed(own, deed):
+    """Two marks for one person; the first holds the person, for its caps or their own maximum."""
+    person = make_profile(email="ann@shop.example", opted_in=("email",))
+    make_message(profile=person, run_id=3, state="accepted", marked_at=NOON)
+    make_message(profile=person, run_id=4)
+    if own:
+        Preference.objects.create(profile_id=person.pk, most_a_week=9, stated_at=NOON)
+    else:
+        Cap.objects.create(name="nine a day", most=9)
+    messages, decisions = claim(), []
+    with transaction.atomic():
+        control_rows._lock([person.pk])
+        marker = in_thread(lambda: decisions.extend(mark(messages)))
+        wait_until_somebody_waits()
+        in_thread(lambda: change_their_mind(person.pk, deed, own=own)).join(10)
+    marker.join(10)
+    assert len(decisions) == 1
+    assert not isinstance(decisions[0], Allow)
+
+
+def change_their_mind(profile_id: int, deed: str, *, own: bool) -> None:
+    if deed == "cap" and not own:
+        Cap.objects.create(name="one a day", most=1)
+        return
+    wish = {"most_a_week": 1} if deed == "cap" else {"paused_until": NOON + timedelta(days=1)}
+    Preference.objects.update_or_create(
+        profile_id=profile_id, defaults=wish | {"stated_at": NOON + timedelta(hours=1)}
+    )
 
 
 def test_two_equal_wishes_at_once_are_one_message():
