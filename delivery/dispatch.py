@@ -31,6 +31,9 @@ Composer = Callable[[Sequence[Message]], Sequence[Draft | Drop]]
 LEASE_MARGIN_SECONDS = 5.0  # between the end of the longest call and the end of the lease
 LONGEST_CHUNK_SECONDS = 240.0  # a task is interrupted at 270: in a call, its answers were lost
 COMPOSE_FAILED = "compose_failed"
+# By channel, what this process can compose within a lease, where that took too long for a call to
+# follow: the same chunk would be given back for ever.
+fits: dict[str, int] = {}
 
 
 @dataclass(slots=True)
@@ -68,6 +71,7 @@ def dispatch(
     if report.problem:  # nothing is claimed that could not be sent
         return report
     clock = Clock(now)
+    limit = min(limit, fits.get(channel, limit))
     granted = rates.grant(channel, limit=limit, now=now)
     with transaction.atomic(durable=True):
         messages = claiming.claim(
@@ -81,10 +85,25 @@ def dispatch(
         rates.give_back(granted, used=Counter(message.run_id for message in messages))
         if chunk is not None:
             chunk.send(compose)
+            _learn(chunk, limit=limit)
     finally:
         if chunk is not None:
             chunk.give_back()
     return report
+
+
+def _learn(chunk: "Chunk", *, limit: int) -> None:
+    """Half as many next time where no call was possible any more; more again when it goes fast."""
+    channel, claimed = chunk.channel, chunk.report.claimed
+    spent = (chunk.clock.now() - chunk.clock.start).total_seconds()
+    if chunk.too_late:
+        fits[channel] = max(1, claimed // 2)
+        logger.warning(
+            "composing takes too long for a lease",
+            extra={"channel": channel, "messages": claimed, "seconds": round(spent)},
+        )
+    elif channel in fits and claimed >= limit and 4 * spent < settings.SEND_LEASE_SECONDS:
+        fits[channel] = 2 * limit
 
 
 class Chunk:
@@ -106,11 +125,13 @@ class Chunk:
         self.open = {message.id: message for message in messages}  # leased, not yet marked
         self.clock = clock
         self.report = report
+        self.too_late = False  # for the first call, when all was composed
         self.again_at = clock.start  # when what is given back may be claimed
 
     def send(self, compose: Composer) -> None:
         drafted = self._compose(compose, list(self.open.values()))
         size = self.adapter.batch_size
+        self.too_late = bool(drafted) and not self._has_time()
         for first in range(0, len(drafted), size):
             if not self._send_batch(drafted[first : first + size]):
                 return
@@ -184,9 +205,7 @@ class Chunk:
 
     def _mark(self, batch: list[tuple[Message, Draft]]) -> marking.Marked | None:
         """None when too little of the lease, or of the time of the task, is left for a call."""
-        call_seconds = settings.PROVIDER_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS
-        spent = (self.clock.now() - self.clock.start).total_seconds()
-        if spent + call_seconds >= min(settings.SEND_LEASE_SECONDS, LONGEST_CHUNK_SECONDS):
+        if not self._has_time():
             self.report.problem = self.report.problem or "the lease is nearly over"
             return None
         messages, drafts = [m for m, _ in batch], [d for _, d in batch]
@@ -194,7 +213,7 @@ class Chunk:
             messages,
             drafts,
             token=self.token,
-            call_seconds=call_seconds,
+            call_seconds=_call_seconds(),
             now=self.clock.now(),
         )
         self._leave(messages)
@@ -205,6 +224,11 @@ class Chunk:
             elif isinstance(decision, policy.Defer | policy.Elsewhere):
                 self.report.states[Message.State.PLANNED] += 1
         return marked
+
+    def _has_time(self) -> bool:
+        spent = (self.clock.now() - self.clock.start).total_seconds()
+        longest = min(settings.SEND_LEASE_SECONDS, LONGEST_CHUNK_SECONDS)
+        return bool(spent + _call_seconds() < longest)
 
     def _call(self, drafts: list[Draft]) -> list[Outcome]:
         """The provider's answers. After an error nobody foresaw, what was sent is not known."""
@@ -281,6 +305,11 @@ class Chunk:
     def _leave(self, messages: list[Message]) -> None:
         for message in messages:
             self.open.pop(message.id, None)
+
+
+def _call_seconds() -> float:
+    """What must be left of a lease for a call to begin."""
+    return float(settings.PROVIDER_TIMEOUT_SECONDS) + LEASE_MARGIN_SECONDS
 
 
 Gone = tuple[Message, str, Refused]  # with the address that it went to

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.django_db
 def channel():
     yield use_channel(RecordingChannel())
     registry.forget_channels()
+    dispatching.fits.clear()
 
 
 def people(*names: str, **fields: object) -> dict[int, str]:
@@ -353,6 +354,35 @@ def test_the_next_batch_needs_enough_of_the_lease(channel, settings):
     assert report.problem == "the lease is nearly over"
     assert channel.calls == []
     assert states() == {"planned": 1}
+
+
+def test_what_is_slow_to_compose_goes_in_smaller_chunks_until_it_is_fast(
+    channel, settings, monkeypatch
+):
+    """Eight at once would take longer than a lease, again and again."""
+    settings.SEND_LEASE_SECONDS, settings.PROVIDER_TIMEOUT_SECONDS = 60, 15
+    moment, each, sizes = [0.0], [10.0], []
+
+    class Clock(dispatching.Clock):
+        def now(self):
+            return self.start + timedelta(seconds=moment[0] - self.started)
+
+    monkeypatch.setattr(dispatching, "Clock", lambda now: Clock(now, moment[0]))
+    addresses = people(*(f"p{n}" for n in range(14)))
+
+    def compose(messages):
+        sizes.append(len(messages))
+        moment[0] += each[0] * len(messages)
+        return compose_for(addresses)(messages)
+
+    for _ in range(4):
+        send(compose, limit=8)
+    assert (sizes, states()) == ([8, 4, 2, 2], {"accepted": 4, "planned": 10})
+    each[0] = 0.1
+    for _ in range(3):
+        send(compose, limit=8)
+    assert sizes[4:] == [2, 4, 4]
+    assert states() == {"accepted": 14}
 
 
 def test_a_chunk_ends_before_its_task_however_long_the_lease(channel, settings, monkeypatch):
