@@ -153,7 +153,7 @@ class ApnsChannel:
             "content-type: application/json",
         ]
         if content.ttl_seconds is not None:
-            headers.append(f"apns-expiration: {_expiration(content.ttl_seconds)}")
+            headers.append(f"apns-expiration: {expiration(content.ttl_seconds)}")
         return Request(
             url=f"{self.url}/3/device/{draft.address}",
             headers=headers,
@@ -169,7 +169,7 @@ class ApnsChannel:
         self.token = es256.sign(self.account.key, claims, key_id=self.account.key_id)
 
 
-def _expiration(ttl_seconds: int) -> int:
+def expiration(ttl_seconds: int) -> int:
     """A moment, not a duration; 0: now or never."""
     return int(time.time()) + ttl_seconds if ttl_seconds > 0 else 0
 

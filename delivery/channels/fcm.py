@@ -14,6 +14,7 @@ import msgspec
 from django.conf import settings
 from google.auth import crypt, jwt
 
+from delivery.channels.apns import expiration
 from delivery.drafts import Accepted, Draft, Outcome, PushContent, Refused, TryLater, Unknown
 from delivery.errors import ChannelNotConfigured, ChannelUnavailable
 from engage.lib import clock
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LARGEST_PAYLOAD = 4_096  # bytes of notification and data
+LONGEST_TTL_SECONDS = 2_419_200  # four weeks; a message with more is refused
 ASSERTION_SECONDS = 3_600
 REFRESH_AT = 5 / 6  # of a token's life
 QUOTA_SECONDS = 60.0  # to wait after 429 when the answer does not say
@@ -172,16 +174,22 @@ def encode(draft: Draft) -> bytes | Refused:
         "data": data,
     }
     android: dict[str, Any] = {"notification": {"tag": tag}}
-    if content.ttl_seconds is not None:
-        android["ttl"] = f"{max(content.ttl_seconds, 0)}s"
     web: dict[str, Any] = {"notification": {"tag": tag}}
+    apns: dict[str, Any] = {"headers": {"apns-collapse-id": tag}}
+    if content.image:  # so that the app's extension can load it
+        apns["payload"] = {"aps": {"mutable-content": 1}}
+    if content.ttl_seconds is not None:  # each platform has its own word for it
+        seconds = min(max(content.ttl_seconds, 0), LONGEST_TTL_SECONDS)
+        android["ttl"] = f"{seconds}s"
+        web["headers"] = {"TTL": str(seconds)}
+        apns["headers"]["apns-expiration"] = str(expiration(seconds))
     if content.link.startswith("https://"):
         web["fcm_options"] = {"link": content.link}
     message = {
         "token": draft.address,
         **payload,
         "android": android,
-        "apns": {"headers": {"apns-collapse-id": tag}},
+        "apns": apns,
         "webpush": web,
     }
     body = msgspec.json.encode({"message": message})
@@ -237,7 +245,7 @@ def _blames_token(details: list[dict[str, Any]]) -> bool:
     return any(
         isinstance(violation, dict) and violation.get("field") == "message.token"
         for one in details
-        for violation in one.get("fieldViolations") or ()
+        for violation in _list(one.get("fieldViolations"))
     )
 
 
@@ -252,4 +260,8 @@ def _read(body: bytes) -> dict[str, Any]:
 def _details(content: dict[str, Any]) -> list[dict[str, Any]]:
     error = content.get("error")
     details = error.get("details") if isinstance(error, dict) else None
-    return [one for one in details or () if isinstance(one, dict)]
+    return [one for one in _list(details) if isinstance(one, dict)]
+
+
+def _list(found: object) -> list[Any]:
+    return found if isinstance(found, list) else []

@@ -1,10 +1,12 @@
 import json
+import time
 
 import pytest
 
-from delivery.channels.fcm import FcmChannel, read_account
+from delivery.channels.fcm import FcmChannel, encode, judge, read_account
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.errors import ChannelNotConfigured, ChannelUnavailable
+from engage.lib.http import Response
 from tests.delivery.channels.drafts import push_draft
 from tests.providers import ledger
 from tests.providers.captured import Captured
@@ -28,7 +30,29 @@ def test_a_push_arrives_with_its_key_link_and_data(push, fcm, tmp_path):
         "link": "https://shop.example/1",
     }  # fmt: skip
     assert message["android"] == {"notification": {"tag": draft.key.hex}, "ttl": "3600s"}
-    assert message["apns"] == {"headers": {"apns-collapse-id": draft.key.hex}}
+    end = message["apns"]["headers"].pop("apns-expiration")
+    assert abs(int(end) - time.time() - 3_600) < 10
+    assert message["apns"] == {
+        "headers": {"apns-collapse-id": draft.key.hex}, "payload": {"aps": {"mutable-content": 1}},
+    }  # fmt: skip
+    assert message["webpush"]["headers"] == {"TTL": "3600"}
+
+
+@pytest.mark.parametrize(("asked", "said"), [(-1, 0), (0, 0), (2_419_201, 2_419_200)])
+def test_the_time_to_live_is_one_that_google_takes(asked, said):
+    message = json.loads(encode(push_draft(ttl_seconds=asked)))["message"]
+    assert message["android"]["ttl"] == f"{said}s"
+    assert message["webpush"]["headers"] == {"TTL": str(said)}
+    end = int(message["apns"]["headers"]["apns-expiration"])
+    assert end == 0 if said == 0 else abs(end - time.time() - said) < 10
+
+
+@pytest.mark.parametrize("odd", [5, True, 1.5, "x", {"a": 1}, [5], [[]]])
+def test_an_answer_of_other_types_is_judged_by_its_status(odd):
+    error = {"error": {"details": odd}}
+    named = {"error": {"details": [{"errorCode": "INVALID_ARGUMENT"}, {"fieldViolations": odd}]}}
+    said = [judge(Response(400, {}, json.dumps(one).encode())) for one in (error, named)]
+    assert said == [Refused("http_400"), Refused("invalid_argument")]
 
 
 def test_a_batch_shares_one_connection_and_one_access_token(push, fcm):
