@@ -7,11 +7,12 @@ import pytest
 from django.db import connection
 
 from delivery import control_rows, outbox, policy, suppression
+from delivery.drafts import Accepted
 from delivery.models import Message, RunHold
 from delivery.policy import Allow, Defer, Drop
 from engage.lib.clock import to_millis
 from engage.profiles.models import Consent, Device, Profile
-from tests.delivery.sending import claim, mark
+from tests.delivery.sending import claim, mark, record
 from tests.factories import NOON, make_message, make_profile
 
 pytestmark = pytest.mark.django_db
@@ -36,6 +37,15 @@ def say(message, status: str, *, topic: str = "", channel: str = "email", at=NOO
 def final(message) -> tuple[str, str]:
     row = Message.objects.get(id=message.id)
     return row.state, row.reason
+
+
+def test_an_id_that_no_database_keeps_loses_no_answer():
+    """A provider's id is its text: NUL and half a character come of broken JSON or replies."""
+    message = claimed()
+    mark([message])
+    assert record(message, Accepted("a\x00b\ud800" + "x" * 300)) == 0
+    row = Message.objects.get(id=message.id)
+    assert (row.state, row.provider_id) == ("accepted", "a\ufffdb?" + "x" * 251)
 
 
 def test_email_needs_an_opt_in():
