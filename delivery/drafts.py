@@ -110,7 +110,7 @@ class TryLater:
 class Unknown:
     """Handed over, and the answer never came.
 
-    `everybody`: the provider had all its time, so that the reason lies with it.
+    `everybody`: the provider had all its time or broke, so that the reason lies with it.
     """
 
     reason: str

@@ -28,6 +28,10 @@ from engage.lib.http import DISOWNED, Door, NoAnswer, Request, Response, retry_a
 
 logger = logging.getLogger(__name__)
 
+# What anymail's readers run into, where an answer is none of the service.
+UNREADABLE = (
+    AnymailError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+)  # fmt: skip
 OUR_FAULT = {401, 402, 403, 404}  # key, account or address of the API: the same for everybody
 
 
@@ -75,16 +79,16 @@ class EspChannel:
                 return Unknown(answer.reason)
             return TryLater(answer.reason, everybody=answer.reason != DISOWNED)
         reason = f"http_{answer.status}"
-        if answer.status in {429, 503} | OUR_FAULT:
+        if answer.status in {429, 503} | OUR_FAULT or answer.status // 100 == 3:
             logger.warning("mail not taken", extra={"reason": reason})
             return TryLater(reason, retry_after_seconds(answer, now=clock.now()), everybody=True)
         if answer.status >= 500:
-            return Unknown(reason)
+            return Unknown(reason, everybody=True)
         try:
             response = as_requests_has_it(answer)
             self.backend.raise_for_status(response, payload, mail)
             [status] = self.backend.parse_recipient_status(response, payload, mail).values()
-        except (AnymailError, ValueError, LookupError, TypeError, AttributeError):
+        except UNREADABLE:
             taken = 200 <= answer.status < 300
             return Unknown("malformed_answer") if taken else Refused(reason)
         return judge_status(status.status, str(status.message_id or ""))

@@ -148,9 +148,10 @@ def judge(answer: Response | NoAnswer) -> Outcome:
     return _judge_refusal(answer, content.get("code"))
 
 
-def _judge_refusal(answer: Response, code: object) -> Outcome:
-    known = isinstance(code, int) and not isinstance(code, bool)
-    reason = f"sms_{code}" if known else f"http_{answer.status}"
+def _judge_refusal(answer: Response, said: object) -> Outcome:
+    """Only 503 says that nothing was taken: after another 5xx the text may still go out."""
+    code = said if isinstance(said, int) and not isinstance(said, bool) else None
+    reason = f"http_{answer.status}" if code is None else f"sms_{code}"
     wait = retry_after_seconds(answer, now=clock.now())
     if code in STOPPED:  # the recipient sent STOP
         return Refused(OPTED_OUT, gone=True)
@@ -158,7 +159,10 @@ def _judge_refusal(answer: Response, code: object) -> Outcome:
         return Refused(reason, gone=True)
     if code in TOO_MANY or answer.status == 429:
         return TryLater(reason, wait or QUOTA_SECONDS, everybody=True)
-    if code in OUR_FAULT or answer.status in {401, 403, 404} or answer.status >= 500:
+    if answer.status >= 500 and answer.status != 503:
+        return Unknown(reason, everybody=True)
+    # A redirect: the address of the API is wrong.
+    if code in OUR_FAULT or answer.status in {401, 403, 404, 503} or answer.status // 100 == 3:
         logger.warning("SMS not taken", extra={"reason": reason})
         return TryLater(reason, wait, everybody=True)
     return Refused(reason)

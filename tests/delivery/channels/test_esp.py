@@ -7,9 +7,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from delivery import esps
-from delivery.channels.esp import EspChannel
+from delivery.channels.esp import EspChannel, write_mail
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.errors import ChannelNotConfigured
+from engage.lib.http import Response
 from tests.delivery.channels.drafts import mail_draft
 from tests.providers import ledger
 
@@ -44,7 +45,7 @@ def test_a_mail_arrives_as_it_was_written(esp, service):
         ("401", Refused("http_422")),
         ("10", TryLater("http_401", everybody=True)),
         ("unavailable", TryLater("http_503", 7.0, everybody=True)),
-        ("broken", Unknown("http_500")),
+        ("broken", Unknown("http_500", everybody=True)),
         ("html", Unknown("malformed_answer")),
         ("reset", Unknown("connection_broke")),
     ],
@@ -55,6 +56,21 @@ def test_answers_are_classed_for_the_one_they_are_about(esp, service, fault, out
     assert first == outcome
     assert isinstance(second, Accepted)
     assert service.requests == 2  # nothing is tried again in silence
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome"),
+    [
+        (200, b"[" * 60_000, Unknown("malformed_answer")),
+        (400, b"[" * 60_000, Refused("http_400")),
+        (301, b"", TryLater("http_301", everybody=True)),
+        (308, b"{}", TryLater("http_308", everybody=True)),
+    ],
+)
+def test_an_answer_that_is_none_of_the_service_breaks_no_batch(esp, status, body, outcome):
+    mail = write_mail(mail_draft())
+    payload = esp.backend.build_message_payload(mail, esp.backend.send_defaults)
+    assert esp.judge(Response(status, {}, body), mail, payload) == outcome
 
 
 HOSTILE = st.text(max_size=60).map(lambda text: f"x\r\nBcc: eve@evil.example\r\n{text}")

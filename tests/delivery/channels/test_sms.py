@@ -1,8 +1,11 @@
+import json
+
 import pytest
 
-from delivery.channels.sms import SmsChannel, read_account
+from delivery.channels.sms import SmsChannel, judge, read_account
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.errors import ChannelNotConfigured
+from engage.lib.http import Response
 from tests.delivery.channels.drafts import sms_draft
 from tests.providers import ledger
 
@@ -80,6 +83,25 @@ def test_answers_are_classed_by_the_providers_number(sms, texter, fault, outcome
     first, second = sms.send([sms_draft("bad"), sms_draft("good")])
     assert first == outcome
     assert isinstance(second, Accepted)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "outcome"),
+    [
+        (500, 20500, Unknown("sms_20500", everybody=True)),
+        (502, None, Unknown("http_502", everybody=True)),
+        (504, None, Unknown("http_504", everybody=True)),
+        (503, 20503, TryLater("sms_20503", everybody=True)),
+        (301, None, TryLater("http_301", everybody=True)),
+        (307, None, TryLater("http_307", everybody=True)),
+        (400, [], Refused("http_400")),
+        (400, {}, Refused("http_400")),
+        (400, True, Refused("http_400")),
+    ],
+)
+def test_what_may_have_been_sent_is_unknown_and_odd_words_are_none(status, code, outcome):
+    """A text has no key: the provider itself says that one repeated after a 500 may come twice."""
+    assert judge(Response(status, {}, json.dumps({"code": code}).encode())) == outcome
 
 
 def test_a_wish_for_a_pause_is_passed_on(sms, texter):
