@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -36,6 +37,8 @@ LARGEST_PAYLOAD = 4_096  # bytes of notification and data
 LONGEST_TTL_SECONDS = 2_419_200  # four weeks; a message with more is refused
 ASSERTION_SECONDS = 3_600
 REFRESH_AT = 5 / 6  # of a token's life
+LONGEST_GRANT_SECONDS = 86_400  # of an access token, whatever its giver says
+TOKEN: Final = re.compile(r"[!-~]+")  # it goes into a header
 QUOTA_SECONDS = 60.0  # to wait after 429 when the answer does not say
 NOT_SENT_YET = TryLater("no_time")
 CODES: Final = (
@@ -72,6 +75,22 @@ def read_account(path: str) -> Account:
     if not account.token_url.startswith("https://"):
         raise ChannelNotConfigured(f"the account's token_uri is not https: {wanted}")
     return account
+
+
+class Grant(msgspec.Struct):
+    access_token: str
+    expires_in: int
+
+
+decode_grant: Final = msgspec.json.Decoder(Grant, strict=False).decode
+
+
+def read_grant(body: bytes) -> tuple[str, float]:
+    """The access token and how many seconds it lives. Raises ValueError for what is none."""
+    grant = decode_grant(body)
+    if not TOKEN.fullmatch(grant.access_token):
+        raise ValueError("no access token")
+    return grant.access_token, float(min(max(grant.expires_in, 0), LONGEST_GRANT_SECONDS))
 
 
 class FcmChannel:
@@ -128,9 +147,8 @@ class FcmChannel:
             if not isinstance(answer, Response):
                 raise ChannelUnavailable(f"no access token: {answer.reason}")
             try:
-                granted = json.loads(answer.body)
-                token, seconds = str(granted["access_token"]), float(granted["expires_in"])
-            except (ValueError, KeyError, TypeError) as exc:
+                token, seconds = read_grant(answer.body)
+            except (msgspec.DecodeError, ValueError, RecursionError) as exc:
                 raise ChannelUnavailable(
                     f"no access token: the token endpoint answered {answer.status}",
                     retry_after_seconds=retry_after_seconds(answer, now=clock.now()),

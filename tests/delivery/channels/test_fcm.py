@@ -47,6 +47,24 @@ def test_the_time_to_live_is_one_that_google_takes(asked, said):
     assert end == 0 if said == 0 else abs(end - time.time() - said) < 10
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"null", b"[]", b"[" * 60_000, b"{}", b"<html>",
+        b'{"access_token": null, "expires_in": 3600}', b'{"access_token": "", "expires_in": 3600}',
+        b'{"access_token": "a\\nb", "expires_in": 3600}',
+        '{"access_token": "ä", "expires_in": 3600}'.encode(),
+        b'{"access_token": "a", "expires_in": "soon"}',
+        b'{"access_token": "a", "expires_in": 1' + b"0" * 5_000 + b"}",
+    ],
+)  # fmt: skip
+def test_what_is_no_access_token_sends_nothing_and_is_tried_later(push, fcm, monkeypatch, body):
+    monkeypatch.setattr(push, "_log_in", lambda _seconds: Response(200, {}, body))
+    with pytest.raises(ChannelUnavailable, match="no access token"):
+        push.send([push_draft()])
+    assert fcm.requests == 0
+
+
 @pytest.mark.parametrize("odd", [5, True, 1.5, "x", {"a": 1}, [5], [[]]])
 def test_an_answer_of_other_types_is_judged_by_its_status(odd):
     error = {"error": {"details": odd}}
