@@ -18,6 +18,7 @@ BREAKS: Final = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 ADDRESS: Final = re.compile(
     r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[a-z0-9.-]{1,255}", re.IGNORECASE | re.ASCII
 )
+TWOFOLD: Final = re.compile(r"[\u00df\u1e9e\u03c2\u200c\u200d]")  # ß, ẞ, ς and joiners
 HEADER_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,75}")
 # These are ours to write; a second one would mislead readers or add recipients.
 OURS: Final = re.compile(
@@ -63,9 +64,12 @@ def find_address(text: str) -> str | None:
     """The address in ASCII, as it goes on the wire; None for what is no address.
 
     A domain with other letters is written in its ASCII form; such letters before the @ would need
-    a server that speaks SMTPUTF8, which few do.
+    a server that speaks SMTPUTF8, which few do. So is a domain whose letters the old and the new
+    rules (RFC 3490, RFC 5891) write differently: mail would go to somebody else.
     """
     local, _, domain = text.strip().rpartition("@")
+    if TWOFOLD.search(domain):
+        return None
     try:
         address = f"{local}@{domain.encode('idna').decode()}"
     except UnicodeError:

@@ -86,6 +86,7 @@ def test_no_value_makes_a_header_or_a_recipient_of_its_own(mail, sink, hostile):
         "", "ann", "@shop.example", "ann@", "a b@shop.example",
         "ann@shop.example\r\nRCPT TO:<eve@evil.example>",
         "ann@shop.example> <eve@evil.example", "ann@@shop.example", "änn@shop.example",
+        "ann@straße.example", "ann@βόλος.example", "ann@na\u200cme.example",
         "ann..x@shop.example", "<ann@shop.example>", f"{'a' * 65}@shop.example",
     ],
 )  # fmt: skip
