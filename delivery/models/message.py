@@ -106,8 +106,8 @@ class Message(models.Model):
             # reaping expired leases
             models.Index(fields=["lease_until"], name="message_leased",
                          condition=models.Q(state__in=["leased", "attempting"])),
-            # the sums of a run
-            models.Index(fields=["run_id", "state"], name="message_run_state"),
+            # the sums of a run; and of its last days, for one that goes on for months
+            models.Index(fields=["run_id", "state", "finished_at"], name="message_run_ended"),
             # the figures of a campaign
             models.Index(fields=["campaign_id", "state"], name="message_campaign"),
             # a receipt names a message by its key, or by what the provider called it
