@@ -189,6 +189,12 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]
             raise ValidationError("Campaigns use this template on another channel.")
         return channel
 
+    def clean_body(self) -> str:
+        return _with_plain_line_ends(self.cleaned_data["body"])
+
+    def clean_text(self) -> str:
+        return _with_plain_line_ends(self.cleaned_data["text"])
+
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         if not self.errors:
@@ -210,3 +216,8 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]
             if not form.cleaned_data.get("DELETE")
         ] if formset.management_form.is_valid() else []  # fmt: skip
         return [form.instance for form in kept if form.instance.name]
+
+
+def _with_plain_line_ends(text: str) -> str:
+    """Browsers send CRLF; in an SMS every CR would be a letter that is paid for."""
+    return text.replace("\r\n", "\n")

@@ -206,6 +206,13 @@ def test_wrong_template_gets_a_sentence_and_is_not_saved(
     assert not Template.objects.exists()
 
 
+def test_lines_of_a_template_end_as_typed_not_as_browsers_send_them(marketer: Client) -> None:
+    form = template_form(body="<p>a</p>\r\n{{ slots.picks[0].name }}", text="a\r\nb")
+    assert marketer.post(url_of("template_add"), form).status_code == 302
+    template = Template.objects.get()
+    assert (template.body, template.text) == ("<p>a</p>\n{{ slots.picks[0].name }}", "a\nb")
+
+
 def test_channel_of_a_used_template_stays(marketer: Client) -> None:
     template = make_campaign().variants.get().template
     form = template_form(name=template.name, channel="push", title="Hello")
