@@ -157,7 +157,7 @@ def _slips(
         if segments[0] == "profile" and known is not None and segments[1:2] != ():
             attribute = segments[1]
             if attribute not in known:
-                yield Problem(place, f"no profile has “{attribute}”: {name} stays empty")
+                yield Problem(place, f"no recent profile has “{attribute}”: is {name} a slip?")
     if template.channel == "sms" and "stop" not in template.body.lower():
         yield Problem("body", "does not say how to end it, such as “Reply STOP to end”")
     yield from _bare(template, known)

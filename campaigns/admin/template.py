@@ -17,6 +17,7 @@ from delivery.shown import describe
 from engage.lib import clock, screen
 from engage.lib.admin import Page, button, display, shown_if
 from engage.lib.errors import EngageError
+from engage.profiles import people
 from engage.profiles.directory import name_person
 from engage.profiles.models import Profile
 
@@ -134,7 +135,9 @@ class TemplateAdmin(Page):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        for notice in templates.lint(form.instance).notices:
+        # Where nobody has come in yet, there is nothing to judge attributes by.
+        known = people.list_attribute_names() or None
+        for notice in templates.lint(form.instance, known_attributes=known).notices:
             messages.warning(request, f"{notice.path}: {notice.message}")
         for problem in slot_checks.check_catalogs(form.instance):
             messages.warning(request, f"{problem.path}: {problem.message}")

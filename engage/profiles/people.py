@@ -91,6 +91,17 @@ def list_attributes(profile_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
         return {row[0]: msgspec.json.decode(row[1]) for row in cursor.fetchall()}
 
 
+def list_attribute_names(*, sample: int = 1_000) -> set[str]:
+    """What is known of anybody among the newest profiles; rarer attributes may be missing."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT jsonb_object_keys(attributes) FROM (SELECT attributes "
+            "FROM profiles_profile WHERE merged_into IS NULL ORDER BY id DESC LIMIT %s) newest",
+            [sample],
+        )
+        return {name for (name,) in cursor.fetchall()}
+
+
 def list_zones(profile_ids: Sequence[int]) -> dict[int, str | None]:
     """The time zone that each profile named, if any."""
     with connection.cursor() as cursor:

@@ -256,6 +256,16 @@ def test_saved_slot_that_asks_for_what_the_catalog_lacks_gets_a_warning(marketer
     assert "slot picks, pins: the catalog has no product “p9”" in text
 
 
+def test_saved_template_with_an_attribute_that_nobody_has_gets_a_warning(marketer: Client) -> None:
+    form = template_form(subject="Hi {{ profile.frist_name | default: 'you' }}")
+    sentence = "no recent profile has “frist_name”"
+    assert sentence not in text_of(marketer.post(url_of("template_add"), form, follow=True))
+    make_profile(user_id="ana", first_name="Ana")
+    form["name"] = "Again"
+    text = text_of(marketer.post(url_of("template_add"), form, follow=True))
+    assert f"subject, line 1: {sentence}: is profile.frist_name a slip?" in text
+
+
 def test_preview_as_nobody_says_so(marketer: Client) -> None:
     template = make_template()
     answer = marketer.get(url_of("template_look", template.pk), {"person": "nobody\x00"})

@@ -39,7 +39,7 @@ def test_a_slot_that_is_not_there_is_a_problem_and_one_not_shown_a_notice():
 def test_an_attribute_nobody_has_is_a_notice():
     _, notices = lint(subject="Hi {{ profile.frist_name }}", known={"first_name"})
     assert notices == [
-        "subject, line 1: no profile has “frist_name”: profile.frist_name stays empty"
+        "subject, line 1: no recent profile has “frist_name”: is profile.frist_name a slip?"
     ]
 
 
@@ -151,7 +151,7 @@ def test_what_was_pasted_is_judged_like_the_rest():
     ]
     _, notices = lint(subject="{{custom_attribute.${shoe size} | default: 'x'}}", known={"plan"})
     assert notices == [
-        "subject, line 1: no profile has “shoe size”: profile.shoe size stays empty"
+        "subject, line 1: no recent profile has “shoe size”: is profile.shoe size a slip?"
     ]
 
 
