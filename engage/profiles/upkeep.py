@@ -18,6 +18,7 @@ def clean_up(*, now: datetime) -> None:
     logger.info(
         "profiles cleaned up",
         extra={
+            "erasures_repeated": erasure.repeat(now=now),
             "erasures_finished": erasure.finish_open(now=now),
             "dedupe_ids_dropped": dedupe.drop_old(now=now, days=settings.DEDUPE_DAYS),
             "notices_dropped": notices.drop_old(now=now, days=NOTICE_DAYS),

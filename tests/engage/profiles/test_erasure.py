@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 
@@ -111,6 +113,20 @@ def test_the_rooms_above_take_part(now, settings, monkeypatch) -> None:
     erasure.erase(number, now=now)
 
     assert called == [number]
+
+
+def test_the_rooms_above_forget_again_what_came_too_late(now, settings, monkeypatch) -> None:
+    called = []
+    monkeypatch.setattr(people, "erase_above", called.append, raising=False)
+    settings.ERASERS = ["engage.profiles.people.erase_above"]
+    store_events([view("p1", user_id="u1")], now=now)
+    number = identity.find_profile_id(user_id="u1")
+    erasure.erase(number, now=now)
+
+    upkeep.clean_up(now=now + timedelta(days=1))
+    assert called == [number, number]
+    upkeep.clean_up(now=now + timedelta(days=3))
+    assert called == [number, number]
 
 
 def test_who_comes_back_is_a_new_person(now) -> None:
