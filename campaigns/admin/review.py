@@ -11,6 +11,7 @@ from campaigns import lifecycle, schedule
 from campaigns.errors import InvalidRule
 from campaigns.models import Campaign
 from campaigns.segments import reach, rules, sentence
+from delivery.channels import registry
 from engage.lib import screen
 from engage.lib.admin import Question
 
@@ -90,6 +91,8 @@ def ask_launch(campaign: Campaign, *, now: datetime) -> Question:
         ]
         if campaign.schedule != Campaign.Schedule.EVENT:  # of the others nobody knows how many
             facts.append(("Will get it", f"about {screen.number(reachable - held)} people"))
+    if in_the_way := find_in_the_way(campaign):
+        sentences.insert(0, in_the_way)
     facts += [
         ("Wordings", ", ".join(f"{v.name}: {v.template}" for v in list_variants(campaign))),
         ("When", describe_time(campaign, now=now)),
@@ -100,6 +103,14 @@ def ask_launch(campaign: Campaign, *, now: datetime) -> Question:
         sentences=sentences,
         facts=facts,
     )
+
+
+def find_in_the_way(campaign: Campaign) -> str:
+    """A launch plans messages all the same: they go once the channel is set up, or expire."""
+    problem = registry.find_problem(campaign.channel) if campaign.channel != "in_app" else ""
+    if not problem:
+        return ""
+    return f"Nothing of it goes out before the channel is set up. {problem}."
 
 
 def list_variants(campaign: Campaign) -> Any:

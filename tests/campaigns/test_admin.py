@@ -12,9 +12,11 @@ from django.urls import reverse
 from campaigns import decisions, fanout, stats, stats_kept
 from campaigns.admin import review
 from campaigns.models import Campaign, Run, Segment, Slot, Template
+from delivery.channels import registry
 from delivery.models import Message, WebhookEndpoint
 from engage.lib.redis import key
 from recommendations.models import HandPicked
+from tests.delivery.sending import RecordingChannel, use_channel
 from tests.factories import (
     NOON,
     make_campaign,
@@ -373,6 +375,19 @@ def test_launch_asks_first_with_the_number_of_people(marketer: Client) -> None:
     text = text_of(marketer.get(url_of("campaign_launch", campaign.pk)))
     assert "about 3 people" in text
     assert not Run.objects.exists()
+
+
+def test_launch_says_that_a_channel_is_not_set_up(marketer: Client) -> None:
+    registry.forget_channels()
+    text = make_campaign(channel="sms", template=make_template(channel="sms", body="Hello"))
+    shown = text_of(marketer.get(url_of("campaign_launch", text.pk)))
+    assert (
+        "Nothing of it goes out before the channel is set up. ENGAGE_SMS_ACCOUNT is not" in shown
+    )
+    use_channel(RecordingChannel(), name="sms")
+    shown = text_of(marketer.get(url_of("campaign_launch", text.pk)))
+    assert "is set up" not in shown
+    registry.forget_channels()
 
 
 def test_launch_twice_makes_one_run_and_leads_to_it(marketer: Client) -> None:
