@@ -66,6 +66,7 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
         ready = []
         own = [messages[place] for place in places]
         done = triggers.list_done(own, event=variant.campaign.unless_event)
+        events |= triggers.list_examples(own, event=variant.campaign.on_event)
         for place in places:
             if messages[place].id in done:
                 composed[place] = Drop(DID_MEANWHILE)

@@ -11,7 +11,7 @@ from campaigns.fanout import new_message
 from campaigns.models import Campaign
 from delivery import outbox
 from delivery.models import Message
-from delivery.policy import TO_DEVICES
+from delivery.policy import TEST, TO_DEVICES
 from engage.profiles import devices
 
 
@@ -37,7 +37,7 @@ def send_test(campaign: Campaign, profile_id: int, *, now: datetime, once: str =
         choose_variant(variants, person=profile_id),
         profile_id=profile_id,
         address_id=device_id,
-        kind="test",
+        kind=TEST,
         once=once or uuid4().hex,
         now=now,
     )

@@ -4,17 +4,18 @@ The event leaves a notice in the transaction that stores it (`engage.profiles.no
 notices are taken in their order; the messages and how far was read commit together.
 """
 
+import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 
-from campaigns import timing
+from campaigns import occasions, timing
 from campaigns.errors import InvalidRule, Problem
 from campaigns.experiments import choose_variant, is_held_out
 from campaigns.fanout import new_message
@@ -23,7 +24,7 @@ from campaigns.segments import reach, rules
 from campaigns.segments.match import EventFact, Facts, matches
 from delivery import controls, outbox
 from delivery.models import Message
-from delivery.policy import TO_DEVICES, TRIGGERED
+from delivery.policy import TEST, TO_DEVICES, TRIGGERED
 from engage.lib import locks
 from engage.lib.ids import digest16
 from engage.profiles import devices, notices, people
@@ -60,6 +61,10 @@ WHERE EXISTS (
   SELECT 1 FROM profiles_event e
   WHERE e.profile_id = ANY(family.ids) AND e.ts > s.created_at AND e.name = %s)
 """
+EXAMPLE: Final = """
+SELECT properties::text FROM profiles_event WHERE profile_id = ANY(%s) AND name = %s
+ORDER BY ts DESC LIMIT 1
+"""
 
 
 class Taken(NamedTuple):
@@ -91,8 +96,8 @@ def take(*, now: datetime) -> Taken:
         for campaign in waiting:
             try:
                 with transaction.atomic():
-                    occasions = list(_list_occasions(campaign, heard, owners))
-                    planned += _plan(campaign, occasions, now=now) if occasions else 0
+                    deeds = list(_list_deeds(campaign, heard, owners))
+                    planned += _plan(campaign, deeds, now=now) if deeds else 0
             except UNREADABLE as exc:
                 logger.exception("events not taken", extra={"campaign_id": campaign.pk})
                 broken[campaign.pk] = f"events cannot send it: {exc}"
@@ -133,11 +138,23 @@ def list_done(messages: Sequence[Message], *, event: str) -> set[UUID]:
     asked = [message for message in messages if message.occasion is not None]
     if not asked or not event:
         return set()
-    people, occasions = zip(*((one.profile_id, one.occasion) for one in asked), strict=True)
+    who, sent_by = zip(*((one.profile_id, one.occasion) for one in asked), strict=True)
     with connection.cursor() as cursor:
-        cursor.execute(DONE, [list(people), list(map(str, occasions)), event])
+        cursor.execute(DONE, [list(who), list(map(str, sent_by)), event])
         done = {row[0] for row in cursor.fetchall()}
     return {message.id for message in asked if message.occasion in done}
+
+
+def list_examples(messages: Sequence[Message], *, event: str) -> dict[UUID, Mapping[str, Any]]:
+    """For tests: what their people did the last time they did it."""
+    asked = [message for message in messages if message.kind == TEST and event]
+    examples = {}
+    for message in asked:
+        with connection.cursor() as cursor:
+            cursor.execute(EXAMPLE, [occasions.list_family([message.profile_id]), event])
+            for (text,) in cursor.fetchall():
+                examples[message.id] = json.loads(text)
+    return examples
 
 
 def _rule_of(campaign: Campaign) -> rules.Rule:
@@ -160,7 +177,7 @@ def _list_owners(heard: Sequence[Heard]) -> dict[int, int]:
     return {was: owner for was, owner in owners.items() if owner not in erased}
 
 
-def _list_occasions(
+def _list_deeds(
     campaign: Campaign, heard: Sequence[Heard], owners: Mapping[int, int]
 ) -> Iterator[Deed]:
     """By the event alone. What came in later than the campaign allows is history."""
@@ -179,12 +196,12 @@ def _list_occasions(
             yield Deed(owners[one.profile_id], at, one)
 
 
-def _plan(campaign: Campaign, occasions: Sequence[Deed], *, now: datetime) -> int:
+def _plan(campaign: Campaign, deeds: Sequence[Deed], *, now: datetime) -> int:
     # Locked: a pause or an end that committed before is seen, and a later one finds the messages.
     run = campaign.runs.select_for_update(of=("self",)).filter(state=Run.State.SENDING).first()
     if run is None:
         return 0
-    wanted = _without_repeated(campaign, _members(campaign, occasions, now=now))
+    wanted = _without_repeated(campaign, _members(campaign, deeds, now=now))
     held = {
         one.person
         for one in wanted
@@ -206,26 +223,26 @@ def _plan(campaign: Campaign, occasions: Sequence[Deed], *, now: datetime) -> in
     return planned
 
 
-def _members(campaign: Campaign, occasions: Sequence[Deed], *, now: datetime) -> list[Deed]:
+def _members(campaign: Campaign, deeds: Sequence[Deed], *, now: datetime) -> list[Deed]:
     """Of the campaign's segment, as it is a moment after the event was stored."""
     if campaign.segment is None:
-        return list(occasions)
+        return list(deeds)
     rule = rules.parse(campaign.segment.rule)
-    asked = {one.person for one in occasions}
+    asked = {one.person for one in deeds}
     members = set(reach.list_members(rule, now=now, among=sorted(asked)))
-    return [one for one in occasions if one.person in members]
+    return [one for one in deeds if one.person in members]
 
 
-def _without_repeated(campaign: Campaign, occasions: Sequence[Deed]) -> list[Deed]:
+def _without_repeated(campaign: Campaign, deeds: Sequence[Deed]) -> list[Deed]:
     """Of what comes again sooner than the campaign allows, the first."""
     if not campaign.again_after:
-        return list(occasions)
-    who = list({one.person for one in occasions})
+        return list(deeds)
+    who = list({one.person for one in deeds})
     with connection.cursor() as cursor:
         cursor.execute(LATEST, [campaign.pk, who, who])
         latest: dict[int, datetime] = dict(cursor.fetchall())
     wanted = []
-    for one in sorted(occasions, key=lambda one: (one.at, one.heard.id)):
+    for one in sorted(deeds, key=lambda one: (one.at, one.heard.id)):
         before = latest.get(one.person)
         if before is None or one.at >= before + campaign.again_after:
             latest[one.person] = one.at
@@ -233,15 +250,15 @@ def _without_repeated(campaign: Campaign, occasions: Sequence[Deed]) -> list[Dee
     return wanted
 
 
-def _write(campaign: Campaign, run: Run, occasions: Sequence[Deed], *, now: datetime) -> int:
-    who = [one.person for one in occasions]
+def _write(campaign: Campaign, run: Run, deeds: Sequence[Deed], *, now: datetime) -> int:
+    who = [one.person for one in deeds]
     variants = list(campaign.variants.order_by("pk"))
     tokens: devices.Tokens = {}
     if campaign.channel in TO_DEVICES:
         tokens = devices.push_tokens(who, web=campaign.channel == "web_push")
     zones = people.list_zones(who) if campaign.cut_off else {}
     messages, kept = [], []
-    for one in occasions:
+    for one in deeds:
         occasion = digest16("event send", str(campaign.pk), str(one.heard.id))
         zone = controls.find_zone(zones.get(one.person), default=settings.PEOPLE_TIME_ZONE)
         due = one.at + campaign.on_wait

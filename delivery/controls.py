@@ -15,6 +15,8 @@ from delivery.policy import (
     OUTRANKED,
     PAUSED_BY_PERSON,
     QUIET_HOURS,
+    TEST,
+    TRANSACTIONAL,
     Allow,
     Decision,
     Defer,
@@ -29,7 +31,7 @@ OWN_MAXIMUM: Final = "the person's own maximum"
 # By these a message may go at night instead: they lie where their reader comes to look. Whatever
 # rings by itself (a push, an SMS) cannot keep quiet, and a webhook does who knows what.
 SILENT: Final = ("inbox", "email")
-EXEMPT_KINDS: Final = ("test", "transactional")  # neither counted nor capped nor kept quiet
+EXEMPT_KINDS: Final = (TEST, TRANSACTIONAL)  # neither counted nor capped nor kept quiet
 
 
 class Cap(NamedTuple):

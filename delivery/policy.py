@@ -14,6 +14,7 @@ RETRY_UNKNOWN: Final = ("webhook", "inbox")
 # back. VERDICT names the kind too.
 TRANSACTIONAL: Final = "transactional"
 TRIGGERED: Final = "triggered"  # sent by an event, otherwise a campaign's as any other
+TEST: Final = "test"
 # One person at a time; if they become part of another, the message moves on. VERDICT names both.
 ON_OCCASION: Final = (TRANSACTIONAL, TRIGGERED)
 TO_DEVICES: Final = ("push", "web_push")  # one message per device; VERDICT names them too

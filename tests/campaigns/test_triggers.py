@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from campaigns import decisions, lifecycle, runs, sending, triggers
+from campaigns import decisions, lifecycle, runs, sending, test_send, triggers
 from campaigns.compose import compose
 from campaigns.errors import NotReady
 from campaigns.models import Campaign, Occasion, Run, Segment
@@ -164,6 +164,15 @@ def test_somebody_without_consent_is_planned_and_the_door_says_why():
     does()
     take()
     assert sending.send_chunk("email", now=NOON).reasons == {"no_consent": 1}
+
+
+def test_a_test_shows_what_its_person_did_last(ada):
+    campaign = launched()
+    does(product_id="p1")
+    does(product_id="p2", at=NOON + MINUTE)
+    message = test_send.send_test(campaign, ada.pk, now=NOON + HOUR)
+    [draft] = compose([message], now=NOON + HOUR)
+    assert draft.content.subject == "p2"
 
 
 # --- when ------------------------------------------------------------------------------------
