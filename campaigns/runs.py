@@ -17,6 +17,7 @@ from engage.lib import failpoints
 logger = logging.getLogger(__name__)
 
 State = Run.State
+AFTER_THE_END = timedelta(minutes=1)
 UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError)  # a rule, a time zone
 OPEN = (State.PLANNING, State.SENDING, State.PAUSED)
 
@@ -130,7 +131,8 @@ def finish_done(now: datetime) -> int:
     """Close the runs that are fully planned and have nothing open, and campaigns with no more."""
     finished = 0
     sending = Run.objects.filter(state=State.SENDING)
-    living = Q(campaign__ends_at=None) | Q(campaign__ends_at__gt=now)
+    # What happened before the end may still be on its way from the collector.
+    living = Q(campaign__ends_at=None) | Q(campaign__ends_at__gt=now - AFTER_THE_END)
     ending = sending.exclude(living, campaign__schedule__in=Campaign.ON_OCCASION)
     for run_id in ending.values_list("pk", flat=True):
         with transaction.atomic():

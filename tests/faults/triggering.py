@@ -63,8 +63,9 @@ def planned(under_way: Load) -> int:
 
 
 def end(campaign: Any) -> None:
-    """What it has is still sent; then its run is over."""
+    """A while ago: what it has is still sent, then its run is over."""
     from campaigns.models import Campaign
+    from campaigns.runs import AFTER_THE_END
     from engage.lib import clock
 
-    Campaign.objects.filter(pk=campaign.pk).update(ends_at=clock.now())
+    Campaign.objects.filter(pk=campaign.pk).update(ends_at=clock.now() - AFTER_THE_END)
