@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -27,7 +28,7 @@ from delivery.models import Message
 from delivery.policy import TEST, TO_DEVICES, TRIGGERED
 from engage.lib import locks
 from engage.lib.ids import digest16
-from engage.profiles import devices, notices, people
+from engage.profiles import devices, notices, people, terms
 from engage.profiles.notices import Heard
 
 logger = logging.getLogger(__name__)
@@ -131,6 +132,15 @@ def check(campaign: Campaign) -> Iterator[Problem]:
         yield Problem("unless_event", "needs a wait: nothing is done meanwhile in no time")
     if campaign.again_after < timedelta(0):
         yield Problem("again_after", "0 hours or more")
+
+
+def doubt(campaign: Campaign) -> Iterator[str]:
+    """Names of events that nobody did so far: a slip, perhaps, and then it waits for ever."""
+    known = terms.list_events()
+    for name in filter(None, (campaign.on_event, campaign.unless_event)):
+        if name not in known:
+            like = get_close_matches(name, known, n=1)
+            yield f"Nobody did “{name}” so far" + (f": is it “{like[0]}”?" if like else ".")
 
 
 def list_done(messages: Sequence[Message], *, event: str) -> set[UUID]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from django.db import OperationalError, connection, transaction
 from django.urls import reverse
 
-from campaigns import lifecycle, schedule
+from campaigns import lifecycle, schedule, triggers
 from campaigns.errors import InvalidRule
 from campaigns.models import Campaign
 from campaigns.segments import reach, rules, sentence
@@ -93,6 +93,8 @@ def ask_launch(campaign: Campaign, *, now: datetime) -> Question:
             facts.append(("Will get it", f"about {screen.number(reachable - held)} people"))
     if in_the_way := find_in_the_way(campaign):
         sentences.insert(0, in_the_way)
+    if campaign.schedule == Campaign.Schedule.EVENT:
+        sentences += triggers.doubt(campaign)
     facts += [
         ("Wordings", ", ".join(f"{v.name}: {v.template}" for v in list_variants(campaign))),
         ("When", describe_time(campaign, now=now)),

@@ -69,6 +69,15 @@ def lookup(kind: Kind, values: Collection[str]) -> dict[str, int]:
         return find(cursor, kind, values)
 
 
+def list_events(*, limit: int = 10_000) -> list[str]:
+    """The names of all events that ever came in, by the alphabet."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT value FROM profiles_term WHERE kind = 'event' ORDER BY value LIMIT %s", [limit]
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
 def values(kind: Kind) -> list[str]:
     """All values by number; empty strings where a number is of the other kind or unused."""
     with connection.cursor() as cursor:

@@ -341,6 +341,18 @@ def test_notices_that_concern_no_campaign_are_not_kept_for_this_consumer(ada):
     assert notices.drop_old(now=NOON, days=30) == 1
 
 
+def test_an_event_that_nobody_did_is_doubted(ada):
+    does(name="Cart Viewed")
+    does(name="Order Completed")
+    campaign = Campaign(on_event="Cart viewed", unless_event="Order Completed")
+    assert list(triggers.doubt(campaign)) == [
+        "Nobody did “Cart viewed” so far: is it “Cart Viewed”?"
+    ]
+    assert list(triggers.doubt(Campaign(on_event="Gift Wrapped"))) == [
+        "Nobody did “Gift Wrapped” so far."
+    ]
+
+
 # --- what a marketer may ask for -------------------------------------------------------------
 
 
