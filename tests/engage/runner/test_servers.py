@@ -197,11 +197,17 @@ def test_start_after_everything_was_killed_does_not_trust_stale_files(data_dir):
         assert ask_postgres(data_dir) == "engage"
 
 
+def hear_interrupts() -> None:
+    """A shell that starts the tests in the background has all of them ignore interrupts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupted_command_stops_its_servers_and_says_no_more_than_that(data_dir):
     command = subprocess.Popen(
         [sys.executable, "manage.py", "shell", "-v0", "-c", "print('in', flush=True); input()"],
         env={**os.environ, **OWN_SERVERS, "ENGAGE_DATA_DIR": str(data_dir)},
         stdin=subprocess.PIPE,
+        preexec_fn=hear_interrupts,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
