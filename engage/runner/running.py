@@ -1,6 +1,5 @@
 """The whole of Engage as a context manager, for the demo and for tests of whole paths."""
 
-import json
 import os
 import signal
 import subprocess
@@ -10,11 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from engage.runner import children
 from engage.runner.errors import StartFailed
-from engage.runner.locks import read_owner
+from engage.runner.status import read_status
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 10.0
@@ -94,11 +92,3 @@ def stop_when_asked(answer: Callable[..., object]) -> None:
     for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if asked != signal.SIGHUP or signal.getsignal(asked) != signal.SIG_IGN:
             signal.signal(asked, answer)
-
-
-def read_status(data_dir: Path) -> dict[str, Any]:
-    try:
-        facts: dict[str, Any] = json.loads(read_owner(data_dir / "locks" / "up") or "{}")
-    except ValueError:  # it is being written
-        return {}
-    return facts

@@ -5,7 +5,6 @@ again: with growing pauses as long as it does not come up or ends by itself soon
 when somebody killed it at its work.
 """
 
-import json
 import os
 import secrets
 import signal
@@ -27,6 +26,7 @@ from engage.runner.errors import StartFailed
 from engage.runner.locks import gate_file, read_owner, try_lock, write_owner
 from engage.runner.running import stop_when_asked
 from engage.runner.servers import forget_sockets, list_stores, owner_file
+from engage.runner.status import read_status, write_status
 from engage.runner.stores import Store
 
 PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # before the next start of what ended
@@ -125,7 +125,7 @@ class Supervisor:
     programs: list[Charge] = field(default_factory=list)
     stopping: bool = False
     ready: bool = False
-    status: int = -1  # descriptor of the file that says who runs here
+    lock: int = -1  # held by the one who runs here
     servers_lock: int = -1
     gate: int = -1  # held until the tables are there
 
@@ -162,11 +162,11 @@ class Supervisor:
     # --- start ------------------------------------------------------------------------------
 
     def take_folder(self) -> None:
-        lock = try_lock(status_file(self.data_dir))
+        lock = try_lock(lock_file(self.data_dir))
         if lock is None:
-            url = json.loads(read_owner(status_file(self.data_dir)) or "{}").get("url", "")
+            url = read_status(self.data_dir).get("url", "")
             raise StartFailed(f"Engage already runs on {self.data_dir}: {url or 'it is starting'}")
-        self.status = lock
+        self.lock = lock
         gate = try_lock(gate_file(self.data_dir))
         self.gate = -1 if gate is None else gate
         self.write_status()
@@ -323,7 +323,7 @@ class Supervisor:
         }
         # For readers only: a disk that is full must not end what still runs on it.
         with suppress(OSError):
-            write_owner(self.status, json.dumps(facts))
+            write_status(self.data_dir, facts)
 
     # --- stop -------------------------------------------------------------------------------
 
@@ -335,7 +335,7 @@ class Supervisor:
         stop_all(self.stores, patience_seconds=STORES_STOP_SECONDS)
         forget_sockets(self.data_dir)
         self.open_gate()
-        for lock in (self.servers_lock, self.status):
+        for lock in (self.servers_lock, self.lock):
             if lock >= 0:
                 os.close(lock)
 
@@ -357,7 +357,7 @@ def launcher_of(store: Store) -> Callable[[int], "subprocess.Popen[bytes]"]:
     return lambda sink: store.start(output=sink, patience_seconds=FAMILY_SECONDS)
 
 
-def status_file(data_dir: Path) -> Path:
+def lock_file(data_dir: Path) -> Path:
     return data_dir / "locks" / "up"
 
 

@@ -1,25 +1,25 @@
 """`manage.py up`, the whole of it: every test here starts real processes."""
 
 import errno
-import json
 import os
 import signal
 import socket
 import time
 import urllib.request
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from engage.runner import children
 from engage.runner.errors import StartFailed
 from engage.runner.running import (
-    read_status,
     running,
     start,
     stop_when_asked,
     wait_until_ready,
 )
+from engage.runner.status import read_status
 from engage.runner.supervisor import PAUSES_SECONDS, Charge, Supervisor
 from tests.engage.runner.family import OWN_SERVERS, SMALL, list_family, wait_until
 
@@ -147,27 +147,19 @@ def test_taken_port_and_second_start_are_said_aloud(data_dir, log):
     assert f"Engage already runs on {data_dir}: {up.url}" in words
 
 
-def test_status_of_no_start_is_empty(tmp_path):
-    assert read_status(tmp_path) == {}
-
-
-def test_status_that_is_being_written_is_empty(tmp_path):
-    (tmp_path / "locks").mkdir()
-    (tmp_path / "locks" / "up").write_text(json.dumps({"pid": 7})[:-1])
-    assert read_status(tmp_path) == {}
-
-
 def test_full_disk_does_not_end_what_runs(monkeypatch, tmp_path):
     supervisor = Supervisor(data_dir=tmp_path, host="127.0.0.1", wanted_port=8000)
     supervisor.take_folder()
 
-    def full(descriptor, words):
+    def full(path, words):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "ftruncate", full)
+    before = read_status(tmp_path)
+    monkeypatch.setattr(Path, "write_text", full)
     supervisor.write_status()
-    assert os.fstat(supervisor.status).st_nlink == 1  # still held
-    os.close(supervisor.status)
+    assert read_status(tmp_path) == before
+    assert os.fstat(supervisor.lock).st_nlink == 1  # still held
+    os.close(supervisor.lock)
 
 
 @pytest.mark.parametrize(("before", "answered"), [(signal.SIG_IGN, []), (signal.SIG_DFL, [1])])
