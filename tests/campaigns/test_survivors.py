@@ -259,13 +259,19 @@ def test_one_key_for_two_occasions_is_two_messages(receipt, channel, ada, lovela
 # --- pushes ------------------------------------------------------------------------------------
 
 
-def test_a_push_reaches_every_device_of_both_once(now):
-    phone = use_channel(RecordingChannel(), name="push")
+def plan_for_two_devices(now) -> Campaign:
+    """A push for ada's phone and tablet, t1 and t2; lovelace has t3."""
     ada = make_profile(user_id="ada", push_token="t1")
     Device.objects.create(profile=ada, device_id="tablet", token="t2", last_seen=now)
     make_profile(user_id="lovelace", push_token="t3")
     campaign = launched(channel="push")
     ask(campaign, ada)
+    return campaign
+
+
+def test_a_push_reaches_every_device_of_both_once(now):
+    phone = use_channel(RecordingChannel(), name="push")
+    campaign = plan_for_two_devices(now)
     merge("ada", "lovelace")
     send("push", times=3)
     assert sorted(phone.addresses) == ["t1", "t2", "t3"]
@@ -274,11 +280,7 @@ def test_a_push_reaches_every_device_of_both_once(now):
 
 def test_a_push_does_not_reach_again_the_device_that_has_it(now):
     phone = use_channel(RecordingChannel(), name="push")
-    ada = make_profile(user_id="ada", push_token="t1")
-    Device.objects.create(profile=ada, device_id="tablet", token="t2", last_seen=now)
-    make_profile(user_id="lovelace", push_token="t3")
-    campaign = launched(channel="push")
-    ask(campaign, ada)
+    plan_for_two_devices(now)
     later = clock.now() + timedelta(hours=1)
     Message.objects.filter(address_id="tablet").update(not_before=later)
     send("push")
