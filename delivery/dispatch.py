@@ -262,6 +262,7 @@ class Chunk:
                 expires_at=message.expires_at,
                 now=now,
                 channel=self.channel,
+                kind=message.kind,
             )
             for (message, _), outcome, attempt in zip(allowed, outcomes, attempts, strict=True)
         ]

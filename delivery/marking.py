@@ -233,9 +233,15 @@ class Result:
 
 
 def judge(
-    outcome: Outcome, *, attempt: int, expires_at: datetime, now: datetime, channel: str = ""
+    outcome: Outcome,
+    *,
+    attempt: int,
+    expires_at: datetime,
+    now: datetime,
+    channel: str = "",
+    kind: str = "",
 ) -> Result:
-    """An unknown stays unknown, unless the channel's policy has it called again.
+    """An unknown stays unknown, unless the policy of its channel and kind has it called again.
 
     A provider's text is kept as far as the database can: no answer must be lost to it.
     """
@@ -245,8 +251,10 @@ def judge(
         case Refused(reason):
             return Result(State.FAILED, "refused", whole(reason)[:100])
         case Unknown(reason):
-            again = policy.retry(attempt, now=now, expires_at=expires_at)
-            if channel in policy.RETRY_UNKNOWN and isinstance(again, policy.Defer):
+            again = policy.retry_unknown(
+                attempt, channel=channel, kind=kind, now=now, expires_at=expires_at
+            )
+            if again is not None:
                 return Result(
                     State.PLANNED, "unknown", whole(reason)[:100], not_before=again.until
                 )

@@ -4,8 +4,10 @@
      │ ▲                  │                 │ └──record──▶ planned (the provider said: later)
      │ └─release, reap ───┘                 └──reap──▶ unknown ──late record──▶ accepted | failed
      │                                              │      └──late record──▶ planned
-     │                                              └ (or planned again, where the channel allows)
+     │                                              └ (or planned again, where the policy allows)
      └─reap──▶ expired
+
+A receipt says that a message was sent after all: what waits for another call is accepted then.
 
 `claiming.py` has the claim, `marking.py` the mark and the record, and `reaping.py` takes back what
 dead workers held. Every move is one statement that names the state it leaves and, past the claim,
@@ -27,7 +29,13 @@ from engage.lib.bulk import arrays
 State = Message.State
 # Which state may follow which; tests hold every statement here to it.
 MOVES: Final = {
-    State.PLANNED: {State.LEASED, State.EXPIRED, State.CANCELLED, State.SUPPRESSED},
+    State.PLANNED: {
+        State.LEASED,
+        State.EXPIRED,
+        State.CANCELLED,
+        State.SUPPRESSED,
+        State.ACCEPTED,
+    },
     State.LEASED: {
         State.PLANNED,
         State.ATTEMPTING,
@@ -35,6 +43,7 @@ MOVES: Final = {
         State.EXPIRED,
         State.CANCELLED,
         State.FAILED,
+        State.ACCEPTED,
     },
     State.ATTEMPTING: {
         State.ACCEPTED,

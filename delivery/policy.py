@@ -3,13 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 NEED_OPT_IN: Final = ("email", "sms")  # silence is no consent to these
-# After a call whose outcome nobody knows: a receiver of webhooks knows the id of what it has and
-# takes it once, so it is called again; an inbox has one place for a message, however often it is
-# put there. Everybody else would show, mail or bill it twice.
-RETRY_UNKNOWN: Final = ("webhook", "inbox")
 # Asked for by a server, for one person, about something they did: no marketing opt-out keeps it
 # back. VERDICT names the kind too.
 TRANSACTIONAL: Final = "transactional"
@@ -22,6 +18,31 @@ MOST_RETURNS: Final = 5  # of a message whose holders die; then it is the one to
 MAX_ATTEMPTS: Final = 8  # about three hours of growing pauses
 FIRST_PAUSE_SECONDS: Final = 30.0
 LONGEST_PAUSE_SECONDS: Final = 3_600.0
+
+
+class Again(NamedTuple):
+    """Whether a message is called again after a call whose outcome nobody knows."""
+
+    most_calls: int  # none after so many, whatever became of the earlier ones
+    pause_seconds: float = FIRST_PAUSE_SECONDS
+
+
+# A receiver of webhooks knows the id of what it has and takes it once; an inbox has one place for
+# a message, however often it is put there. Everybody else would show, mail or bill it twice: for
+# marketing a miss is better. What somebody asked for must come: a push replaces on the screen the
+# one with its key, and a mail comes twice at most, after a time in which a service's receipt may
+# still say that the first arrived. A text is paid for twice, and stays unknown.
+AGAIN: Final[Mapping[str, Again]] = {
+    "webhook": Again(MAX_ATTEMPTS),
+    "inbox": Again(MAX_ATTEMPTS),
+}
+TRANSACTIONAL_AGAIN: Final[Mapping[str, Again]] = {
+    **AGAIN,
+    "push": Again(MAX_ATTEMPTS),
+    "web_push": Again(MAX_ATTEMPTS),
+    "email": Again(2, pause_seconds=300.0),
+}
+NEVER_AGAIN: Final = Again(0)
 
 # Reasons a message does not go out. The composer adds its own, like "slot_short".
 EXPIRED: Final = "expired"
@@ -142,6 +163,22 @@ def pause_seconds(attempt: int, *, retry_after_seconds: float | None = None) -> 
     """How long to wait after the attempt: growing, never shorter than the provider asked."""
     grown = min(FIRST_PAUSE_SECONDS * 2.0 ** max(attempt - 1, 0), LONGEST_PAUSE_SECONDS)
     return max(grown, retry_after_seconds or 0.0)
+
+
+def again_after_unknown(channel: str, kind: str) -> Again:
+    return (TRANSACTIONAL_AGAIN if kind == TRANSACTIONAL else AGAIN).get(channel, NEVER_AGAIN)
+
+
+def retry_unknown(
+    attempt: int, *, channel: str, kind: str, now: datetime, expires_at: datetime
+) -> Defer | None:
+    """When a message is called again after its outcome stayed unknown; None: never."""
+    again = again_after_unknown(channel, kind)
+    if attempt >= again.most_calls:
+        return None
+    pause = max(pause_seconds(attempt), again.pause_seconds)
+    until = now + timedelta(seconds=pause)
+    return Defer(until) if until < expires_at else None
 
 
 def retry(

@@ -54,18 +54,21 @@ RETURNING m.id, m.state
 # Of one that is heard of by a receipt, no answer was needed.
 GIVE_UP: Final = """
 WITH dead AS (
-  SELECT profile_id, id, lease_token,
-    channel = ANY(%(retried)s) AND attempt < %(attempts)s AND returned + 1 < %(most)s
-      AND expires_at > %(again)s AS again
-  FROM delivery_message
-  WHERE state = 'attempting' AND lease_until < clock_timestamp()
-  LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+  SELECT m.profile_id, m.id, m.lease_token, %(now)s + a.pause AS until,
+    m.reason <> 'heard' AND m.returned + 1 < %(most)s
+      AND coalesce(%(now)s + a.pause < m.expires_at, false) AS again
+  FROM delivery_message m
+  LEFT JOIN unnest(%(channels)s::text[], %(asked_for)s::boolean[], %(calls)s::int[],
+                   %(pauses)s::interval[]) AS a (channel, asked_for, calls, pause)
+    ON a.channel = m.channel AND a.asked_for = (m.kind = 'transactional') AND m.attempt < a.calls
+  WHERE m.state = 'attempting' AND m.lease_until < clock_timestamp()
+  LIMIT %(limit)s FOR UPDATE OF m SKIP LOCKED
 )
 UPDATE delivery_message m SET
   state = CASE WHEN again THEN 'planned' WHEN m.reason = 'heard' THEN 'accepted'
     ELSE 'unknown' END,
   reason = CASE WHEN again OR m.reason = 'heard' THEN '' ELSE 'no_answer' END,
-  not_before = CASE WHEN again THEN %(again)s ELSE m.not_before END,
+  not_before = CASE WHEN again THEN dead.until ELSE m.not_before END,
   returned = m.returned + again::int,
   lease_token = CASE WHEN again THEN NULL ELSE m.lease_token END,
   finished_at = CASE WHEN again THEN NULL ELSE %(now)s END
@@ -130,6 +133,19 @@ def _sweep(statement: str, parameters: dict[str, Any]) -> Iterator[int]:
             return
 
 
+def _called_again() -> dict[str, list[Any]]:
+    """The policy after an unknown outcome as columns, for the statement that obeys it."""
+    rows = [
+        (channel, asked_for, again.most_calls, timedelta(seconds=again.pause_seconds))
+        for asked_for, of_kind in ((False, policy.AGAIN), (True, policy.TRANSACTIONAL_AGAIN))
+        for channel, again in of_kind.items()
+    ]
+    names = ("channels", "asked_for", "calls", "pauses")
+    return {
+        name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)
+    }
+
+
 def _give_up(now: datetime) -> Iterator[int]:
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
@@ -138,10 +154,8 @@ def _give_up(now: datetime) -> Iterator[int]:
                 {
                     "now": now,
                     "limit": SWEEP,
-                    "retried": list(policy.RETRY_UNKNOWN),
-                    "attempts": policy.MAX_ATTEMPTS,
                     "most": policy.MOST_RETURNS,
-                    "again": now + timedelta(seconds=policy.FIRST_PAUSE_SECONDS),
+                    **_called_again(),
                 },
             )
             rows = cursor.fetchall()

@@ -32,13 +32,18 @@ REASONS: Final = {
     Kind.OPTED_OUT: Suppression.Reason.UNSUBSCRIBED,
     Kind.GONE: Suppression.Reason.GONE,
 }
-# Whoever speaks of a message took it, so it was sent after all. One that is still attempting keeps
-# that in mind, on the row itself: the reaper looks at the row it locks, not at what it saw before.
+# Whoever speaks of a message took it, so it was sent after all, and needs no other call. One that
+# is still attempting keeps that in mind, on the row itself: the reaper looks at the row it locks,
+# not at what it saw before.
 KNOWN_NOW: Final = """
 UPDATE delivery_message SET
-  state = CASE state WHEN 'unknown' THEN 'accepted' ELSE state END,
-  reason = CASE state WHEN 'unknown' THEN '' ELSE 'heard' END
-WHERE profile_id = %s AND id = %s AND state IN ('unknown', 'attempting')
+  state = CASE state WHEN 'attempting' THEN state ELSE 'accepted' END,
+  reason = CASE state WHEN 'attempting' THEN 'heard' ELSE '' END,
+  finished_at = CASE WHEN state IN ('planned', 'leased') THEN %(now)s ELSE finished_at END,
+  lease_token = CASE WHEN state IN ('planned', 'leased') THEN NULL ELSE lease_token END,
+  lease_until = CASE WHEN state IN ('planned', 'leased') THEN NULL ELSE lease_until END
+WHERE profile_id = %(profile_id)s AND id = %(id)s
+  AND (state IN ('unknown', 'attempting') OR state IN ('planned', 'leased') AND attempt > 0)
 """
 
 
@@ -106,7 +111,7 @@ def take_one(said: Said, *, now: datetime) -> bool | None:
     if said.kind == Kind.OPTED_OUT:  # before the message is locked: who erases locks in this order
         opt_out(said, message)
     with connection.cursor() as cursor:
-        cursor.execute(KNOWN_NOW, [message.profile_id, message.id])
+        cursor.execute(KNOWN_NOW, {"profile_id": message.profile_id, "id": message.id, "now": now})
     follow(said, message)
     return True
 

@@ -112,7 +112,14 @@ def mark(messages, *, address: str = "ann@shop.example", token: UUID | None = No
 
 def record(message, outcome, *, attempt: int = 1, token: UUID | None = None, now=NOON) -> int:
     """How many results came too late (0 or 1)."""
-    result = marking.judge(outcome, attempt=attempt, expires_at=message.expires_at, now=now)
+    result = marking.judge(
+        outcome,
+        attempt=attempt,
+        expires_at=message.expires_at,
+        now=now,
+        channel=message.channel,
+        kind=message.kind,
+    )
     return marking.record(
         [message],
         [result],

@@ -459,8 +459,72 @@ def test_a_webhook_that_is_never_answered_ends_as_unknown():
     assert Message.objects.get().state == "unknown"
 
 
-@pytest.mark.parametrize(("channel", "state"), [("webhook", "planned"), ("push", "unknown")])
-def test_an_answer_that_says_nothing_is_retried_only_where_the_channel_allows(channel, state):
+# What nobody knows of the outcome of its call is called again after so many seconds, or never.
+CALLED_AGAIN = [
+    ("webhook", "campaign", 30),
+    ("webhook", "transactional", 30),
+    ("inbox", "triggered", 30),
+    ("push", "campaign", None),
+    ("push", "triggered", None),
+    ("push", "transactional", 30),
+    ("web_push", "test", None),
+    ("web_push", "transactional", 30),
+    ("email", "campaign", None),
+    ("email", "transactional", 300),
+    ("sms", "campaign", None),
+    ("sms", "transactional", None),
+]
+
+
+@pytest.mark.parametrize(("channel", "kind", "seconds"), CALLED_AGAIN)
+def test_an_answer_that_says_nothing_is_retried_only_where_the_policy_allows(
+    channel, kind, seconds
+):
     end = NOON + timedelta(hours=9)
-    result = marking.judge(Unknown("reset"), attempt=1, expires_at=end, now=NOON, channel=channel)
-    assert (result.state, result.outcome) == (state, "unknown")
+    result = marking.judge(
+        Unknown("reset"), attempt=1, expires_at=end, now=NOON, channel=channel, kind=kind
+    )
+    until = None if seconds is None else NOON + timedelta(seconds=seconds)
+    assert (result.state, result.not_before) == ("planned" if until else "unknown", until)
+    assert result.outcome == "unknown"
+
+
+@pytest.mark.parametrize(("channel", "kind", "seconds"), CALLED_AGAIN)
+def test_a_call_that_nobody_lived_to_answer_is_made_again_by_the_same_policy(
+    channel, kind, seconds
+):
+    make_message(profile=make_profile(), channel=channel, kind=kind)
+    [message] = claim(channel=channel)
+    called(message)
+    end_leases()
+    assert reaping.reap(NOON).unknown == 1
+    row = Message.objects.get()
+    if seconds is None:
+        assert row.state == "unknown"
+    else:
+        assert (row.state, row.not_before) == ("planned", NOON + timedelta(seconds=seconds))
+
+
+def test_a_transactional_mail_is_called_twice_at_most():
+    make_message(profile=make_profile(), kind="transactional", attempt=1)
+    [message] = claim()
+    called(message)
+    end_leases()
+    reaping.reap(NOON)
+    assert Message.objects.get().state == "unknown"
+
+
+def test_a_message_is_not_called_again_when_it_would_be_too_late():
+    message = make_message(
+        profile=make_profile(), kind="transactional", expires_at=NOON + timedelta(seconds=300)
+    )
+    [message] = claim()
+    called(message)
+    end_leases()
+    reaping.reap(NOON)
+    assert Message.objects.get().state == "unknown"
+
+
+def called(message: Message) -> None:
+    """On its way to the provider, whatever its channel asks of an address."""
+    Message.objects.filter(id=message.id).update(state="attempting", attempt=message.attempt + 1)

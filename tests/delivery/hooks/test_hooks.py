@@ -182,6 +182,29 @@ def test_a_receipt_during_the_call_outweighs_all_but_a_refusal(doors, person, an
     assert outcome() == (state, "no" if state == "failed" else "")
 
 
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_receipt_ends_the_wait_for_another_call(doors, person, claimed):
+    make_message(profile=person, kind="transactional")
+    [message] = claim()
+    mark([message], address="old@shop.example")
+    assert record(message, Unknown("reset")) == 0
+    assert outcome() == ("planned", "")
+    later = NOON + timedelta(seconds=300)
+    again = claim(now=later) if claimed else []
+    post_signed(doors, [{"kind": "delivered", "message_id": str(message.key)}])
+    assert outcome() == ("accepted", "")
+    assert Message.objects.get().finished_at is not None
+    if claimed:
+        assert mark(again, address="old@shop.example", now=later) == [None]
+    assert claim(now=later) == []
+
+
+def test_a_receipt_for_what_was_never_called_sends_nothing_less(doors, person):
+    message = make_message(profile=person)
+    post_signed(doors, [{"kind": "delivered", "message_id": str(message.key)}])
+    assert outcome() == ("planned", "")
+
+
 def test_what_nobody_signed_changes_nothing(doors, mail, text):
     now = clock.now()
     line = {"kind": "bounced", "message_id": str(mail.key)}
