@@ -75,8 +75,9 @@ def claim(
     claim does not mean that nothing is due: what it closes has a bound, too. `most` has how many
     of each run may go where rates hold them back; of a run that it does not name, none.
 
-    What was given back because its holder died comes first and by itself, in groups that shrink
-    with each return: one of them may have killed it, and its neighbours get away from it.
+    What somebody waits for fills the claim before campaigns do, see `list_due_runs`. What was
+    given back because its holder died comes first and by itself, in groups that shrink with each
+    return: one of them may have killed it, and its neighbours get away from it.
     """
     if is_held(channel, now=now):
         return []

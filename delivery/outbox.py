@@ -23,6 +23,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
+from delivery import policy
 from delivery.models import ChannelPause, Halt, Message, RunHold
 from engage.lib.bulk import arrays
 
@@ -115,6 +116,7 @@ def write_accepted(messages: Sequence[Message]) -> None:
 
 
 # One index probe per run that has something planned, so a paused run of millions costs nothing.
+# The messages of a run are of one kind: the first one says which.
 DUE_RUNS: Final = """
 WITH RECURSIVE runs (run_id) AS (
   (SELECT m.run_id FROM delivery_message m
@@ -127,27 +129,37 @@ WITH RECURSIVE runs (run_id) AS (
     ORDER BY m.run_id LIMIT 1) after
 ), every (run_id) AS (SELECT run_id FROM runs UNION ALL SELECT NULL::bigint)
 SELECT every.run_id, first.not_before FROM every CROSS JOIN LATERAL (
-  (SELECT m.not_before FROM delivery_message m
+  (SELECT m.not_before, m.kind FROM delivery_message m
    WHERE m.channel = %(channel)s AND m.state = 'planned' AND m.run_id = every.run_id
    ORDER BY m.not_before LIMIT 1)
   UNION ALL
-  (SELECT m.not_before FROM delivery_message m
+  (SELECT m.not_before, m.kind FROM delivery_message m
    WHERE m.channel = %(channel)s AND m.state = 'planned' AND m.run_id IS NULL
      AND every.run_id IS NULL
    ORDER BY m.not_before LIMIT 1)) first
 WHERE first.not_before <= %(now)s
   AND NOT EXISTS (SELECT 1 FROM delivery_runhold hold WHERE hold.run_id = every.run_id)
-ORDER BY first.not_before
+ORDER BY first.kind = ANY(%(awaited)s) DESC, first.kind = %(triggered)s DESC, first.not_before
 """
 
 
 def list_due_runs(channel: str, *, now: datetime) -> list[tuple[int | None, datetime]]:
-    """Runs with something due that nobody holds, the longest waiting first, with their due time.
+    """Runs with something due that nobody holds, in the order in which they go, with due times.
 
+    What one person waits for comes first, then what an event sent, then campaigns; of equals the
+    longest waiting. A backlog of campaigns takes minutes, and a new password must not.
     Messages outside any run, like test sends, come as the run None.
     """
     with connection.cursor() as cursor:
-        cursor.execute(DUE_RUNS, {"channel": channel, "now": now})
+        cursor.execute(
+            DUE_RUNS,
+            {
+                "channel": channel,
+                "now": now,
+                "awaited": list(policy.AWAITED),
+                "triggered": policy.TRIGGERED,
+            },
+        )
         return list(cursor.fetchall())
 
 
@@ -283,11 +295,12 @@ def health(now: datetime) -> dict[str, float | int]:
         for run_id, due in list_due_runs(channel, now=now):
             oldest = min(oldest, due)
             if depth < COUNTED:
-                depth += _count_due(run_id, channel=channel, limit=COUNTED - depth, now=now)
+                depth += count_due(run_id, channel=channel, limit=COUNTED - depth, now=now)
     return {"oldest_seconds": (now - oldest).total_seconds(), "depth": depth}
 
 
-def _count_due(run_id: int | None, *, channel: str, limit: int, now: datetime) -> int:
+def count_due(run_id: int | None, *, channel: str, limit: int, now: datetime) -> int:
+    """How many messages of the run are due on the channel; at most `limit` are counted."""
     statement = DEPTH.format(run=OF_NO_RUN if run_id is None else OF_ONE_RUN)
     with connection.cursor() as cursor:
         cursor.execute(

@@ -11,6 +11,7 @@ NEED_OPT_IN: Final = ("email", "sms")  # silence is no consent to these
 TRANSACTIONAL: Final = "transactional"
 TRIGGERED: Final = "triggered"  # sent by an event, otherwise a campaign's as any other
 TEST: Final = "test"
+AWAITED: Final = (TRANSACTIONAL, TEST)  # somebody sits there and waits: they go before the rest
 # One person at a time; if they become part of another, the message moves on. VERDICT names both.
 ON_OCCASION: Final = (TRANSACTIONAL, TRIGGERED)
 TO_DEVICES: Final = ("push", "web_push")  # one message per device; VERDICT names them too

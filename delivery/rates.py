@@ -47,7 +47,11 @@ class Granted:
 
 
 def grant(channel: str, *, limit: int, now: datetime) -> Granted:
-    """How many messages of each due run may go now, the longest waiting first."""
+    """How many messages of each due run may go now, in the order of the claim.
+
+    None takes more than it has due: the rest would be given back too late for the runs behind it,
+    and a campaign would starve behind one password a second.
+    """
     if not SendRate.objects.exists():
         return Granted(channel)
     runs = [run_id for run_id, _ in outbox.list_due_runs(channel, now=now)]
@@ -60,7 +64,10 @@ def grant(channel: str, *, limit: int, now: datetime) -> Granted:
     for run_id in runs:
         own = [channel] if run_id is None else [channel, run_scope(run_id)]
         rated[run_id] = [scope for scope in own if scope in rates]
-        most[run_id] = take({scope: rates[scope] for scope in rated[run_id]}, wanted=limit)
+        wanted = limit
+        if rated[run_id]:
+            wanted = outbox.count_due(run_id, channel=channel, limit=limit, now=now)
+        most[run_id] = take({scope: rates[scope] for scope in rated[run_id]}, wanted=wanted)
     return Granted(channel, most, rated)
 
 

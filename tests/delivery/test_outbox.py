@@ -75,6 +75,21 @@ def test_claim_takes_the_longest_waiting_first_up_to_its_limit():
     assert [m.id for m in claim(limit=1)] == [late.id]
 
 
+def test_what_somebody_waits_for_goes_before_a_backlog_and_leaves_it_the_rest():
+    backlog = [planned(run_id=1, not_before=NOON - timedelta(hours=1)) for _ in range(3)]
+    triggered = planned(run_id=2, kind="triggered", not_before=NOON - timedelta(minutes=2))
+    test = planned(run_id=None, kind="test", not_before=NOON - timedelta(minutes=1))
+    asked = planned(run_id=3, kind="transactional")
+    assert outbox.list_due_runs("email", now=NOON) == [
+        (None, test.not_before), (3, NOON), (2, triggered.not_before), (1, backlog[0].not_before),
+    ]  # fmt: skip
+    assert {m.id for m in claim(limit=2)} == {test.id, asked.id}
+    claimed = {m.id for m in claim(limit=2)}
+    assert triggered.id in claimed
+    assert len(claimed & {m.id for m in backlog}) == 1
+    assert len(claim(limit=100)) == 2
+
+
 def test_claim_leaves_what_is_not_due_and_other_channels_and_runs():
     planned(not_before=NOON + timedelta(seconds=1))
     planned(channel="push")

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
@@ -44,12 +45,12 @@ def test_no_rate_gives_all():
     assert rates.grant("email", limit=7, now=NOON).most is None
 
 
-def plan(people: int, *, run_id: int) -> dict[int, str]:
+def plan(people: int, *, run_id: int, **fields: object) -> dict[int, str]:
     found = {}
     for _ in range(people):
         person = make_profile(opted_in=("email",))
         found[person.pk] = f"p{person.pk}@shop.example"
-        make_message(profile=person, run_id=run_id)
+        make_message(profile=person, run_id=run_id, **fields)
     return found
 
 
@@ -64,6 +65,16 @@ def test_a_run_with_a_rate_does_not_hold_back_the_others():
     use_channel(RecordingChannel())
     dispatch(channel="email", compose=compose_for(addresses), limit=100, now=NOON)
     assert (accepted(1), accepted(2)) == (2, 6)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_somebody_waits_for_takes_one_token_and_the_backlog_the_others():
+    SendRate.objects.create(scope="email", per_minute=300)
+    addresses = plan(9, run_id=1, not_before=NOON - timedelta(hours=1))
+    addresses |= plan(1, run_id=2, kind="transactional")
+    use_channel(RecordingChannel())
+    dispatch(channel="email", compose=compose_for(addresses), limit=100, now=NOON)
+    assert (accepted(1), accepted(2)) == (4, 1)
 
 
 @pytest.mark.django_db(transaction=True)
