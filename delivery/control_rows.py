@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from delivery import controls, planning, policy
+from delivery.channels import registry
 from delivery.controls import EXEMPT_KINDS, Cap, Person, Quiet, Rules, Sent, Wish
 from delivery.drafts import Draft
 from delivery.models import Message
@@ -79,6 +80,7 @@ SELECT m.profile_id, m.run_id, m.occasion, m.key,
 FROM delivery_message m
 WHERE m.profile_id = ANY(%(profiles)s) AND m.state IN ('planned', 'leased')
   AND NOT m.kind = ANY(%(exempt)s) AND m.not_before <= %(soon)s AND m.expires_at > %(now)s
+  AND m.channel = ANY(%(channels)s)
   AND NOT EXISTS (SELECT 1 FROM delivery_runhold hold WHERE hold.run_id = m.run_id)
   AND NOT EXISTS (
     SELECT 1 FROM delivery_channelpause pause
@@ -87,7 +89,7 @@ WHERE m.profile_id = ANY(%(profiles)s) AND m.state IN ('planned', 'leased')
 # Runs whose messages cannot be seen yet, of people behind `reached`.
 COMING: Final = """
 SELECT p.run_id, p.channel, p.topic, p.priority, p.reached FROM delivery_runplan p
-WHERE p.began_at > %s
+WHERE p.began_at > %s AND p.channel = ANY(%s)
   AND NOT EXISTS (SELECT 1 FROM delivery_runhold hold WHERE hold.run_id = p.run_id)
 """
 OPEN_TO: Final = f"""
@@ -243,11 +245,13 @@ def read_sent(profile_ids: Sequence[int], *, now: datetime) -> Mapping[int, list
 def _read_rivals(profile_ids: Sequence[int], *, now: datetime) -> Mapping[int, list[Wish]]:
     """What is due for each person, and the runs that may still plan something for them.
 
-    The runs are read first: whoever they had come to then has a message that is seen now.
+    The runs are read first: whoever they had come to then has a message that is seen now. What
+    goes by a channel that is not set up is not claimed, so waiting for it would have no end.
     """
+    channels = registry.list_ready()
     found: dict[int, list[Wish]] = defaultdict(list)
     with connection.cursor() as cursor:
-        cursor.execute(COMING, [now - planning.WAITED_FOR])
+        cursor.execute(COMING, [now - planning.WAITED_FOR, channels])
         for run_id, channel, topic, priority, reached in cursor.fetchall():
             coming = Wish(
                 unit_of(run_id, None, UUID(int=0)), channel, topic, now, priority, worth=None
@@ -260,6 +264,7 @@ def _read_rivals(profile_ids: Sequence[int], *, now: datetime) -> Mapping[int, l
             {
                 "profiles": list(profile_ids),
                 "exempt": list(EXEMPT_KINDS),
+                "channels": channels,
                 "now": now,
                 # What waits for another one is still a rival.
                 "soon": now + timedelta(seconds=controls.OUTRANKED_SECONDS),

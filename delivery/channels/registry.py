@@ -30,6 +30,11 @@ def find_problem(name: str) -> str:
     return ""
 
 
+def list_ready() -> list[str]:
+    """The channels by which something can be sent now."""
+    return [name for name in settings.CHANNELS if not find_problem(name)]
+
+
 def forget_channels() -> None:
     """After a change of settings: the next message gets a new adapter."""
     _local.__dict__.clear()

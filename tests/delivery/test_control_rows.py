@@ -5,6 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 
 from delivery import control_rows, marking, outbox
+from delivery.channels import registry
 from delivery.drafts import Accepted, Refused, TryLater
 from delivery.models import (
     Cap,
@@ -18,7 +19,14 @@ from delivery.models import (
 )
 from delivery.policy import Allow, Defer, Drop, Elsewhere
 from engage.profiles.models import Device, Merge
-from tests.delivery.sending import claim, make_draft, mark, record
+from tests.delivery.sending import (
+    RecordingChannel,
+    claim,
+    make_draft,
+    mark,
+    record,
+    use_channel,
+)
 from tests.factories import NOON, make_message, make_profile
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +53,14 @@ def send(person, *, run: int | None = 1, outcome=None, now=NOON, **fields):
 
 def row(message) -> Message:
     return Message.objects.get(id=message.id)
+
+
+@pytest.fixture(autouse=True)
+def _set_up():
+    for name in ("email", "push"):
+        use_channel(RecordingChannel(), name=name)
+    yield
+    registry.forget_channels()
 
 
 @pytest.fixture
@@ -175,6 +191,13 @@ def test_a_rival_that_is_held_is_not_waited_for(one_a_day):
     ChannelPause.objects.create(channel="push", until=NOON + timedelta(hours=1), reason="away")
     [message] = claim()
     assert mark([message]) == [Allow(1)]
+
+
+def test_a_rival_on_a_channel_that_is_not_set_up_is_not_waited_for(one_a_day):
+    person = make_person()
+    planned(person, run=1, priority=90, channel="sms")
+    coming(person, run=2, priority=90, channel="sms")
+    assert send(person, run=3) == Allow(1)
 
 
 def test_quiet_hours_are_waited_for_in_the_persons_zone():
