@@ -91,19 +91,25 @@ def read(consumer: str, *, names: Sequence[str] = (), limit: int = 1_000) -> Ite
     Those of the `names` and of the events that the consumer watches.
 
     What the body writes and the cursor commit together: each notice has its effect once. Another
-    process of the same consumer waits.
+    process of the same consumer gets none meanwhile: the bell rings every second, and those that
+    waited for a slow batch would fill the workers.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with connection.cursor() as cursor:  # committed first: a row in the making is waited for
         cursor.execute(
             "INSERT INTO profiles_noticecursor (consumer, txid, last_id) VALUES (%s, 0, 0)"
             " ON CONFLICT DO NOTHING",
             [consumer],
         )
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT txid, last_id FROM profiles_noticecursor WHERE consumer = %s FOR UPDATE",
+            "SELECT txid, last_id FROM profiles_noticecursor WHERE consumer = %s"
+            " FOR UPDATE SKIP LOCKED",
             [consumer],
         )
         place = cursor.fetchone()
+        if place is None:
+            yield []
+            return
         cursor.execute(NOW)
         horizon = cursor.fetchone()[0]
         cursor.execute(READ, [*place, horizon, list(names), consumer, limit])

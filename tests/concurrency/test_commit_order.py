@@ -73,6 +73,15 @@ def test_a_notice_whose_effects_fail_is_heard_again() -> None:
     assert hear() == ["a"]
 
 
+def test_who_comes_while_another_reads_hears_nothing_and_does_not_wait() -> None:
+    click("a")
+
+    with notices.read("test", names=[CLICKED]) as heard:
+        assert in_threads(hear) == [[]]
+        assert [notice.message_id for notice in heard] == ["a"]
+    assert hear() == []
+
+
 def test_two_processes_of_one_consumer_hear_each_notice_once() -> None:
     for number in range(5):
         click(f"m{number}")
