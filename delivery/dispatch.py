@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import DatabaseError, Error, connection, transaction
 from redis import RedisError
@@ -86,6 +87,11 @@ def dispatch(
         if chunk is not None:
             chunk.send(compose)
             _learn(chunk, limit=limit)
+    except SoftTimeLimitExceeded:
+        if chunk is not None:  # or the next claim takes the same ones, for as long
+            chunk.too_late = True
+            _learn(chunk, limit=limit)
+        raise
     finally:
         if chunk is not None:
             chunk.give_back()
@@ -168,6 +174,8 @@ class Chunk:
             return list(zip(messages, compose(messages), strict=True))
         except (DatabaseError, RedisError, Unavailable, OSError):
             raise  # a store is away: the messages go back
+        except SoftTimeLimitExceeded:
+            raise  # the task's time is over, and that is no fault of a message: they go back too
         except Exception:
             if len(messages) == 1:
                 logger.exception("message not composed", extra={"message_id": str(messages[0].id)})

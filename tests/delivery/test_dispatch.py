@@ -3,6 +3,7 @@ from weakref import WeakSet
 
 import pytest
 import redis
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError, connection, transaction
 
 from delivery import dispatch as dispatching
@@ -111,6 +112,20 @@ def test_a_message_that_cannot_be_composed_fails_alone(channel):
     send(compose)
     assert states() == {"accepted": 8, "failed": 1}
     assert Message.objects.get(state="failed").reason == "compose_failed"
+
+
+@pytest.mark.parametrize("names", [["ann"], ["ann", "bob"], ["ann", "bob", "cleo"]])
+def test_when_the_time_of_the_task_ends_while_composing_the_messages_go_back(channel, names):
+    people(*names)
+
+    def compose(messages):
+        raise SoftTimeLimitExceeded
+
+    with pytest.raises(SoftTimeLimitExceeded):
+        send(compose)
+    assert states() == {"planned": len(names)}
+    assert Message.objects.filter(lease_token=None, reason="").count() == len(names)
+    assert dispatching.fits == {"email": 1}  # half of them, next time
 
 
 class Died(BaseException):
