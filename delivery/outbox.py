@@ -209,12 +209,15 @@ def free_run(run_id: int) -> None:
 
 
 # SKIP LOCKED: a sweep never waits for a mark, and so never meets one in a deadlock. What it
-# leaves, the mark itself or the next sweep closes.
+# leaves, the mark itself or the next sweep closes. One probe per run: holds stay for ever.
 CANCEL: Final = """
 WITH open AS (
-  SELECT profile_id, id FROM delivery_message
-  WHERE run_id = %(run_id)s AND state IN ('planned', 'leased')
-  LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+  SELECT found.profile_id, found.id FROM delivery_runhold hold CROSS JOIN LATERAL (
+    SELECT m.profile_id, m.id FROM delivery_message m
+    WHERE m.run_id = hold.run_id AND m.state IN ('planned', 'leased')
+    LIMIT %(limit)s FOR UPDATE SKIP LOCKED) found
+  WHERE hold.state = 'cancelled' AND hold.run_id = coalesce(%(run_id)s::bigint, hold.run_id)
+  LIMIT %(limit)s
 )
 UPDATE delivery_message m SET state = 'cancelled', reason = 'cancelled', finished_at = %(now)s
 FROM open WHERE m.profile_id = open.profile_id AND m.id = open.id

@@ -18,7 +18,7 @@ from django.db import connection, transaction
 
 from delivery import policy
 from delivery.attempts import Attempt, add_attempts
-from delivery.models import Message, RunHold
+from delivery.models import Message
 from delivery.outbox import CANCEL, SWEEP
 
 logger = logging.getLogger(__name__)
@@ -95,8 +95,7 @@ def reap(now: datetime) -> Reaped:
     """
     returned, quarantined = _return(now)
     unknown = sum(_give_up(now))
-    held = RunHold.objects.filter(state=RunHold.State.CANCELLED).values_list("run_id", flat=True)
-    cancelled = sum(sum(_sweep(CANCEL, {"run_id": run_id, "now": now})) for run_id in held)
+    cancelled = sum(_sweep(CANCEL, {"run_id": None, "now": now}))
     expired = sum(_sweep(EXPIRE, {"now": now}))
     return Reaped(returned, unknown, cancelled, expired, quarantined)
 

@@ -421,6 +421,21 @@ def test_what_was_planned_after_the_cancellation_is_swept():
     assert state_of(message) == ("cancelled", "cancelled")
 
 
+def test_a_reap_asks_once_however_many_runs_were_cancelled(
+    monkeypatch, django_assert_max_num_queries
+):
+    monkeypatch.setattr(reaping, "SWEEP", 4)
+    for run_id in range(4, 24):
+        outbox.hold_run(run_id, state=RunHold.State.CANCELLED)
+    late = [planned(run_id=run_id) for run_id in (5, 9, 9, 20, 23)]
+    outbox.hold_run(30, state=RunHold.State.PAUSED)
+    others = [planned(run_id=30), planned(run_id=31), planned(run_id=None)]
+    with django_assert_max_num_queries(9):  # 4 sweeps, this one twice, and a transaction
+        assert reaping.reap(NOON).cancelled == 5
+    assert {state_of(m)[0] for m in late} == {"cancelled"}
+    assert {state_of(m)[0] for m in others} == {"planned"}
+
+
 def test_release_gives_back_only_what_was_not_marked():
     first, second = planned(), planned()
     claimed = {m.id: m for m in claim()}
