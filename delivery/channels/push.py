@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import ClassVar, Final
 
 from django.conf import settings
@@ -11,12 +10,15 @@ from django.conf import settings
 from delivery.channels.apns import DEVICE_TOKEN, ApnsChannel
 from delivery.channels.base import Channel
 from delivery.channels.fcm import FcmChannel
-from delivery.drafts import Accepted, Draft, Outcome, Refused, TryLater, Unknown
+from delivery.channels.pauses import Pauses, of_this_one
+from delivery.drafts import Draft, Outcome, Refused, TryLater, Unknown
 from delivery.errors import ChannelUnavailable
 
 logger = logging.getLogger(__name__)
 
 APPLE: Final = {"ios", "ipados"}
+FCM: Final = "fcm"
+APNS: Final = "apns"
 
 
 class PushChannel:
@@ -29,6 +31,7 @@ class PushChannel:
         # When there is neither, FCM says what is missing.
         wanted = settings.FCM_CREDENTIALS_FILE or self.apns is None
         self.fcm = FcmChannel() if wanted else None
+        self.pauses = Pauses()
         self.aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="push")
 
     def send(self, drafts: Sequence[Draft]) -> list[Outcome]:
@@ -38,12 +41,19 @@ class PushChannel:
         apple = [n for n, draft in enumerate(drafts) if is_for_apns(draft)]
         rest = [n for n, draft in enumerate(drafts) if not is_for_apns(draft)]
         # At the same time: both have to be done before the one deadline.
-        waiting = self.aside.submit(_ask, self.apns, [drafts[n] for n in apple])
-        answers = [_ask(self.fcm, [drafts[n] for n in rest]), waiting.result()]
-        if self.fcm is not None and not all(_is_away(outcomes) for outcomes in answers):
-            answers = [[_of_this_one(outcome) for outcome in outcomes] for outcomes in answers]
-        found = dict(zip([*rest, *apple], [*answers[0], *answers[1]], strict=True))
+        waiting = self.aside.submit(self._ask, APNS, self.apns, [drafts[n] for n in apple])
+        answers = [*self._ask(FCM, self.fcm, [drafts[n] for n in rest]), *waiting.result()]
+        if self.fcm is not None and not (self.pauses.is_on(FCM) and self.pauses.is_on(APNS)):
+            answers = [of_this_one(outcome) for outcome in answers]
+        found = dict(zip([*rest, *apple], answers, strict=True))
         return [found[n] for n in range(len(drafts))]
+
+    def _ask(self, name: str, provider: Channel | None, drafts: Sequence[Draft]) -> list[Outcome]:
+        """Those that it may get now; one that is away is not asked again at once."""
+        going = drafts[: self.pauses.most(name)]
+        outcomes = _ask(provider, going)
+        self.pauses.learn(name, outcomes)
+        return [*outcomes, *[self.pauses.later(name)] * (len(drafts) - len(going))]
 
 
 def is_for_apns(draft: Draft) -> bool:
@@ -64,17 +74,3 @@ def _ask(provider: Channel | None, drafts: Sequence[Draft]) -> list[Outcome]:
     except Exception:
         logger.exception("push provider broke", extra={"provider": type(provider).__name__})
         return [Unknown("channel_broke")] * len(drafts)
-
-
-def _is_away(outcomes: Sequence[Outcome]) -> bool:
-    """Whether a provider took nobody and says that it is not their fault."""
-    return any(isinstance(o, TryLater | Unknown) and o.everybody for o in outcomes) and not any(
-        isinstance(outcome, Accepted) for outcome in outcomes
-    )
-
-
-def _of_this_one(outcome: Outcome) -> Outcome:
-    """One provider that is away must not pause the channel, and with it the other."""
-    if isinstance(outcome, TryLater | Unknown):
-        return replace(outcome, everybody=False)
-    return outcome

@@ -37,6 +37,13 @@ def taken(provider):
 
 
 @pytest.fixture
+def now(both):
+    """The clock of the pauses, which stands still."""
+    both.pauses.clock = lambda: 1_000.0
+    return 1_000.0
+
+
+@pytest.fixture
 def closed_port():
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -96,10 +103,49 @@ def test_google_being_away_leaves_iphones_alone(both, apns, closed_port):
     assert taken(apns) == [apple_token("ann")]
 
 
-def test_one_of_two_providers_does_not_speak_for_the_channel(both, apns):
-    """A batch of iPhones only: it says nothing of Google."""
+def test_one_of_two_providers_does_not_speak_for_the_channel(both, apns, now):
+    """A batch of iPhones only: it says nothing of Google, and Apple is left alone."""
     apns.faults.play("ServiceUnavailable")
     assert both.send([iphone(), iphone("bob")]) == [TryLater("service_unavailable")] * 2
+    both.pauses.clock = lambda: now + 10
+    outcomes = both.send([iphone("cid"), android()])
+    assert outcomes[0] == TryLater("provider_paused", 20.0)
+    assert isinstance(outcomes[1], Accepted)
+    assert apns.requests == 2
+
+
+def test_a_provider_that_hangs_leaves_one_group_unknown(both, fcm, now, settings):
+    both.send([android()])
+    settings.PROVIDER_TIMEOUT_SECONDS = 1
+    fcm.faults.play("slow", seconds=20)
+    assert both.send([android(), android("cid")]) == [Unknown("timeout")] * 2
+    assert both.send([android("dan"), android("eve")]) == [TryLater("provider_paused", 30.0)] * 2
+    assert not {"token-of-dan", "token-of-eve"} & set(taken(fcm))
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [("7", 30.0), ("120", 120.0), ("86400", 3_600.0)])
+def test_a_pause_is_as_long_as_the_provider_asks_and_bounded(both, fcm, now, asked, seconds):
+    fcm.faults.play("unavailable", retry_after=asked)
+    both.send([android()])
+    assert both.send([android()]) == [TryLater("provider_paused", seconds)]
+    assert fcm.requests == 1
+
+
+def test_after_a_pause_one_draft_finds_out_whether_it_is_over(both, fcm, now):
+    fcm.faults.play("unavailable", times=2)
+    both.send([android(), android("cid")])
+    both.pauses.clock = lambda: now + 30
+    outcomes = both.send([android(name) for name in ("dan", "eve", "fay")])
+    assert isinstance(outcomes[0], Accepted)
+    assert outcomes[1:] == [TryLater("provider_paused")] * 2
+    assert [type(one) for one in both.send([android("eve"), android("fay")])] == [Accepted] * 2
+
+
+def test_two_that_went_away_one_after_the_other_pause_the_channel(both, fcm, apns, now):
+    fcm.faults.play("unavailable")
+    apns.faults.play("Shutdown")
+    both.send([android()])
+    assert both.send([iphone()]) == [TryLater("shutdown", everybody=True)]
 
 
 def test_both_being_away_pauses_the_channel(both, fcm, apns):
