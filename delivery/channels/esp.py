@@ -24,7 +24,15 @@ from delivery.channels.mime import (
 )
 from delivery.drafts import Accepted, Draft, EmailContent, Outcome, Refused, TryLater, Unknown
 from engage.lib import clock
-from engage.lib.http import DISOWNED, Door, NoAnswer, Request, Response, retry_after_seconds
+from engage.lib.http import (
+    DISOWNED,
+    TIMEOUT,
+    Door,
+    NoAnswer,
+    Request,
+    Response,
+    retry_after_seconds,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +84,7 @@ class EspChannel:
         """
         if isinstance(answer, NoAnswer):
             if answer.sent:
-                return Unknown(answer.reason)
+                return Unknown(answer.reason, everybody=answer.reason == TIMEOUT)
             return TryLater(answer.reason, everybody=answer.reason != DISOWNED)
         reason = f"http_{answer.status}"
         if answer.status in {429, 503} | OUR_FAULT or answer.status // 100 == 3:

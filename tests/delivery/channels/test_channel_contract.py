@@ -102,6 +102,7 @@ def test_a_slow_provider_gives_the_worker_back_at_the_deadline(one, settings):
     [outcome] = one.channel.send([one.draft("ann")])
     assert time.monotonic() - started < 2
     assert isinstance(outcome, Unknown)
+    assert outcome.everybody == one.is_one_provider  # or each next group would be unknown
 
 
 @pytest.mark.parametrize("one", CHANNELS[:-1], indirect=True)  # an inbox has no bytes
