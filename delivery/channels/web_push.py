@@ -18,10 +18,18 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
 from delivery.channels import es256
+from delivery.channels.pauses import Pauses, of_this_one
 from delivery.drafts import Accepted, Draft, Outcome, PushContent, Refused, TryLater, Unknown
 from delivery.errors import ChannelNotConfigured
 from engage.lib import clock
-from engage.lib.http import NoAnswer, Request, Response, retry_after_seconds
+from engage.lib.http import (
+    DISOWNED,
+    TIMEOUT,
+    NoAnswer,
+    Request,
+    Response,
+    retry_after_seconds,
+)
 from engage.lib.outbound import Forbidden, OutboundDoor, Place, UrlNotAllowed, read_url
 
 logger = logging.getLogger(__name__)
@@ -107,19 +115,26 @@ class WebPushChannel:
         self.account = read_account()
         self.public_key = es256.to_base64(es256.public_bytes(self.account.key))
         self.door = OutboundDoor()
+        self.pauses = Pauses()  # by origin
         self.tokens: dict[str, tuple[str, float]] = {}  # by origin: (token, to be renewed at)
 
     def send(self, drafts: Sequence[Draft]) -> list[Outcome]:
         """Each draft for itself: of many services, one that is away says nothing of the others."""
         deadline = time.monotonic() + settings.PROVIDER_TIMEOUT_SECONDS
-        requests = [self._prepare(draft) for draft in drafts]
-        ready = [request for request in requests if isinstance(request, Request)]
+        prepared = [self._prepare(draft) for draft in drafts]
+        requests = {n: one for n, one in enumerate(prepared) if isinstance(one, Request)}
+        refused = {n: one for n, one in enumerate(prepared) if isinstance(one, Refused)}
+        services: dict[str, list[int]] = {}
+        for n, request in requests.items():
+            services.setdefault(origin_of(request.url), []).append(n)
+        going = [n for name, all_of in services.items() for n in all_of[: self.pauses.most(name)]]
         left = max(deadline - time.monotonic(), 0.1)
-        answers = iter(self.door.fetch(ready, timeout_seconds=left))
-        return [
-            judge(next(answers)) if isinstance(request, Request) else request
-            for request in requests
-        ]
+        answers = self.door.fetch([requests[n] for n in going], timeout_seconds=left)
+        judged = {n: judge(answer) for n, answer in zip(going, answers, strict=True)}
+        for name, all_of in services.items():
+            self.pauses.learn(name, [judged[n] for n in all_of if n in judged])
+            judged = dict.fromkeys(all_of, self.pauses.later(name)) | judged
+        return [refused.get(n) or of_this_one(judged[n]) for n in range(len(drafts))]
 
     def _prepare(self, draft: Draft) -> Request | Refused:
         content = draft.content
@@ -207,11 +222,19 @@ def _derive(secret: bytes, *, salt: bytes, about: bytes, size: int) -> bytes:
     return hmac.digest(extracted, about + b"\x01", "sha256")[:size]
 
 
+def origin_of(url: str) -> str:
+    """Of one that was read: https://host:port/…"""
+    return "/".join(url.split("/", 3)[:3])
+
+
 def judge(answer: Response | NoAnswer | Forbidden) -> Outcome:
+    """`everybody` is said of the one service, and ends with its pause."""
     if isinstance(answer, Forbidden):
         return Refused(answer.reason)
     if isinstance(answer, NoAnswer):
-        return Unknown(answer.reason) if answer.sent else TryLater(answer.reason)
+        if answer.sent:
+            return Unknown(answer.reason, everybody=answer.reason == TIMEOUT)
+        return TryLater(answer.reason, everybody=answer.reason != DISOWNED)
     reason, status = f"http_{answer.status}", answer.status
     if status == 201:
         return Accepted(answer.headers.get("location", "")[:255])
@@ -225,4 +248,5 @@ def judge(answer: Response | NoAnswer | Forbidden) -> Outcome:
         logger.warning("web push refused", extra={"reason": reason})
     elif status // 100 in {3, 4} and status != 429:
         return Refused(reason)
-    return TryLater(reason, retry_after_seconds(answer, now=clock.now()))
+    wait = retry_after_seconds(answer, now=clock.now())
+    return TryLater(reason, wait, everybody=status >= 500)

@@ -7,6 +7,7 @@ import time_machine
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from delivery.channels import es256
+from delivery.channels.pauses import MOST_PROVIDERS
 from delivery.channels.web_push import (
     MOST_ORIGINS,
     WebPushChannel,
@@ -20,6 +21,7 @@ from engage.lib.outbound import UrlNotAllowed
 from tests.delivery.channels.drafts import push_draft
 from tests.providers import jwt, ledger
 from tests.providers.certificates import write_key
+from tests.providers.web_push import WebPush
 
 # RFC 8291, section 5 and appendix A
 SENDER = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"
@@ -159,6 +161,47 @@ def test_another_key_than_the_subscription_was_made_for_reaches_nobody(web, brow
 def test_a_wish_for_a_pause_is_passed_on(web, browsers, said, seconds):
     browsers.faults.play("429", retry_after=said)
     assert web.send([push_draft(browsers.subscribe("ann"))]) == [TryLater("http_429", seconds)]
+
+
+def test_a_service_that_hangs_leaves_one_group_unknown_and_the_others_alone(
+    web, browsers, tmp_path, settings
+):
+    web.pauses.clock = lambda: 1_000.0
+    folder = tmp_path / "others"
+    folder.mkdir()
+    others = WebPush(tmp_path / "others.jsonl", folder=folder)
+    with others.running():
+        settings.PRIVATE_HOSTS |= {("localhost", others.port)}
+        trusted = tmp_path / "both.pem"
+        trusted.write_bytes(browsers.ca_file.read_bytes() + others.ca_file.read_bytes())
+        settings.CA_FILE = str(trusted)
+        settings.PROVIDER_TIMEOUT_SECONDS = 1
+        browsers.faults.play("slow", seconds=20)
+        hung = [push_draft(browsers.subscribe(name)) for name in ("ann", "bob")]
+        assert web.send(hung) == [Unknown("timeout")] * 2
+        first, second = web.send(
+            [push_draft(browsers.subscribe("cid")), push_draft(others.subscribe("dan"))]
+        )
+        assert first == TryLater("provider_paused", 30.0)
+        assert isinstance(second, Accepted)
+    assert browsers.requests == 2
+
+
+def test_after_the_pause_of_a_service_one_message_finds_out(web, browsers):
+    web.pauses.clock = lambda: 1_000.0
+    browsers.faults.play("503", times=1)
+    web.send([push_draft(browsers.subscribe("ann"))])
+    web.pauses.clock = lambda: 1_030.0
+    first, second = web.send([push_draft(browsers.subscribe(name)) for name in ("bob", "cid")])
+    assert isinstance(first, Accepted)
+    assert second == TryLater("provider_paused")
+    assert isinstance(web.send([push_draft(browsers.subscribe("cid"))])[0], Accepted)
+
+
+def test_pauses_of_many_services_are_not_kept_for_ever(web):
+    for number in range(MOST_PROVIDERS + 1):
+        web.pauses.learn(f"https://{number}.example:443", [Unknown("timeout", everybody=True)])
+    assert len(web.pauses.until) == 1
 
 
 def test_a_service_may_take_what_nobody_will_read(web, browsers):
