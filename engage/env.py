@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
 HOST = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:(?P<port>\d{1,5}))?")
+HOSTS = re.compile(r"\*|(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*")
 ON_A_SOCKET = {"unix", "redis+socket"}  # their addresses are paths
 
 
@@ -122,6 +123,15 @@ def hosts(name: str) -> list[tuple[str, int]]:
         if read is None or port > 65_535 or read["port"] == "0":
             raise SettingError(name, f"has {entry!r}, expected host or host:port")
         found.append((read["host"].strip("[]"), port))
+    return found
+
+
+def host_patterns(name: str, default: str) -> list[str]:
+    """A comma-separated list of names of hosts; *.name is all below it, * alone is any."""
+    found = [entry.lower() for entry in names(name, default)]
+    for entry in found:
+        if not HOSTS.fullmatch(entry):
+            raise SettingError(name, f"has {entry!r}, expected push.example or *.push.example")
     return found
 
 

@@ -112,6 +112,11 @@ APNS_TOPIC = env.text("ENGAGE_APNS_TOPIC")  # the app's bundle id
 APNS_URL = env.url("ENGAGE_APNS_URL", "https://api.push.apple.com", schemes=("https",))
 VAPID_KEY_FILE = env.text("ENGAGE_VAPID_KEY_FILE")  # PEM, of make_vapid_key; empty: no web push
 VAPID_SUBJECT = env.text("ENGAGE_VAPID_SUBJECT")  # mailto: or https:, whom push services may ask
+WEB_PUSH_HOSTS = env.host_patterns(  # where subscriptions of browsers may lead; *: anywhere
+    "ENGAGE_WEB_PUSH_HOSTS",
+    "fcm.googleapis.com,android.googleapis.com,*.push.services.mozilla.com,"
+    "*.notify.windows.com,*.push.apple.com",
+)
 CA_FILE = env.text("ENGAGE_CA_FILE")  # extra certificates that outgoing TLS trusts
 # Where URLs that others gave may lead although it is not public: (host, port), 0 for the usual.
 PRIVATE_HOSTS = env.hosts("ENGAGE_PRIVATE_HOSTS")

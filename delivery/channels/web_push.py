@@ -88,6 +88,10 @@ class Subscription:
         return f"{scheme}://{host}" if usual else f"{scheme}://{host}:{self.place.port}"
 
 
+class ServiceNotAllowed(UrlNotAllowed):
+    """The endpoint is of nobody whom ENGAGE_WEB_PUSH_HOSTS names."""
+
+
 def read_subscription(text: str) -> Subscription:
     """From the JSON of a subscription. Raises ValueError; UrlNotAllowed for its endpoint."""
     if len(text) > LONGEST_SUBSCRIPTION:
@@ -105,7 +109,22 @@ def read_subscription(text: str) -> Subscription:
     if len(point) != POINT_BYTES:
         raise ValueError(f"keys.p256dh has {len(point)} bytes, expected {POINT_BYTES}")
     public_key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-    return Subscription(read_url(endpoint), point, public_key, auth)
+    place = read_url(endpoint)
+    if not is_push_service(place):
+        raise ServiceNotAllowed(
+            f"the endpoint leads to {place.host}, which is no push service that we know:"
+            " see ENGAGE_WEB_PUSH_HOSTS"
+        )
+    return Subscription(place, point, public_key, auth)
+
+
+def is_push_service(place: Place) -> bool:
+    """Clients send endpoints: one that leads elsewhere would have us call whom they choose."""
+    return place.private or any(
+        pattern in {"*", place.host}
+        or (pattern.startswith("*.") and place.host.endswith(pattern[1:]))
+        for pattern in settings.WEB_PUSH_HOSTS
+    )
 
 
 class WebPushChannel:
@@ -142,6 +161,8 @@ class WebPushChannel:
             return Refused("invalid_address")
         try:
             subscription = read_subscription(draft.address)
+        except ServiceNotAllowed:
+            return Refused("push_service_not_allowed")
         except UrlNotAllowed:
             return Refused("url_not_allowed")
         except ValueError:

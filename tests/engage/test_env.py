@@ -231,3 +231,15 @@ def test_what_is_no_host_stops_the_start(monkeypatch, said):
     monkeypatch.setenv("ENGAGE_X", said)
     with pytest.raises(SystemExit, match=r"ENGAGE_X: has .*, expected host or host:port"):
         env.hosts("ENGAGE_X")
+
+
+def test_patterns_of_hosts_are_names_and_all_below_them(monkeypatch):
+    monkeypatch.setenv("ENGAGE_X", "Push.example, *.push.example,*")
+    assert env.host_patterns("ENGAGE_X", "") == ["push.example", "*.push.example", "*"]
+
+
+@pytest.mark.parametrize("said", ["https://push.example", "*push.example", "a.*.b", "a:443", ".a"])
+def test_what_is_no_pattern_of_hosts_stops_the_start(monkeypatch, said):
+    monkeypatch.setenv("ENGAGE_X", said)
+    with pytest.raises(SystemExit, match=r"ENGAGE_X: has .*, expected push.example or \*\."):
+        env.host_patterns("ENGAGE_X", "")

@@ -38,10 +38,16 @@ ENCRYPTED = (
 )
 
 
+@pytest.fixture
+def any_service(settings):
+    settings.WEB_PUSH_HOSTS = ["*"]
+
+
 def subscription(endpoint="https://push.example/1", **keys):
     return json.dumps({"endpoint": endpoint, "keys": {"p256dh": RECEIVER, "auth": AUTH} | keys})
 
 
+@pytest.mark.usefixtures("any_service")
 def test_the_example_of_the_standard_is_encrypted_to_the_bit():
     number = int.from_bytes(es256.from_base64(SENDER), "big")
     body = encrypt(
@@ -104,6 +110,7 @@ def test_signatures_of_many_origins_are_not_kept_for_ever(web):
     assert len(web.tokens) == 1
 
 
+@pytest.mark.usefixtures("any_service")
 @pytest.mark.parametrize(
     ("endpoint", "origin"),
     [
@@ -243,6 +250,7 @@ def test_what_is_no_subscription_is_refused_without_a_call(web, browsers, text):
     assert browsers.requests == 0
 
 
+@pytest.mark.usefixtures("any_service")
 def test_padding_of_the_keys_does_no_harm():
     read = read_subscription(subscription(p256dh=RECEIVER + "=", auth=AUTH + "=="))
     assert es256.to_base64(read.auth) == AUTH
@@ -257,6 +265,36 @@ def test_an_endpoint_that_leads_inside_is_refused(web, browsers, endpoint):
     assert web.send([push_draft(subscription(endpoint))]) == [Refused("url_not_allowed")]
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["fcm.googleapis.com", "updates.push.services.mozilla.com", "wns2-by3p.notify.windows.com",
+     "web.push.apple.com", "Web.Push.Apple.com"],
+)  # fmt: skip
+def test_the_services_of_the_browsers_are_known(host):
+    assert read_subscription(subscription(f"https://{host}/1")).place.host == host.lower()
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["push.example", "push.apple.com", "evilpush.apple.com.example", "xpush.apple.com",
+     "fcm.googleapis.com.example", "a.fcm.googleapis.com", "93.184.215.14"],
+)  # fmt: skip
+def test_an_endpoint_of_another_host_is_refused_without_a_call(web, browsers, host):
+    looked_up = []
+    web.door.resolve = lambda host, port: looked_up.append(host) or ["93.184.215.14"]
+    draft = push_draft(subscription(f"https://{host}/1"))
+    assert web.send([draft]) == [Refused("push_service_not_allowed")]
+    assert looked_up == []
+
+
+def test_other_services_are_named_in_a_setting(settings):
+    settings.WEB_PUSH_HOSTS = ["*.push.example"]
+    assert read_subscription(subscription("https://a.b.push.example/1")).place.port == 443
+    with pytest.raises(UrlNotAllowed, match=r"leads to fcm\.googleapis\.com, .*WEB_PUSH_HOSTS"):
+        read_subscription(subscription("https://fcm.googleapis.com/1"))
+
+
+@pytest.mark.usefixtures("any_service")
 def test_a_name_that_leads_inside_is_refused(web, browsers):
     web.door.resolve = lambda host, port: ["127.0.0.1"]
     assert web.send([push_draft(subscription())]) == [Refused("address_not_public")]
