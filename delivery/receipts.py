@@ -79,9 +79,13 @@ def take(said: Iterable[Said], *, now: datetime) -> Taken:
 
 
 def cleaned(said: Said, *, now: datetime) -> Said:
-    """What can be written down: of others, clocks run wrong and texts hold anything."""
+    """What can be written down: of others, clocks run wrong and texts hold anything.
+
+    A time without a zone is taken for UTC, whoever read it.
+    """
+    ts = said.ts if said.ts.tzinfo else said.ts.replace(tzinfo=UTC)
     return said._replace(
-        ts=min(max(said.ts, EPOCH), now),
+        ts=min(max(ts, EPOCH), now),
         provider_id=whole(said.provider_id)[:255],  # as the message has it
         address=whole(said.address),
         detail=whole(said.detail),

@@ -5,7 +5,7 @@ import binascii
 import hmac
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -76,7 +76,7 @@ def read(body: bytes, *, now: datetime) -> list[Said]:
             provider="engage",
             channel=line.channel,
             kind=KINDS[line.kind],
-            ts=_aware(line.ts) or now,
+            ts=line.ts or now,
             key=find_key(line.message_id),
             provider_id=line.provider_id[:255],
             address=line.address,
@@ -85,7 +85,3 @@ def read(body: bytes, *, now: datetime) -> list[Said]:
         )
         for line in lines
     ]
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,6 +1,6 @@
 import json
 import random
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -317,6 +317,13 @@ def test_hooks_of_a_service_become_receipts(doors, mail, kind):
 )  # fmt: skip
 def test_a_bounce_that_is_not_for_good_is_told_apart(said, soft):
     assert esp.is_soft(said) == soft
+
+
+def test_a_time_without_a_zone_is_taken_for_utc(doors, mail):
+    said = {"To": "old@shop.example", "MessageID": "x", "Metadata": {"key": str(mail.key)}}
+    told = hooks(said)["bounced"] | {"BouncedAt": "2026-01-02T03:04:05"}
+    assert post_esp(doors, told).json() == {"new": 1, "known": 0, "unknown": 0}
+    assert Receipt.objects.get().ts == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def test_opens_told_by_a_service_are_not_counted_twice(doors, mail):
