@@ -15,6 +15,7 @@ from django.core.mail import EmailMultiAlternatives
 
 from delivery import esps
 from delivery.channels.mime import (
+    LARGEST_MAIL,
     extra_headers,
     find_address,
     find_sender_address,
@@ -61,11 +62,15 @@ class EspChannel:
                 continue
             try:
                 payload = self.backend.build_message_payload(mail, self.backend.send_defaults)
-                wanted.append(make_request(payload, self.backend.api_url))
+                request = make_request(payload, self.backend.api_url)
             except (AnymailError, ValueError):
                 logger.exception("mail not written", extra={"message_id": str(draft.message_id)})
                 outcomes[place] = Refused("not_for_this_service")
                 continue
+            if len(request.body) > LARGEST_MAIL:
+                outcomes[place] = Refused("payload_too_large")
+                continue
+            wanted.append(request)
             written[place] = (mail, payload)
         answers = self.door.fetch(wanted, timeout_seconds=settings.PROVIDER_TIMEOUT_SECONDS)
         for (place, (mail, payload)), answer in zip(written.items(), answers, strict=True):

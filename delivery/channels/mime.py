@@ -26,6 +26,7 @@ OURS: Final = re.compile(
     r"|list-unsubscribe.*|received|return-path|resent-.*|dkim-.*)",
     re.IGNORECASE,
 )
+LARGEST_MAIL = 10_000_000  # bytes as written; many servers and services take no more
 LINE_LETTERS = 76  # of base64 (RFC 2045)
 LONGEST_LINE = 900  # bytes of an unfolded ASCII value; the limit is 998
 PART: Final = (

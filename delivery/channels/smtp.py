@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from delivery.channels.mime import build_mail, find_address, find_sender_address
+from delivery.channels.mime import LARGEST_MAIL, build_mail, find_address, find_sender_address
 from delivery.channels.smtp_server import parse_url
 from delivery.drafts import Accepted, Draft, EmailContent, Outcome, Refused, TryLater, Unknown
 from delivery.errors import ChannelUnavailable
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 MOST_REPLY_BYTES: Final = 65_536  # of one reply, all its lines together
 IDLE_SECONDS = 30.0  # after a longer silence a server may have hung up
+SIZE: Final = re.compile(r"[0-9]{1,20}")  # as long as RFC 1870 allows
 ENHANCED: Final = re.compile(rb"\b([245]\.\d{1,3}\.\d{1,3})\b")
 # Nobody lives there: bad mailbox, mailbox moved, domain without mail. Other refusals of a
 # recipient (policy, reputation, full) say nothing about the address.
@@ -120,8 +121,11 @@ class SmtpChannel:
 
         Where a new connection breaks before the first is handed over, that one waits no longer.
         """
-        first, reused = waiting[0], self._is_alive()
-        conversation = Conversation(self._connected(deadline), deadline)
+        reused = self._is_alive()
+        session = self._connected(deadline)
+        conversation = Conversation(session, deadline)
+        _refuse_large(waiting, outcomes, most_bytes=find_size(session))
+        first = waiting[0] if waiting else None
         try:
             conversation.deliver(waiting, outcomes)
         except BROKEN:
@@ -347,7 +351,25 @@ def write_mail(draft: Draft, place: int) -> Mail | Refused:
         )
     except ValueError:
         return Refused("invalid_header")
+    if len(mail) > LARGEST_MAIL:
+        return Refused("payload_too_large")
     return Mail(place, sender, recipient, mail)
+
+
+def find_size(session: smtplib.SMTP) -> int | None:
+    """The most that the server says it takes (RFC 1870); None where it names no bound."""
+    said = session.esmtp_features.get("size", "")
+    return int(said) or None if SIZE.fullmatch(said) else None
+
+
+def _refuse_large(
+    waiting: deque[Mail], outcomes: dict[int, Outcome], *, most_bytes: int | None
+) -> None:
+    """Before the envelope: after it, a whole mail would go out to be refused."""
+    for mail in list(waiting):
+        if most_bytes is not None and len(mail.content) > most_bytes:
+            waiting.remove(mail)
+            outcomes[mail.place] = Refused("payload_too_large")
 
 
 def _fill(outcomes: Mapping[int, Outcome], rest: Outcome, count: int) -> list[Outcome]:

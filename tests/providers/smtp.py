@@ -39,6 +39,7 @@ class SmtpSink:
         implicit_tls: bool = False,
         login: tuple[str, str] | None = None,
         pipelining: bool = True,
+        most_bytes: int = 20_000_000,
     ) -> None:
         self.ledger = Ledger(ledger)
         self.port = port
@@ -48,6 +49,7 @@ class SmtpSink:
         self.implicit_tls = implicit_tls
         self.login = login
         self.pipelining = pipelining
+        self.most_bytes = most_bytes  # what it announces
         self.connections = 0
         self.seen: list[tuple[str, bytes]] = []  # (recipient, raw message)
 
@@ -72,7 +74,7 @@ class SmtpSink:
         return SMTP(
             self,
             enable_SMTPUTF8=False,
-            data_size_limit=10_000_000,
+            data_size_limit=self.most_bytes,
             tls_context=None if self.implicit_tls else self.tls,
             require_starttls=bool(self.tls) and not self.implicit_tls,
             auth_required=self.login is not None,

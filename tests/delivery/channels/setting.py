@@ -17,11 +17,13 @@ class Setting:
     content: Callable[[uuid.UUID], Content]  # of a message with this key
     match: Callable[[str], str]  # the part of the address by which a fault finds the person
     make_elsewhere: Callable[[int], Any]  # the channel with its provider at this port
+    too_large: Content
     gone: str
     later: str
     malformed: str = "html"  # empty: any answer will do, or its length is bounded elsewhere
     endless: str = "huge"
     chatty: str = "chatty"
+    too_large_reason: str = "payload_too_large"
     platform: str = ""
     is_one_provider: bool = True  # when it is away, it is away for everybody
     address_elsewhere: Callable[[str], str] | None = None

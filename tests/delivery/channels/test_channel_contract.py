@@ -3,6 +3,7 @@
 import resource
 import socket
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -132,6 +133,14 @@ def test_an_address_that_is_none_is_refused_without_a_call(one):
     [outcome] = one.channel.send([one.draft("")])
     assert outcome == Refused("invalid_address")
     assert one.accepted() == []
+
+
+def test_what_is_too_large_is_refused_without_a_call(one):
+    drafts = [replace(one.draft("ann"), content=one.too_large), one.draft("bob")]
+    outcomes = one.channel.send(drafts)
+    assert outcomes[0] == Refused(one.too_large_reason)
+    assert isinstance(outcomes[1], Accepted)
+    assert one.accepted() == [str(drafts[1].key)]
 
 
 def test_an_answer_that_makes_no_sense_is_unknown(one):

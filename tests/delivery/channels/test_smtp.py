@@ -1,4 +1,5 @@
 import json
+import smtplib
 import time
 import tracemalloc
 from collections import deque
@@ -9,7 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from delivery.channels.smtp import Conversation, Mail, SmtpChannel
+from delivery.channels.smtp import Conversation, Mail, SmtpChannel, find_size
 from delivery.channels.smtp_server import parse_url
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.errors import ChannelNotConfigured, ChannelUnavailable
@@ -239,6 +240,29 @@ def test_a_mail_that_is_begun_and_not_handed_over_is_no_call(mail, sink, tmp_pat
     assert outcomes == [Unknown("no_answer"), Refused("smtp 552 5.3.4")]
     calls = (tmp_path / "faults.calls").read_text().splitlines()
     assert [json.loads(call)["to"] for call in calls] == ["ann@shop.example", "bob@shop.example"]
+
+
+@pytest.mark.parametrize(("announced", "fits"), [(99_999, False), (110_000, True)])
+def test_the_bound_that_the_server_names_is_kept(mail, sink, announced, fits):
+    """The mail is rendered to some 104,000 bytes."""
+    sink.most_bytes = announced
+    drafts = [mail_draft(html="x" * 76_000, text="") for _ in range(2)]
+    outcomes = mail.send([*drafts, mail_draft("bob@shop.example")])
+    expected = [Accepted] * 2 if fits else [Refused] * 2
+    assert [type(outcome) for outcome in outcomes] == [*expected, Accepted]
+    assert fits or outcomes[0] == Refused("payload_too_large")
+    assert len(sink.seen) == (3 if fits else 1)
+    assert sink.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "most"),
+    [("1000", 1_000), ("0", None), ("", None), ("many", None), ("9" * 21, None), ("-5", None)],
+)
+def test_a_bound_that_is_none_holds_nothing_back(said, most):
+    session = smtplib.SMTP()
+    session.esmtp_features = {"size": said}
+    assert find_size(session) == most
 
 
 def test_batches_share_one_connection(mail, sink):
