@@ -1,6 +1,6 @@
 """From a run to its message rows, chunk by chunk. The cursor moves in the chunk's transaction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -87,21 +87,31 @@ def _messages(run: Run, people: Sequence[int], *, now: datetime) -> Iterator[Pla
     for person in people:
         variant = choose_variant(variants, person=person)
         planned = times.times(person, place=place)
-        quiet = campaign.quiet
-        for device_id in [device for device, *_ in tokens.get(person, [])] or [""]:
-            place += 1
-            yield new_message(
+        device_ids = [device for device, *_ in tokens.get(person, [])] or [""]
+        place += len(device_ids)
+        yield from by_other_channel_once(
+            new_message(
                 campaign,
                 variant,
                 profile_id=person,
                 run=run,
                 address_id=device_id,
                 times=planned,
-                quiet=quiet,
                 now=now,
             )
-            if quiet in SILENT:  # by the other channel once, not for each device
-                quiet = Campaign.Quiet.DROP
+            for device_id in device_ids
+        )
+
+
+def by_other_channel_once(messages: Iterable[Planned], *, done: bool = False) -> Iterator[Planned]:
+    """What one person is told: in quiet hours by the other channel once, not for each device.
+
+    `done`: another message that is not among these goes by it already.
+    """
+    for message in messages:
+        silent = message.quiet in SILENT
+        yield message._replace(quiet=Campaign.Quiet.DROP) if silent and done else message
+        done = done or silent
 
 
 def new_message(
@@ -116,7 +126,6 @@ def new_message(
     once: str = "",
     occasion: UUID | None = None,
     times: Times | None = None,
-    quiet: str = "",
 ) -> Planned:
     """A planned message, due at once unless `times` says when. `once` names one of many wishes,
     and so does the `occasion`; without either a person has one message of a run."""
@@ -136,7 +145,7 @@ def new_message(
         address_id=address_id,
         topic=campaign.topic,
         priority=campaign.priority,
-        quiet=quiet or campaign.quiet,
+        quiet=campaign.quiet,
         not_before=max(times.not_before, now),
         expires_at=times.expires_at,
         created_at=now,

@@ -14,9 +14,11 @@ from django.db import transaction
 from django.db.models import F
 
 from campaigns import occasions
+from campaigns.fanout import by_other_channel_once
 from campaigns.models import Occasion, Run
 from campaigns.runs import OPEN
 from delivery import marking, outbox
+from delivery.controls import SILENT
 from delivery.models import Message, SendAttempt
 from delivery.outbox import Planned
 from delivery.policy import MERGED, ON_OCCASION, Drop
@@ -85,12 +87,13 @@ def _messages(
     """For each device of the survivor that has none of this wish, whoever it was asked for."""
     ids = [message_id for one in same for message_id in one.message_ids]
     others = Message.objects.filter(profile_id__in=family, id__in=ids)
-    reached = others.exclude(state=Message.State.SUPPRESSED, reason=MERGED)
-    covered = set(reached.values_list("address_id", flat=True))
+    reached = list(others.exclude(state=Message.State.SUPPRESSED, reason=MERGED))
+    covered = {message.address_id for message in reached}
+    silent = any(message.quiet in SILENT for message in reached)
     survivor = family[0]
     addresses = occasions.list_address_ids(message.channel, survivor)
     planned = Planned(*(getattr(message, name) for name in Planned._fields))
-    return [
+    rows = (
         planned._replace(
             profile_id=survivor,
             id=uuid7(to_millis(now)),
@@ -101,7 +104,8 @@ def _messages(
         )
         for address_id in addresses
         if address_id not in covered
-    ]
+    )
+    return list(by_other_channel_once(rows, done=silent))
 
 
 def _key(message: Message, wish: Occasion, survivor: int, address_id: str) -> UUID:

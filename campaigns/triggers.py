@@ -19,7 +19,7 @@ from django.db.models import F
 from campaigns import occasions, timing
 from campaigns.errors import InvalidRule, Problem
 from campaigns.experiments import choose_variant, is_held_out
-from campaigns.fanout import new_message
+from campaigns.fanout import by_other_channel_once, new_message
 from campaigns.models import Campaign, ControlMember, Occasion, Run
 from campaigns.segments import reach, rules
 from campaigns.segments.match import EventFact, Facts, matches
@@ -274,7 +274,8 @@ def _write(campaign: Campaign, run: Run, deeds: Sequence[Deed], *, now: datetime
         due = one.at + campaign.on_wait
         times = timing.after(campaign, due, begins=due, zone=zone)
         # Somebody without a device gets a row too: the door says why not.
-        own = [
+        device_ids = [device for device, *_ in tokens.get(one.person, [])] or [""]
+        rows = (
             new_message(
                 campaign,
                 choose_variant(variants, person=one.person),
@@ -286,8 +287,9 @@ def _write(campaign: Campaign, run: Run, deeds: Sequence[Deed], *, now: datetime
                 times=times,
                 now=now,
             )
-            for device_id in [device for device, *_ in tokens.get(one.person, [])] or [""]
-        ]
+            for device_id in device_ids
+        )
+        own = list(by_other_channel_once(rows))
         messages += own
         kept.append(
             Occasion(

@@ -11,8 +11,11 @@ from campaigns.models import Run
 from delivery.channels import registry
 from delivery.models import InboxMessage, Message, QuietHours
 from engage.profiles.models import Device
+from engage.profiles.store import store_events
 from tests.campaigns.test_timing import plan_all
+from tests.campaigns.test_triggers import does, take
 from tests.delivery.sending import RecordingChannel, use_channel
+from tests.engage.profiles.events import alias
 from tests.factories import make_campaign, make_profile, make_template
 
 pytestmark = pytest.mark.django_db
@@ -82,3 +85,68 @@ def test_a_campaign_that_lost_its_other_words_says_nothing_by_that_channel(run, 
     run.campaign.quiet_template = None
     run.campaign.save()
     assert [one.reason for one in compose([message], now=now)] == ["no_content"]
+
+
+# --- what an event sends ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def email():
+    return use_channel(RecordingChannel(), name="email")
+
+
+def make_ada(now, *, devices: int) -> None:
+    ada = make_profile(user_id="ada", email="ada@shop.example", opted_in=("email",))
+    for number in range(devices):
+        Device.objects.create(
+            profile=ada, device_id=f"ada {number}", token=f"ada {number}", last_seen=now
+        )
+
+
+def views_cart(now) -> None:
+    """Ada does what a push waits for that goes by e-mail at night, and it is night."""
+    campaign = make_campaign(
+        channel="push",
+        template=make_template(channel="push", title="Ring"),
+        quiet="email",
+        quiet_template=make_template(channel="email", subject="Whisper", body="<p>Hello</p>"),
+        schedule="event",
+        on_event="Cart Viewed",
+    )
+    lifecycle.launch(campaign, now=now - timedelta(hours=1))
+    does()
+    assert take() > 0
+    QuietHours.objects.create(begin=time(11), end=time(20))
+
+
+def send_all(now) -> None:
+    for seconds in range(4):
+        sending.send_chunk("push", now=now + timedelta(seconds=seconds))
+    sending.send_chunk("email", now=now + timedelta(minutes=1))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("redis_keys")
+def test_what_an_event_sends_at_night_goes_by_mail_once_for_two_devices(push, email, now):
+    make_ada(now, devices=2)
+    views_cart(now)
+    send_all(now)
+    assert (push.addresses, email.addresses) == ([], ["ada@shop.example"])
+    assert Message.objects.filter(reason="quiet_hours").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("redis_keys")
+@pytest.mark.parametrize("devices", [0, 1, 2])
+def test_moved_on_to_a_survivor_with_two_devices_it_is_still_one_mail(push, email, now, devices):
+    make_ada(now, devices=devices)
+    king = make_profile(user_id="king", email="king@shop.example", opted_in=("email",))
+    for number in (1, 2):
+        Device.objects.create(
+            profile=king, device_id=f"king {number}", token=f"king {number}", last_seen=now
+        )
+    views_cart(now)
+    store_events([alias("ada", "king")], now=now)
+    send_all(now)
+    assert (push.addresses, email.addresses) == ([], ["king@shop.example"])
+    assert Message.objects.filter(reason="quiet_hours").count() == devices + 1
