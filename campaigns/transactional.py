@@ -73,7 +73,8 @@ def ask(
     if not family or not occasions.is_here(profile_id := family[0]):
         raise NotFound(f"There is no profile {profile_id}.")
     planned = _messages(campaign, run, profile_id, wish=wish, now=now)
-    outbox.plan(planned)
+    if outbox.plan(planned) < len(planned):
+        raise RuntimeError(f"campaign {campaign_id}: messages of a new wish are there already")
     ids = [message.id for message in planned]
     Occasion.objects.create(
         profile_id=profile_id,
@@ -119,7 +120,9 @@ def _messages(
             run=run,
             address_id=address_id,
             kind=TRANSACTIONAL,
-            once=str(wish),
+            # The occasion alone knows a repeated wish, and for how long. Forgotten, the same
+            # key is a new wish, and the messages of the former one must not stand in its way.
+            once=f"{wish} {now.isoformat()}",
             now=now,
         )
         for address_id in occasions.list_address_ids(campaign.channel, profile_id)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from campaigns import lifecycle, occasions, runs, sending
+from campaigns import lifecycle, occasions, runs, sending, transactional
 from campaigns.compose import compose
 from campaigns.models import Campaign, Occasion, Run
 from delivery import suppression
@@ -98,6 +98,32 @@ def test_a_key_for_another_wish_is_refused(client, receipt, person):
     answer = post(client, receipt, order=18)
     assert (answer.status_code, answer.json()["code"]) == (409, "key_reused")
     assert Message.objects.count() == 1
+
+
+def test_a_key_that_is_forgotten_after_30_days_is_a_new_wish(receipt, person):
+    start = clock.now()
+    for days, order, repeated in ((0, 17, False), (29, 17, True), (31, 18, False)):
+        now = start + timedelta(days=days)
+        occasions.drop_old(sweeps=1, now=now)
+        asked = transactional.ask(
+            receipt.pk, person.pk, key="order", properties={"order": order}, now=now
+        )
+        assert (len(asked.messages), asked.repeated) == (1, repeated)
+    assert Message.objects.count() == 2
+    assert receipt.runs.values_list("audience", "planned").get() == (2, 2)
+
+
+def test_a_wish_whose_message_cannot_be_written_is_no_success(receipt, person):
+    def ask() -> transactional.Asked:
+        return transactional.ask(receipt.pk, person.pk, key="order", properties={}, now=now)
+
+    now = clock.now()
+    ask()
+    Occasion.objects.all().delete()
+    with pytest.raises(RuntimeError, match="are there already"):
+        ask()
+    assert Occasion.objects.count() == 0
+    assert receipt.runs.values_list("audience", "planned").get() == (1, 1)
 
 
 def test_a_wish_is_known_after_its_person_became_part_of_another(client, receipt, person):
