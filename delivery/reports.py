@@ -88,19 +88,19 @@ def top_products(run_id: int, limit: int = 10, *, machines: bool = False) -> lis
 class Bad(NamedTuple):
     """What went wrong with the messages of a run."""
 
-    failed: int
+    errors: int  # failed, or nobody knows whether they arrived
     bounced: int  # nobody lives there, as the provider said at once or later
     complained: int
 
 
 BAD: Final = """
-SELECT count(*), count(*) FILTER (WHERE reason = ANY(%(gone)s)),
+SELECT count(*), count(*) FILTER (WHERE state = 'failed' AND reason = ANY(%(gone)s)),
   (SELECT count(DISTINCT message_id) FROM delivery_receipt
    WHERE run_id = %(run)s AND kind = 'bounced' AND ts >= %(since)s),
   (SELECT count(DISTINCT message_id) FROM delivery_receipt
    WHERE run_id = %(run)s AND kind = 'complained' AND ts >= %(since)s)
 FROM delivery_message
-WHERE run_id = %(run)s AND state = 'failed' AND finished_at >= %(since)s
+WHERE run_id = %(run)s AND state IN ('failed', 'unknown') AND finished_at >= %(since)s
 """
 ANSWERED: Final = """
 SELECT count(*) FROM (
@@ -113,8 +113,8 @@ SELECT count(*) FROM (
 def count_bad(run_id: int, *, since: datetime) -> Bad:
     with connection.cursor() as cursor:
         cursor.execute(BAD, {"run": run_id, "since": since, "gone": list(BOUNCES)})
-        failed, refused, bounced, complained = cursor.fetchone()
-    return Bad(failed, refused + bounced, complained)
+        errors, refused, bounced, complained = cursor.fetchone()
+    return Bad(errors, refused + bounced, complained)
 
 
 def count_answered(run_id: int, *, states: Sequence[str], since: datetime, most: int) -> int:

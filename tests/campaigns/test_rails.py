@@ -20,13 +20,14 @@ def run(now):
     return make_run(campaign=make_campaign(state="active"), at=now, state="sending")
 
 
-def answer(run, *, accepted=0, failed=0, reason="smtp 554 5.7.1", now) -> list[Message]:
+def answer(run, *, accepted=0, failed=0, unknown=0, reason="smtp 554 5.7.1", now) -> list[Message]:
     base = {
         "campaign_id": run.campaign_id, "run_id": run.pk, "variant_id": 1, "channel": "email",
         "not_before": now, "expires_at": now + timedelta(days=1), "created_at": now,
         "finished_at": now,
     }  # fmt: skip
     states = [("accepted", "")] * accepted + [("failed", reason)] * failed
+    states += [("unknown", "timeout")] * unknown
     return Message.objects.bulk_create(
         Message(profile_id=n, id=uuid7(), key=uuid4(), state=state, reason=why, **base)
         for n, (state, why) in enumerate(states, start=1)
@@ -51,6 +52,19 @@ def test_a_run_that_goes_well_goes_on(run, now):
 @pytest.mark.parametrize(("failed", "stops"), [(60, False), (61, True)])
 def test_too_many_errors_stop_a_run(run, now, failed, stops):
     answer(run, accepted=300 - failed, failed=failed, now=now)
+    assert rails.watch(now) == ([run.pk] if stops else [])
+
+
+def test_a_run_of_which_nobody_knows_what_arrived_stops(run, now):
+    answer(run, unknown=2_000, now=now)
+    assert rails.watch(now) == [run.pk]
+    run.refresh_from_db()
+    assert run.stopped_because.startswith("errors: 2,000 of 2,000 (100.00%)")
+
+
+@pytest.mark.parametrize(("unknown", "stops"), [(30, False), (31, True)])
+def test_unknown_outcomes_count_with_the_failed_ones(run, now, unknown, stops):
+    answer(run, accepted=240 + 30 - unknown, failed=30, unknown=unknown, now=now)
     assert rails.watch(now) == ([run.pk] if stops else [])
 
 
