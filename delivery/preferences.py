@@ -23,7 +23,8 @@ SOURCE: Final = "preference page"
 PAUSES: Final = {"week": timedelta(days=7), "month": timedelta(days=30)}
 MOST_A_WEEK: Final = (1, 2, 3, 5, 7)
 MOST_TOPICS: Final = 50
-EVERYWHERE: Final = ("email", "sms", "push", "web_push")
+# Whatever a person sees. A webhook tells a server of the shop, which is no message to them.
+EVERYWHERE: Final = ("email", "sms", "push", "web_push", "in_app", "inbox")
 
 
 class Choice(NamedTuple):

@@ -5,6 +5,7 @@ import pytest
 import time_machine
 from django.test import Client
 
+from campaigns.models.template import Channel
 from delivery import links, preferences, suppression
 from delivery.models import Interaction, Preference, Topic
 from engage.profiles import erasure
@@ -138,7 +139,9 @@ def test_leaving_everything_ends_every_channel(browser, person, message):
     answer = browser.post(page_of(message), {"do": "leave"})
     assert "You are unsubscribed." in answer.content.decode()
     found = dict(Consent.objects.values_list("channel", "status"))
-    assert found == dict.fromkeys(("email", "sms", "push", "web_push"), "opted_out")
+    ended = ("email", "sms", "push", "web_push", "in_app", "inbox")
+    assert found == dict.fromkeys(ended, "opted_out")
+    assert {*Channel.values} - {*ended} == {"webhook"}  # it goes to a server, not to the person
     assert suppression.is_suppressed("ann@shop.example", channel="email")
     html = browser.get(page_of(message)).content.decode()
     assert "You get no e-mail from us." in html
