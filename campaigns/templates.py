@@ -77,6 +77,17 @@ def check(template: Template, *, slots: Sequence[Slot] | None = None) -> None:
         raise InvalidTemplate(found.problems)
 
 
+def doubt(template: Template) -> Iterator[str]:
+    """What leaves a gap in the message of whoever lacks it; asked before a launch, as sentences.
+
+    Attributes that nobody has leave one, too: no list of known ones is asked here.
+    """
+    if list(_broken(template)):
+        return  # the launch says so itself
+    for problem in _bare(template, None):
+        yield f"“{template}”, {problem.path}: {problem.message}."
+
+
 def save_template(template: Template) -> None:
     """Save what can be compiled; raises `InvalidTemplate`. Its slots are judged at the launch."""
     problems = [*_missing(template), *_broken(template)]

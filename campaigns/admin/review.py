@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 from django.db import OperationalError, connection, transaction
 from django.urls import reverse
 
-from campaigns import lifecycle, schedule, triggers
+from campaigns import lifecycle, schedule, templates, triggers
 from campaigns.errors import InvalidRule
-from campaigns.models import Campaign
+from campaigns.models import Campaign, Template
 from campaigns.segments import reach, rules, sentence
 from delivery.channels import registry
+from delivery.controls import SILENT
 from engage.lib import screen
 from engage.lib.admin import Question
 
@@ -95,6 +96,8 @@ def ask_launch(campaign: Campaign, *, now: datetime) -> Question:
         sentences.insert(0, in_the_way)
     if campaign.schedule == Campaign.Schedule.EVENT:
         sentences += triggers.doubt(campaign)
+    for template in list_templates(campaign):
+        sentences += templates.doubt(template)
     facts += [
         ("Wordings", ", ".join(f"{v.name}: {v.template}" for v in list_variants(campaign))),
         ("When", describe_time(campaign, now=now)),
@@ -117,6 +120,14 @@ def find_in_the_way(campaign: Campaign) -> str:
 
 def list_variants(campaign: Campaign) -> Any:
     return campaign.variants.select_related("template").order_by("name")
+
+
+def list_templates(campaign: Campaign) -> list[Template]:
+    """Each once, with the one of quiet hours where that may be sent."""
+    found = [variant.template for variant in list_variants(campaign)]
+    if campaign.quiet in SILENT and campaign.quiet_template is not None:
+        found.append(campaign.quiet_template)
+    return list(dict.fromkeys(found))
 
 
 def describe_time(campaign: Campaign, *, now: datetime) -> str:

@@ -377,6 +377,29 @@ def test_launch_asks_first_with_the_number_of_people(marketer: Client) -> None:
     assert not Run.objects.exists()
 
 
+def test_launch_asks_about_attributes_that_leave_a_gap(marketer: Client) -> None:
+    """Also where no profile has them, and in the words for quiet hours; once for each place."""
+    body = (
+        "{{ profile.nobody_has_it }}{{ profile.city | default: 'your city' }}"
+        "{% if profile.name %}{{ profile.name }}{% endif %}"
+    )
+    template = make_template(channel="push", title="Hello {{ profile.first_name }}", body=body)
+    night = make_template(channel="inbox", title="Hello {{ profile.last_name }}")
+    campaign = make_campaign(
+        channel="push", template=template, quiet="inbox", quiet_template=night
+    )
+    campaign.variants.create(name="the same", template=template)
+    shown = text_of(marketer.get(url_of("campaign_launch", campaign.pk)))
+    assert shown.count("may be missing: say what stands there then") == 3
+    for words, place, name in (
+        (template, "title, line 1", "first_name"),
+        (template, "body, line 1", "nobody_has_it"),
+        (night, "title, line 1", "last_name"),
+    ):
+        assert shown.count(f"“{words}”, {place}: profile.{name} may be missing") == 1
+    assert not Run.objects.exists()
+
+
 def test_launch_says_that_a_channel_is_not_set_up(marketer: Client) -> None:
     registry.forget_channels()
     text = make_campaign(channel="sms", template=make_template(channel="sms", body="Hello"))
