@@ -25,6 +25,7 @@ COLUMNS: Final = (
     ("position", "smallint"),
     ("machine", "boolean"),
     ("ts", "timestamptz"),
+    ("untold_link", "uuid"),
 )
 NAMES: Final = ", ".join(name for name, _ in COLUMNS)
 ARRAYS: Final = ", ".join(f"%s::{kind}[]" for _, kind in COLUMNS)
@@ -53,6 +54,7 @@ class Deed(NamedTuple):
     position: int | None = None
     link: str = ""  # tells two links of one message apart
     machine: bool = False
+    untold_link: UUID | None = None  # of a click that is to become an event
 
     @property
     def key(self) -> UUID:
@@ -76,7 +78,7 @@ def add(deeds: Iterable[Deed]) -> int:
     """Write the deeds that are new; how many. Safe to run twice."""
     rows = [
         (deed.about.profile_id, uuid7(), deed.key, *deed.about[1:], str(deed.kind), deed.item,
-         deed.position, deed.machine, deed.ts)
+         deed.position, deed.machine, deed.ts, deed.untold_link)
         for deed in deeds
     ]  # fmt: skip
     if not rows:

@@ -41,9 +41,10 @@ def is_machine(method: str, headers: Mapping[str, str]) -> bool:
 SOONEST: Final = timedelta(seconds=2)  # after the provider took it: no person is that fast
 TOGETHER: Final = timedelta(seconds=1)  # nor follows two links in that time
 AROUND_A_TRAP: Final = timedelta(seconds=60)
+FOUND_OUT: Final = AROUND_A_TRAP + timedelta(seconds=5)  # with the time that a request may take
 SCANNED: Final = ("email", "sms")  # a push may be touched as soon as it rings
 GIVE: Final = """
-UPDATE delivery_interaction SET machine = true, key = gen_random_uuid()
+UPDATE delivery_interaction SET machine = true, key = gen_random_uuid(), untold_link = NULL
 WHERE profile_id = %s AND message_id = %s AND kind IN ('click', 'impression') AND NOT machine
   AND ts BETWEEN %s AND %s
 """

@@ -2,10 +2,10 @@
 
 from celery import shared_task
 
-from delivery import inbox, notices, reaping
+from delivery import clicks, inbox, notices, reaping
 from engage.lib import clock
 
-BATCHES = 100  # of notices, in one ring
+BATCHES = 100  # of notices or clicks, in one ring
 SWEEPS = 500  # of expired inbox messages, in one night
 
 
@@ -20,6 +20,14 @@ def consume_notices() -> None:
     """Count what apps say about their messages. Safe to run twice: the cursor moves with it."""
     for _ in range(BATCHES):
         if notices.consume_notices(clock.now()).heard < notices.LIMIT:
+            return
+
+
+@shared_task(time_limit=120)  # type: ignore[untyped-decorator]
+def tell_clicks() -> None:
+    """Make events of the clicks of people. Safe to run twice: each has its click's id."""
+    for _ in range(BATCHES):
+        if clicks.tell_clicks(clock.now()) < clicks.LIMIT:
             return
 
 

@@ -13,8 +13,7 @@ from delivery.links import Click, WayOut
 from delivery.models import Message, Suppression
 from delivery.notices import consume_notices
 from engage.lib.errors import EngageError
-from engage.profiles import consents, identity, people, store
-from engage.profiles.events import StoredEvent
+from engage.profiles import consents, identity, people
 
 logger = logging.getLogger(__name__)
 
@@ -33,13 +32,13 @@ def click(token: str, *, machine: bool, now: datetime) -> str | None:
     if clicked is None or target is None:
         return None
     try:
-        _keep_click(clicked, target, machine=machine, now=now)
+        _keep_click(clicked, machine=machine, now=now)
     except (EngageError, DatabaseError, OSError):
         logger.exception("click not kept", extra={"message_id": str(clicked.message_id)})
     return target
 
 
-def _keep_click(clicked: Click, target: str, *, machine: bool, now: datetime) -> None:
+def _keep_click(clicked: Click, *, machine: bool, now: datetime) -> None:
     message = _find(clicked.profile_id, clicked.message_id)
     if message is None:  # erased meanwhile
         return
@@ -51,12 +50,10 @@ def _keep_click(clicked: Click, target: str, *, machine: bool, now: datetime) ->
     if machine:
         interactions.add([deed])
         return
-    interactions.add([deed, *interactions.seen(about, _shown(message), ts=now)])
-    # What is found a moment later: the first click of a machine is an event of the person by then.
+    untold = deed._replace(untold_link=clicked.link)  # an event only when nobody can give it away
+    interactions.add([untold, *interactions.seen(about, _shown(message), ts=now)])
     if machines.is_hasty(deed):
         machines.give(about, now=now, within=machines.TOGETHER)
-        return
-    _tell_profile(deed, target)
 
 
 def trap(token: str, *, now: datetime) -> bool:
@@ -163,29 +160,3 @@ def _shown(message: Message) -> list[tuple[str, int | None]]:
         for one in message.items
         if isinstance(one, dict) and one.get("item")
     ]
-
-
-def _tell_profile(deed: Deed, target: str) -> None:
-    """The click as an event of the person, so that the next message knows the product."""
-    names = identity.list_identities([identity.follow_redirect(deed.about.profile_id)])
-    for kind, value in next(iter(names.values()), [])[:1]:
-        properties: dict[str, object] = {
-            "url": target,
-            "message_id": str(deed.about.message_id),
-            "campaign_id": deed.about.campaign_id,
-            "channel": deed.about.channel,
-        }
-        if deed.item:
-            properties |= {"product_id": deed.item, "position": deed.position}
-        event = StoredEvent(
-            source_id=consents.OURSELVES,
-            message_id=f"click:{deed.key}",
-            kind="track",
-            name="Product Clicked" if deed.item else "Link Clicked",
-            user_id=value if kind == "user" else "",
-            anonymous_id=value if kind == "anonymous" else "",
-            ts=deed.ts,
-            received_at=deed.ts,
-            properties=properties,
-        )
-        store.store_events([event], now=deed.ts)

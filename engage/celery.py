@@ -121,6 +121,7 @@ class Config:
     beat_schedule = {
         "start due runs, ring for plan and send": every(1, "campaigns.tasks.tick"),
         "take in-app reactions": every(1, "delivery.tasks.consume_notices"),
+        "make events of clicks": every(5, "delivery.tasks.tell_clicks"),
         "plan what events send": every(1, "campaigns.tasks.take_triggers"),
         "take back expired leases": every(10, "delivery.tasks.reap"),
         "stop runs that go wrong": every(10, "campaigns.tasks.watch_runs"),

@@ -1,6 +1,7 @@
 """What people did with messages, and where our links lead."""
 
 from django.db import models
+from django.db.models import Q
 
 
 class Interaction(models.Model):
@@ -28,6 +29,9 @@ class Interaction(models.Model):
     position = models.SmallIntegerField(null=True)  # rank of the item in its slot, 1 first
     machine = models.BooleanField(default=False)  # a gateway or prefetch, left out of reports
     ts = models.DateTimeField()
+    # Where a click led that may still turn out to be a machine's; its digest. Then it becomes an
+    # event of the person, and this is null.
+    untold_link = models.UUIDField(null=True)
 
     class Meta:
         constraints = [
@@ -36,6 +40,9 @@ class Interaction(models.Model):
         indexes = [
             models.Index(fields=["run_id", "kind"], name="interaction_run"),  # a run's figures
             models.Index(fields=["campaign_id", "ts"], name="interaction_campaign"),
+            models.Index(  # clicks that are no events yet
+                fields=["ts"], name="interaction_untold", condition=Q(untold_link__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

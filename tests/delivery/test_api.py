@@ -5,6 +5,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from delivery import links, marking, suppression
+from delivery.clicks import tell_clicks
 from delivery.models import Interaction, Message, Suppression
 from delivery.policy import Drop
 from engage.lib import clock
@@ -72,6 +73,8 @@ def test_a_click_is_counted_for_its_product_and_leads_to_the_shop(browser, messa
 def test_a_click_becomes_an_event_of_the_person(browser, message, person):
     for _ in range(2):
         browser.get(click_path(message), **PERSON)
+    assert Event.objects.count() == 0
+    tell_clicks(clock.now() + timedelta(minutes=2))
     event = Event.objects.get(profile_id=person.pk)
     assert (event.name, event.properties["product_id"], event.properties["position"]) == (
         "Product Clicked", "p2", 2,
@@ -83,6 +86,7 @@ def test_a_click_becomes_an_event_of_the_person(browser, message, person):
 def test_a_click_on_no_product_is_a_click_of_the_message(browser, message, person):
     browser.get(click_path(message, item="", position=None), **PERSON)
     assert deeds(kind="click") == [("click", "", None, False)]
+    tell_clicks(clock.now() + timedelta(minutes=2))
     assert Event.objects.get(profile_id=person.pk).name == "Link Clicked"
 
 
@@ -243,10 +247,10 @@ def test_a_click_leads_on_when_it_cannot_be_kept(browser, message, monkeypatch):
     def deadlock(*args, **kwargs):
         raise OperationalError("deadlock detected")
 
-    monkeypatch.setattr("engage.profiles.store.store_once", deadlock)
+    monkeypatch.setattr("delivery.interactions.add", deadlock)
     answer = browser.get(click_path(message), **PERSON)
     assert (answer.status_code, answer["Location"]) == (302, "https://shop.example/p2")
-    assert Event.objects.count() == 0
+    assert Interaction.objects.count() == 0
 
 
 @pytest.mark.parametrize("topic", ["", "news"])

@@ -6,6 +6,7 @@ from django.test import Client
 
 from campaigns import stats
 from delivery import chances, links, reports, shown
+from delivery import clicks as told
 from delivery.models import Interaction
 from engage.profiles.models import Event
 from tests.factories import NOON, make_message, make_profile, make_run
@@ -82,6 +83,34 @@ def test_two_links_at_once_are_followed_by_a_machine(browser, message):
     assert set(Interaction.objects.values_list("machine", flat=True)) == {True}
     follow(browser, message, "p1", after=600)  # later the person comes
     assert clicks(message)["people"] == 1
+
+
+def test_what_is_found_out_later_never_was_an_event_of_the_person(browser, message):
+    follow(browser, message, "p1", after=10)
+    told.tell_clicks(NOON + timedelta(seconds=69))
+    spring(browser, message, after=69)
+    follow(browser, message, "p2", after=200)
+    follow(browser, message, "p1", after=200.9)
+    assert told.tell_clicks(NOON + timedelta(hours=1)) == 0
+    assert Event.objects.count() == 0
+
+
+def test_a_click_is_an_event_once_no_machine_can_come_out(browser, message):
+    follow(browser, message, "p1", after=10)
+    assert told.tell_clicks(NOON + timedelta(seconds=75)) == 0
+    assert told.tell_clicks(NOON + timedelta(seconds=75.1)) == 1
+    event = Event.objects.get()
+    assert (event.name, event.ts) == ("Product Clicked", NOON + timedelta(seconds=10))
+    assert told.tell_clicks(NOON + timedelta(hours=1)) == 0
+
+
+def test_who_dies_between_event_and_click_tells_it_once(browser, message):
+    follow(browser, message, "p1", after=10)
+    [link] = Interaction.objects.filter(kind="click").values_list("untold_link", flat=True)
+    for _ in range(2):
+        Interaction.objects.filter(kind="click").update(untold_link=link)
+        assert told.tell_clicks(NOON + timedelta(minutes=2)) == 1
+    assert Event.objects.count() == 1
 
 
 def test_two_links_one_after_the_other_are_followed_by_a_person(browser, message):

@@ -36,7 +36,7 @@ def test_task_exists_expires_and_has_a_queue(entry):
 
 def test_frequent_tasks_are_forgotten_before_they_pile_up():
     frequent = [entry for entry in SCHEDULE.values() if isinstance(entry["schedule"], int)]
-    assert len(frequent) == 6
+    assert len(frequent) == 7
     assert all(entry["options"]["expires"] <= 45 for entry in frequent)
 
 
