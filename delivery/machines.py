@@ -8,6 +8,7 @@ from typing import Final
 from django.db import connection
 from django.db.models import QuerySet
 
+from delivery import interactions
 from delivery.interactions import About, Deed
 from delivery.models import Interaction, Message
 
@@ -45,8 +46,8 @@ FOUND_OUT: Final = AROUND_A_TRAP + timedelta(seconds=5)  # with the time that a 
 SCANNED: Final = ("email", "sms")  # a push may be touched as soon as it rings
 GIVE: Final = """
 UPDATE delivery_interaction SET machine = true, key = gen_random_uuid(), untold_link = NULL
-WHERE profile_id = %s AND message_id = %s AND kind IN ('click', 'impression') AND NOT machine
-  AND ts BETWEEN %s AND %s
+WHERE profile_id = %s AND message_id = %s AND kind IN ('click', 'open', 'impression')
+  AND NOT machine AND ts BETWEEN %s AND %s
 """
 
 
@@ -62,6 +63,11 @@ def is_trapped(about: About, *, now: datetime) -> bool:
     )
 
 
+def is_given_away(message: Message, *, now: datetime) -> bool:
+    """Whether its time, or what was followed a moment ago, says that no person does this."""
+    return is_too_soon(message, now=now) or is_trapped(interactions.about(message), now=now)
+
+
 def is_hasty(deed: Deed) -> bool:
     """Whether another link of the message was followed at the same time as this one."""
     clicks = _around(deed.about, now=deed.ts, within=TOGETHER).filter(kind=deed.kind)
@@ -70,7 +76,7 @@ def is_hasty(deed: Deed) -> bool:
 
 
 def give(about: About, *, now: datetime, within: timedelta) -> int:
-    """The clicks of the message around now were a machine's, and what they showed; how many.
+    """What was opened, clicked and shown of the message around now was a machine's; how much.
 
     They get new keys: the person may still come and be counted.
     """

@@ -43,9 +43,7 @@ def _keep_click(clicked: Click, *, machine: bool, now: datetime) -> None:
     if message is None:  # erased meanwhile
         return
     about = interactions.about(message)
-    machine = (
-        machine or machines.is_too_soon(message, now=now) or machines.is_trapped(about, now=now)
-    )
+    machine = machine or machines.is_given_away(message, now=now)
     deed = Deed(about, Kind.CLICK, now, clicked.item, clicked.position, str(clicked.link), machine)
     if machine:
         interactions.add([deed])
@@ -78,6 +76,7 @@ def open_message(token: str, *, machine: bool, now: datetime) -> bool:
     message = _find(recipient.profile_id, recipient.message_id)
     if message is not None:
         about = interactions.about(message)
+        machine = machine or machines.is_given_away(message, now=now)
         deeds = [Deed(about, Kind.OPEN, now, machine=machine)]
         if not machine:
             deeds += interactions.seen(about, _shown(message), ts=now)

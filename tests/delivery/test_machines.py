@@ -50,6 +50,11 @@ def follow(browser, message, item: str, *, after: float):
     assert (answer.status_code, answer["Location"]) == (302, f"https://shop.example/{item}")
 
 
+def look(browser, message, *, after: float):
+    with time_machine.travel(NOON + timedelta(seconds=after), tick=False):
+        assert browser.get(path(links.open_url(message)), **PERSON).status_code == 200
+
+
 def spring(browser, message, *, after: float):
     with time_machine.travel(NOON + timedelta(seconds=after), tick=False):
         assert browser.get(path(links.trap_url(message)), **PERSON).status_code == 200
@@ -129,6 +134,22 @@ def test_who_follows_the_unseen_link_is_a_machine_for_a_minute(browser, message,
     assert clicks(message) == {"people": 0, "machines": 1}
     follow(browser, message, "p1", after=300)
     assert clicks(message)["people"] == 1
+
+
+@pytest.mark.parametrize(
+    ("after", "trap_after", "machine"),
+    [(0.3, None, True), (10, None, False), (10, 12, True), (10, 8, True), (10, 71, False)],
+)
+def test_an_open_is_a_machine_s_by_the_same_signs(browser, message, after, trap_after, machine):
+    if trap_after is not None and trap_after < after:
+        spring(browser, message, after=trap_after)
+    look(browser, message, after=after)
+    if trap_after is not None and trap_after > after:
+        spring(browser, message, after=trap_after)
+    made = Interaction.objects.exclude(kind="trap").values_list("machine", flat=True)
+    assert set(made) == {machine}
+    look(browser, message, after=300)
+    assert Interaction.objects.filter(kind="open", machine=False).count() == 1
 
 
 def test_the_trap_of_one_message_says_nothing_of_another(browser, message):
