@@ -16,7 +16,7 @@ AWAITED: Final = (TRANSACTIONAL, TEST)  # somebody sits there and waits: they go
 ON_OCCASION: Final = (TRANSACTIONAL, TRIGGERED)
 TO_DEVICES: Final = ("push", "web_push")  # one message per device; VERDICT names them too
 MOST_RETURNS: Final = 5  # of a message whose holders die; then it is the one to blame
-MAX_ATTEMPTS: Final = 8  # about three hours of growing pauses
+MAX_ATTEMPTS: Final = 8  # seven growing pauses, together about an hour
 FIRST_PAUSE_SECONDS: Final = 30.0
 LONGEST_PAUSE_SECONDS: Final = 3_600.0
 

@@ -197,6 +197,7 @@ def test_pauses_grow_and_end():
     assert pauses == [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600]
     assert policy.pause_seconds(1, retry_after_seconds=7_200) == 7_200
     far = NOON + timedelta(days=9)
+    assert sum(pauses[: policy.MAX_ATTEMPTS - 1]) == 3_810  # seconds: about an hour
     assert policy.retry(7, now=NOON, expires_at=far) == Defer(NOON + timedelta(seconds=1_920))
     assert policy.retry(8, now=NOON, expires_at=far) == Drop("unavailable")
 
