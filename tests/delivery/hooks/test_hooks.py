@@ -1,8 +1,13 @@
+import hashlib
+import hmac
 import json
 import random
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
+import time_machine
+from redis import Redis
 
 from delivery import links, marking, reaping, reports, suppression
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
@@ -354,9 +359,6 @@ def test_a_hook_that_the_service_would_not_write_breaks_nothing(doors, body):
 
 
 def test_a_signed_hook_of_mailgun_is_read_and_a_forged_one_is_not(doors, settings, mail):
-    import hashlib
-    import hmac
-
     settings.EMAIL_ESP, settings.ESP_HOOK_KEY = "mailgun", "the-signing-key"
     settings.ANYMAIL_WEBHOOK_SECRET = []
     at = int(clock.now().timestamp())
@@ -381,6 +383,69 @@ def test_a_signed_hook_of_mailgun_is_read_and_a_forged_one_is_not(doors, setting
         assert answer.status_code == status
     assert receipts() == ["bounced"]
     assert suppressed() == {"old@shop.example": "bounced"}
+
+
+def said_by_mailgun(mail, *, recipient: str, stamp: str, token: str = "e0t") -> bytes:
+    """The signature is Mailgun's for time and token, whatever is said beside it."""
+    signed = f"{int(clock.now().timestamp())}e0t".encode()
+    return json.dumps({
+        "signature": {
+            "timestamp": stamp, "token": token,
+            "signature": hmac.new(b"the-signing-key", signed, hashlib.sha256).hexdigest(),
+        },
+        "event-data": {
+            "event": "failed", "severity": "permanent", "timestamp": 1700000000.0,
+            "recipient": recipient, "reason": "bounce",
+            "message": {"headers": {"message-id": "x"}},
+            "user-variables": {"key": str(mail.key)}, "delivery-status": {},
+        },
+    }).encode()  # fmt: skip
+
+
+@pytest.fixture
+def mailgun(doors, settings):
+    settings.EMAIL_ESP, settings.ESP_HOOK_KEY = "mailgun", "the-signing-key"
+    settings.ANYMAIL_WEBHOOK_SECRET = []
+
+    def post(body: bytes, content_type: str = "application/json") -> int:
+        return doors.post("/hooks/mailgun/", body, content_type=content_type).status_code
+
+    with time_machine.travel(NOON, tick=False):
+        yield post
+
+
+def test_a_signature_of_mailgun_is_good_for_one_body(mailgun, mail):
+    stamp = str(int(NOON.timestamp()))
+    true = said_by_mailgun(mail, recipient="old@shop.example", stamp=stamp)
+    lies = [
+        said_by_mailgun(mail, recipient="bob@shop.example", stamp=stamp),
+        # The same signed letters, as another time and another token.
+        said_by_mailgun(mail, recipient="bob@shop.example", stamp=f"{stamp}e0", token="t"),
+    ]
+    assert [mailgun(body) for body in (true, true, *lies, true)] == [200, 200, 403, 403, 200]
+    assert receipts() == ["bounced"]
+    assert suppressed() == {"old@shop.example": "bounced"}
+
+
+def test_a_form_of_mailgun_has_no_time_that_can_be_checked(mailgun, mail):
+    stamp = str(int(NOON.timestamp()))
+    body = said_by_mailgun(mail, recipient="old@shop.example", stamp=stamp)
+    signed = json.loads(body)["signature"]
+    form = urlencode(signed | {"event": "bounced", "recipient": "old@shop.example"})
+    hidden = json.dumps({"signature": signed, "x": f"&{form}&"}).encode()
+    assert mailgun(hidden, "application/x-www-form-urlencoded") == 400
+    assert nothing_happened()
+
+
+def test_while_redis_is_away_mailgun_is_asked_to_come_again(mailgun, mail, monkeypatch):
+    stamp = str(int(NOON.timestamp()))
+    body = said_by_mailgun(mail, recipient="old@shop.example", stamp=stamp)
+    with monkeypatch.context() as away:
+        away.setattr("engage.lib.redis.client", lambda: Redis(port=1))
+        assert mailgun(body) == 503
+        assert nothing_happened()
+    assert mailgun(body) == 200
+    assert receipts() == ["bounced"]
 
 
 @pytest.mark.parametrize(
