@@ -1,7 +1,8 @@
 """Frequency caps and a person's own wishes, where the app shows the messages itself.
 
 An in-app message counts when the app reports that it was on the screen, like every other message;
-what this answer holds counts for the rest of it.
+what this answer holds counts for the rest of it. Quiet hours are left out: who has the app open is
+awake. So are rivals of other channels: the app asks now, and they can wait.
 """
 
 from datetime import datetime

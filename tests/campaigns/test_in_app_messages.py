@@ -1,13 +1,13 @@
 """What an app gets when it opens, as a function; the door itself is in test_app_launch.py."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import pytest
 
 from campaigns import in_app, in_app_messages
 from campaigns.in_app_messages import Happened
 from delivery import inapp
-from delivery.models import Cap, Interaction, Preference
+from delivery.models import Cap, Interaction, Preference, QuietHours
 from engage.lib.clock import to_millis
 from engage.lib.ids import uuid7
 from engage.lib.prepared import Query
@@ -321,6 +321,18 @@ def test_a_persons_pause_and_weekly_maximum_hold_in_the_app_too(now):
     wishes.save()
     make_message(profile=profile, state="accepted", marked_at=now)
     assert ask(now)["messages"] == []
+
+
+def test_who_has_the_app_open_is_awake_so_no_quiet_hours_hold_and_no_rival_is_waited_for(now):
+    Cap.objects.create(name="one a day", most=1)
+    QuietHours.objects.create(begin=time(0), end=time(23, 59))
+    make_live(priority=10)
+    profile = make_profile(user_id="ana", opted_in=("email",))
+    Preference.objects.create(
+        profile_id=profile.pk, quiet_begin=time(0), quiet_end=time(23, 59), stated_at=now
+    )
+    make_message(profile=profile, run_id=7, priority=90, not_before=now)
+    assert len(ask(now)["messages"]) == 1
 
 
 def test_of_people_who_are_one_the_newest_wish_holds_in_the_app_too(now):
