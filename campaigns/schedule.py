@@ -26,7 +26,8 @@ HORIZON = timedelta(days=3_653)  # a rule that does not come in ten years never 
 def find_due(campaign: Campaign, *, now: datetime) -> datetime | None:
     """The latest due time at or before `now`; None when there is none.
 
-    Only the latest: after a standstill of days nobody wants the runs of every day.
+    Only the latest: after a standstill of days nobody wants the runs of every day. So none starts
+    when the next is due, too, however late the campaign lets it be.
     """
     if campaign.schedule == Campaign.Schedule.AT:
         first = first_due(campaign)
@@ -34,16 +35,17 @@ def find_due(campaign: Campaign, *, now: datetime) -> datetime | None:
     if campaign.schedule != Campaign.Schedule.RECURRING or campaign.starts_at is None:
         return None
     zone = clock_of(campaign)
-    local = now.astimezone(zone).replace(tzinfo=None)
+    last = min(now, campaign.ends_at or now)
+    local = last.astimezone(zone).replace(tzinfo=None)
     rule = _rule(campaign, _zone(campaign.time_zone))
     # The clock may have been set back since: then the latest time reads later than now does.
     found = rule.before(local + LONGEST_SHIFT, inc=True)
-    while found and _instant(found, zone) > now:
+    while found and _instant(found, zone) > last:
         found = rule.before(found)
     due = _instant(found, zone) if found else None
     if due is None or (campaign.launched_at and due < campaign.launched_at):
         return None
-    return None if campaign.ends_at and due > campaign.ends_at else due
+    return due
 
 
 def find_next(campaign: Campaign, *, after: datetime) -> datetime | None:

@@ -68,6 +68,13 @@ def test_after_a_standstill_only_the_latest_time_is_due():
     assert schedule.find_due(campaign, now=utc(2026, 11, 5, 8, 0)) == utc(2026, 11, 4, 9, 0)
 
 
+def test_after_a_standstill_beyond_the_end_the_last_time_before_it_is_due():
+    campaign = recurring(
+        starts_at=utc(2026, 11, 1, 9, 0), zone="UTC", ends_at=utc(2026, 11, 4, 9, 0)
+    )
+    assert schedule.find_due(campaign, now=utc(2026, 11, 6, 8, 0)) == utc(2026, 11, 4, 9, 0)
+
+
 def test_nothing_is_due_before_the_launch_nor_after_the_end():
     campaign = recurring(
         starts_at=utc(2026, 11, 1, 9, 0), zone="UTC",
