@@ -2,8 +2,8 @@
 
 The library bounds the length of nested loops, the output and the size of local variables. That
 leaves much room: a thousand loops one after another, a text searched in each round of a loop,
-one text many times in a list. Therefore every render also has work units, about one microsecond
-for ten of them.
+one text many times in a list. Therefore every render also has work units: a microsecond is worth
+five of the library's at worst, and so no render takes a fifth of a second.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ MAX_NUMBER_BITS = 14_000  # more digits than Python writes out
 MAX_DEPTH = 20  # of blocks, and of scopes
 MAX_SOURCE_CHARACTERS = 500_000  # of a field of a template
 MAX_COMPILED_NODES = 2_000  # tags, outputs and filters; a longer template is not made into Python
-MAX_WORK = 1_000_000  # units of one render
+MAX_WORK = 500_000  # units of one render
 NODE_WORK = 10  # units of one tag or output in a round of a loop
 LOOP_WORK = 50  # units of beginning a loop
 ITEM_WORK = 10  # units of one element of a list that a filter looks through

@@ -17,7 +17,7 @@ VALUES = {
     "profile": {"first_name": "Ana", "tags": ["a", "b"] * 20},
     "slots": {"picks": [{"id": "1", "name": "Cup", "price": "3.00"}]},
 }
-LAST_RESORT_SECONDS = 20.0  # of all bombs; what bounds them is counted, not timed
+LONGEST_SECONDS = 0.2  # of processor time, for one render
 
 
 def test_the_corpus_is_as_large_as_it_says():
@@ -43,18 +43,30 @@ def test_walks_find_nothing_at_all():
         assert parse(source).render(VALUES) == "", source
 
 
-def render(source, *, compiled):
-    parsed = parse(source)
-    return (parsed if compiled else replace(parsed, program=None)).render(VALUES)
+def refuse(parsed):
+    """Processor time until it is refused: the least of three, for others may share the core."""
+    seconds = []
+    for _ in range(3):
+        start = time.thread_time()
+        with pytest.raises(TemplateFailed):
+            parsed.render(VALUES)
+        seconds.append(time.thread_time() - start)
+    return min(seconds)
 
 
-def test_every_bomb_is_refused_by_both_engines():
-    start = time.process_time()
+def test_every_bomb_is_refused_by_both_engines_within_a_fifth_of_a_second():
+    spent = {}
     for source in BOMBS:
-        for compiled in (True, False):
-            with pytest.raises(TemplateFailed):
-                render(source, compiled=compiled)
-    assert time.process_time() - start < LAST_RESORT_SECONDS
+        try:
+            parsed = parse(source)
+        except TemplateFailed:
+            continue
+        spent[f"compiled: {source}"] = refuse(parsed)
+        spent[f"library: {source}"] = refuse(replace(parsed, program=None))
+    slowest = sorted(((seconds, name[:60]) for name, seconds in spent.items()), reverse=True)
+    print(*slowest[:5], sep="\n")
+    assert len(spent) > 80
+    assert [one for one in slowest if one[0] > LONGEST_SECONDS] == []
 
 
 @pytest.mark.parametrize("name", ["default: 'x'", "upcase", "append: ''", "json", "first"])
