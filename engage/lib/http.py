@@ -54,6 +54,7 @@ Kind = tuple[str, bool, bool, int]  # of requests: method, plain, compressed, mo
 # frames for each request, unless a transfer is limited to so many bytes a second (seen in 8.23).
 WINDOW_BYTES = 65_535
 GRACE_SECONDS = 1.0  # after the deadline, for libcurl to notice it by itself
+LAST_LOOKS = 3  # of streams on one connection, the first may find what is for the others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,18 +176,18 @@ class Transfer:
         if code in {pycurl.E_WRITE_ERROR, pycurl.E_FILESIZE_EXCEEDED}:
             return NoAnswer("answer_too_large", sent=True)
         if code == pycurl.E_OPERATION_TIMEDOUT:
-            return NoAnswer(TIMEOUT, sent=not self._never_began())
+            return NoAnswer(TIMEOUT, sent=not self.never_began())
         if code in NEVER_SENT:
             return NoAnswer("connection_failed", sent=False)
         if code == pycurl.E_SEND_FAIL_REWIND and self._is_disowned():
             return NoAnswer(DISOWNED, sent=False)
-        return NoAnswer("connection_broke", sent=not self._never_began())
+        return NoAnswer("connection_broke", sent=not self.never_began())
 
     def _is_disowned(self) -> bool:
         """Whether the server said that it did not and will not handle the request."""
         return not self.lines and any(REFUSED_STREAM in text for text in self.told)
 
-    def _never_began(self) -> bool:
+    def never_began(self) -> bool:
         """Whether no byte of the request was handed to a connection.
 
         What only waited for its turn has times of its end, but never had a connection.
@@ -261,18 +262,31 @@ class Door:
             self.multi.add_handle(transfer.curl)
         while under_way and time.monotonic() < deadline + GRACE_SECONDS:
             self._drive(deadline)
-            for curl, error in self._ended():
-                transfer = under_way.pop(curl)
-                answers[transfer.index] = transfer.answer(error)
-                self.multi.remove_handle(curl)
-                self.idle.append(transfer)
+            self._collect(under_way, answers)
             if len(under_way) > 1:
                 _let_gather(time.monotonic() - started)
+        # libcurl ends what is too late before it looks whether an answer has come. Where this
+        # process stood still meanwhile, one may have; nothing begins any more.
         for curl, transfer in under_way.items():
-            answers[transfer.index] = NoAnswer(TIMEOUT, sent=True)
+            if not transfer.never_began():
+                curl.setopt(pycurl.TIMEOUT_MS, 0)
+        for _ in range(LAST_LOOKS if under_way else 0):
+            self._drive(deadline)
+            self._collect(under_way, answers)
+        for curl, transfer in under_way.items():
+            answers[transfer.index] = NoAnswer(TIMEOUT, sent=not transfer.never_began())
             self.multi.remove_handle(curl)
             curl.close()
         return [answer for answer in answers if answer is not None]
+
+    def _collect(
+        self, under_way: dict[Any, Transfer], answers: list[Response | NoAnswer | None]
+    ) -> None:
+        for curl, error in self._ended():
+            transfer = under_way.pop(curl)
+            answers[transfer.index] = transfer.answer(error)
+            self.multi.remove_handle(curl)
+            self.idle.append(transfer)
 
     def _begin_anew(self) -> None:
         self.multi.close()

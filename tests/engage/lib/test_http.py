@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime
 
 import pycurl
@@ -172,6 +173,22 @@ def test_what_waited_for_its_turn_until_the_end_was_never_sent(door, echo):
     assert sorted(answer.sent for answer in answers) == [False, False, True]
     assert sorted(echo.kept())[:3] == ["/a", "/b", "/c"]
     assert len(echo.kept()) == 4
+
+
+def test_what_came_while_the_process_stood_still_is_read_and_nothing_begins(
+    door, echo, monkeypatch
+):
+    """Longer than libcurl gives the calls. Two of them wait for their turn."""
+    echo.streams_at_once = 20
+    door.multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, 1)
+    fetch(door, echo, "/first")
+    echo.faults.play("slow", seconds=0.1)
+    monkeypatch.setattr(http, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(http, "_let_gather", lambda seconds: time.sleep(0.6))
+    answers = fetch(door, echo, *(f"/{n}" for n in range(22)), seconds=0.5)
+    assert answers.count(200) == 20
+    assert answers.count(NoAnswer("timeout", sent=False)) == 2
+    assert len(echo.kept()) == 21
 
 
 def test_an_interrupted_call_leaves_nothing_to_the_next(door, echo, monkeypatch):
