@@ -7,6 +7,7 @@ celery --app tests.faults.impatient worker …
 
 import ctypes
 import os
+import time
 from pathlib import Path
 
 from celery.signals import task_prerun, task_revoked, worker_process_init
@@ -38,9 +39,9 @@ def write_down_the_forgotten(request, **kwargs) -> None:
     _write(request.id)
 
 
-def _write(task_id: str) -> None:
-    with (Path(os.environ["ENGAGE_DATA_DIR"]).parent / "tasks").open("a") as tasks:
-        tasks.write(f"{task_id}\n")
+def _write(word: str, *, file: str = "tasks") -> None:
+    with (Path(os.environ["ENGAGE_DATA_DIR"]).parent / file).open("a") as words:
+        words.write(f"{word}\n")
 
 
 @worker_process_init.connect
@@ -60,8 +61,12 @@ def compose_poison(**kwargs) -> None:
     sending.compose = compose_or_die
 
 
-@app.task(name="tests.faults.poison", queue="send.push", time_limit=20)
+# Less than the broker's patience, or a task that hangs is given to others meanwhile.
+@app.task(name="tests.faults.poison", queue="send.push", time_limit=SECONDS - 1)
 def poison(way: str) -> None:
+    if way == "hang":
+        _write(str(os.getpid()), file="hung")
+        time.sleep(3_600)
     if way == "exit":
         os._exit(1)
     if way == "segfault":

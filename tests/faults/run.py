@@ -35,7 +35,7 @@ from tests.faults.faults import FAULTS, Fault
 from tests.faults.harness import OWN_NAMES, ROOT, Installation, wait_until, without
 
 # They compare times, and are played when nothing else is.
-ALONE = {"F-03", "F-07", "F-13"}
+ALONE = {"F-03", "F-07", "F-13", "F-23"}
 NOT_ROOT = "skipped, because only root can mount a small file system"
 ANSWER_SECONDS = 180.0  # until workers have loaded, where others want the same cores
 under_way: "list[subprocess.Popen[str]]" = []
