@@ -23,6 +23,7 @@ OWN = {  # figures of single faults, as words
     "last_call_after_pause_s": "last call {} s after a pause",
     "longest_call_s": "longest call {} s",
     "other_channel_p95_ratio": "p95 of the other channel × {}",
+    "of_the_rate": "{} of the rate at most, in 10 s",
     "calls_per_message": "{} calls a message",
     "worker_grew_mb": "a worker grew by {} MB",
     "unknown_while_frozen": "{} unknown while it was frozen",
