@@ -87,6 +87,7 @@ class Provider:
     folder: Path
     process: "subprocess.Popen[bytes] | None" = None
     facts: dict[str, Any] = field(default_factory=dict)
+    more: list[str] = field(default_factory=list)  # of its command line
 
     def __post_init__(self) -> None:
         self._accepted = Lines(self.ledger)
@@ -98,11 +99,11 @@ class Provider:
 
     def start(self) -> None:
         said = self.folder / f"{self.name}.out"
-        more = ["--folder", self.folder / self.name] if self.name == "fcm" else []
+        own = [] if self.name == "smtp" else ["--folder", self.folder / self.name]
         with said.open("wb") as output:
             self.process = children.start(
                 [sys.executable, "-m", f"tests.providers.{self.name}",
-                 "--ledger", self.ledger, "--faults", self.rules, *more],
+                 "--ledger", self.ledger, "--faults", self.rules, *own, *self.more],
                 parting=signal.SIGKILL, env=os.environ, cwd=ROOT, output=output.fileno(),
             )  # fmt: skip
 
@@ -111,6 +112,10 @@ class Provider:
             return json.loads(lines[0]) if lines else None
 
         self.facts = wait_until(first_line, seconds=READY_SECONDS, what=f"{self.name} listens")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            children.stop([self.process], first=signal.SIGTERM, patience_seconds=STOP_SECONDS)
 
     @property
     def rules(self) -> Path:
@@ -209,10 +214,7 @@ class Installation:
     def __exit__(self, *exc: object) -> None:
         self.stop_programs()
         for provider in self.providers.values():
-            if provider.process is not None:
-                children.stop(
-                    [provider.process], first=signal.SIGTERM, patience_seconds=STOP_SECONDS
-                )
+            provider.stop()
         for name in list(self.processes):
             self.stop_store(name)
 

@@ -198,7 +198,8 @@ def make_campaign(channel: str, **fields: object) -> Any:
     from tests.factories import make_template
 
     name = f"{channel} {next(numbers)} {time.time_ns()}"
-    template = make_template(channel=channel, name=name)
+    content = {"body": '{"person": {{ person.id | json }}}'} if channel == "webhook" else {}
+    template = make_template(channel=channel, name=name, **content)
     return make(channel=channel, template=template, name=name, **fields)
 
 
@@ -211,8 +212,12 @@ def load(
     events: int = EVENTS,
     pause: float = 0.3,
     before: Callable[[], None] = lambda: None,
+    **fields: object,
 ) -> Iterator[Load]:
-    """Begin; the block breaks things. `before`: what is done a moment before the launch."""
+    """Begin; the block breaks things. `before`: what is done a moment before the launch.
+
+    `fields`: of the campaigns.
+    """
     from campaigns import lifecycle
     from engage.lib import clock
 
@@ -224,7 +229,7 @@ def load(
         for number in range(SENDERS if events else 0)
     ]  # fmt: skip
     calls = sum(len(provider.calls()) for provider in house.providers.values())
-    campaigns = [make_campaign(channel) for channel in channels]
+    campaigns = [make_campaign(channel, **fields) for channel in channels]
     before()
     runs = [lifecycle.launch(campaign, now=clock.now()).pk for campaign in campaigns]
     under_way = Load(house, rng, runs, campaigns, senders, calls_before=calls)

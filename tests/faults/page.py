@@ -30,6 +30,8 @@ OWN = {  # figures of single faults, as words
     "unknown_after_waking": "{} after it woke",
     "late_answers": "{} late answers told of what had gone out",
     "of_the_undisturbed_speed": "the others {} × as fast as undisturbed",
+    "second_calls": "{} second calls",
+    "fenced_answers": "{} fenced answers",
     "tasks_given_again": "{} tasks came again",
     "calls_after_commit": "at most {} calls after the commit",
     "last_call_after_commit_s": "the last after {} s",

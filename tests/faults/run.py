@@ -160,6 +160,7 @@ def import_faults() -> None:
         scheduling,
         stores,
         triggering,
+        webhooks,
         workers,
     )
 
