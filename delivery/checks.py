@@ -21,7 +21,7 @@ SNS_TOPIC: Final = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_
 def check_channels(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """A channel that is not set up is fine; one that is set up wrongly is not."""
     # Only commands that check need these libraries.
-    from delivery.channels import apns, fcm, sms, smtp_server, web_push
+    from delivery.channels import apns, dkim, fcm, sms, smtp_server, web_push
 
     problems: list[CheckMessage] = []
     if settings.CA_FILE and not Path(settings.CA_FILE).is_file():
@@ -48,6 +48,11 @@ def check_channels(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
             "E006",
         ),
         (settings.ESP_KEY, esps.make_backend, "E010"),
+        (
+            settings.DKIM_KEY_FILE or settings.DKIM_SELECTOR or settings.DKIM_DOMAIN,
+            dkim.read_signer,
+            "E012",
+        ),
     )
     for is_wanted, read, number in accounts:
         try:

@@ -103,6 +103,9 @@ PROVIDER_TIMEOUT_SECONDS = env.integer(
 SMTP_URL = env.text(
     "ENGAGE_SMTP_URL"
 )  # smtp://user:password@host:587?starttls=1; empty: no e-mail
+DKIM_KEY_FILE = env.text("ENGAGE_DKIM_KEY_FILE")  # PEM, of make_dkim_key; empty: unsigned
+DKIM_SELECTOR = env.text("ENGAGE_DKIM_SELECTOR")
+DKIM_DOMAIN = env.text("ENGAGE_DKIM_DOMAIN")  # that of the senders or above; empty: each one's own
 FCM_CREDENTIALS_FILE = env.text("ENGAGE_FCM_CREDENTIALS_FILE")  # service account JSON; empty: none
 FCM_URL = env.url("ENGAGE_FCM_URL", "https://fcm.googleapis.com", schemes=("https",))
 APNS_KEY_FILE = env.text("ENGAGE_APNS_KEY_FILE")  # .p8 of Apple; empty: iOS too goes by FCM

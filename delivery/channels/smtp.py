@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from delivery.channels.dkim import Signer, read_signer
 from delivery.channels.mime import LARGEST_MAIL, build_mail, find_address, find_sender_address
 from delivery.channels.smtp_server import parse_url
 from delivery.drafts import Accepted, Draft, EmailContent, Outcome, Refused, TryLater, Unknown
@@ -88,13 +89,14 @@ class SmtpChannel:
 
     def __init__(self) -> None:
         self.server = parse_url(settings.SMTP_URL)
+        self.signer = read_signer()
         self.session: smtplib.SMTP | None = None
         self.last_used = 0.0
 
     def send(self, drafts: Sequence[Draft]) -> list[Outcome]:
         """Raises ChannelUnavailable when the server cannot be reached for the first draft."""
         deadline = time.monotonic() + settings.PROVIDER_TIMEOUT_SECONDS
-        written = [write_mail(draft, place) for place, draft in enumerate(drafts)]
+        written = [write_mail(draft, place, self.signer) for place, draft in enumerate(drafts)]
         outcomes: dict[int, Outcome] = {
             place: found for place, found in enumerate(written) if isinstance(found, Refused)
         }
@@ -334,23 +336,26 @@ class Conversation:
         return Refused(reason, gone=about_recipient and status in GONE)
 
 
-def write_mail(draft: Draft, place: int) -> Mail | Refused:
+def write_mail(draft: Draft, place: int, signer: Signer | None) -> Mail | Refused:
     recipient, content = find_address(draft.address), draft.content
     if recipient is None or not isinstance(content, EmailContent):
         return Refused("invalid_address")
     sender = find_sender_address(content.sender)
     if sender is None:
         return Refused("invalid_sender")
+    now = clock.now()
     try:
         mail = build_mail(
             content,
             recipient=recipient,
             message_id=f"{draft.key}@{sender.partition('@')[2]}",
             boundary=f"={draft.message_id.hex}",
-            date=clock.now(),
+            date=now,
         )
     except ValueError:
         return Refused("invalid_header")
+    if signer is not None:
+        mail = signer.sign(mail, sender=sender, now=now)
     if len(mail) > LARGEST_MAIL:
         return Refused("payload_too_large")
     return Mail(place, sender, recipient, mail)

@@ -1,0 +1,43 @@
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from delivery.channels import dkim
+from delivery.management.commands.make_vapid_key import write_key
+
+TEXT_LETTERS: Final = 255  # of one text in the DNS; a record may have several
+
+
+class Command(BaseCommand):
+    help = (
+        "Make the key that signs mail by DKIM, unless the file is there, and print the record that"
+        " the DNS must hold."
+    )
+    requires_system_checks = ()  # they would miss the file that is made here
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="for ENGAGE_DKIM_KEY_FILE")
+
+    def handle(self, *args: Any, file: Path, **options: Any) -> None:
+        """Safe to run twice: a key that is there stays."""
+        try:
+            if not file.exists():
+                key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+                pem = key.private_bytes(
+                    serialization.Encoding.PEM,
+                    serialization.PrivateFormat.PKCS8,
+                    serialization.NoEncryption(),
+                )
+                write_key(file, pem)
+            record = dkim.make_record(dkim.read_key(str(file)))
+        except (OSError, ValueError) as exc:
+            raise CommandError(f"{file} cannot be used: {exc}") from exc
+        texts = [record[i : i + TEXT_LETTERS] for i in range(0, len(record), TEXT_LETTERS)]
+        name = f"{settings.DKIM_SELECTOR or 'SELECTOR'}._domainkey"
+        quoted = " ".join(f'"{text}"' for text in texts)
+        self.stdout.write(f"{name}.{settings.DKIM_DOMAIN or 'DOMAIN'}. IN TXT {quoted}")
