@@ -68,9 +68,9 @@ def _move(message: Message, *, now: datetime) -> None:
 
 
 def _may_be_there(message: Message) -> bool:
-    """An inbox that did not answer may have it already, and the survivor's app finds it there."""
+    """Whoever did not answer may have it already; only a webhook's goes on under its own key."""
     return (
-        message.channel == "inbox"
+        message.channel != "webhook"
         and message.attempt > 0
         and SendAttempt.objects.filter(message_id=message.id, outcome="unknown").exists()
     )

@@ -37,7 +37,7 @@ REASONS: Final = {
 # not at what it saw before.
 KNOWN_NOW: Final = """
 UPDATE delivery_message SET
-  state = CASE state WHEN 'attempting' THEN state ELSE 'accepted' END,
+  state = CASE WHEN state IN ('unknown', 'planned', 'leased') THEN 'accepted' ELSE state END,
   reason = CASE state WHEN 'attempting' THEN 'heard' ELSE '' END,
   finished_at = CASE WHEN state IN ('planned', 'leased') THEN %(now)s ELSE finished_at END,
   lease_token = CASE WHEN state IN ('planned', 'leased') THEN NULL ELSE lease_token END,

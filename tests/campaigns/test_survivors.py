@@ -132,16 +132,18 @@ def test_merged_between_claim_and_mark_it_goes_to_the_survivor(
 
 @pytest.mark.parametrize(
     ("answer", "fate"),
-    [(None, ("accepted", "")), (Unknown("timeout"), ("unknown", "timeout"))],
+    [(None, ("accepted", "")), (Unknown("timeout"), ("suppressed", "merged"))],
 )
 def test_merged_in_the_call_or_after_it_nothing_more_is_sent(
     receipt, channel, ada, lovelace, answer, fate
 ):
+    """Of whom nothing is known there would be another call after five minutes."""
     channel.before_answering = lambda drafts: merge("ada", "lovelace")
     if answer:
         channel.answers[ADA] = answer
     ask(receipt, ada)
-    send(times=3)
+    for minutes in (0, 6, 7):
+        sending.send_chunk("email", now=clock.now() + timedelta(minutes=minutes))
     assert channel.addresses == [ADA]
     assert fates() == {(ada.pk, *fate): 1}
     assert counters(receipt) == (1, 1, 1)

@@ -101,7 +101,7 @@ def test_a_spread_spreads_the_messages_evenly_and_always_the_same(now):
     waits = sorted((due_of(person) - now) / HOUR for person in people)
     assert 0 <= waits[0] < 0.3
     assert 3.7 < waits[-1] < 4
-    assert 1.6 < waits[100] < 2.4
+    assert 1.3 < waits[100] < 2.7  # five standard deviations: who it is differs by run
 
 
 def test_a_rate_plans_the_messages_one_after_the_other_and_holds_at_the_door(now):
