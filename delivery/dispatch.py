@@ -21,6 +21,7 @@ from delivery.drafts import OPTED_OUT, Accepted, Draft, Outcome, Refused, TryLat
 from delivery.errors import ChannelUnavailable
 from delivery.models import Message, Suppression
 from delivery.policy import Drop
+from delivery.results import judge
 from engage.lib import failpoints
 from engage.lib.errors import Unavailable
 from engage.profiles import devices
@@ -264,14 +265,7 @@ class Chunk:
         now = self.clock.now()
         attempts = [marked.attempt(message) for message, _ in allowed]
         results = [
-            marking.judge(
-                outcome,
-                attempt=attempt,
-                expires_at=message.expires_at,
-                now=now,
-                channel=self.channel,
-                kind=message.kind,
-            )
+            judge(message, outcome, attempt=attempt, now=now)
             for (message, _), outcome, attempt in zip(allowed, outcomes, attempts, strict=True)
         ]
         write = partial(

@@ -15,10 +15,10 @@ from django.db import connection, transaction
 
 from delivery import attempts as calls
 from delivery import control_rows, policy, suppression
-from delivery.drafts import Accepted, Draft, Outcome, Refused, TryLater, Unknown
+from delivery.drafts import Draft
 from delivery.models import Message
 from delivery.policy import Decision
-from delivery.receipts import whole
+from delivery.results import Result
 from engage.lib.ids import uuid7
 from engage.lib.prepared import Statement
 
@@ -218,62 +218,6 @@ def _items(draft: Draft, decision: Decision | None) -> str:
 
 def encode(items: Sequence[Mapping[str, object]]) -> str:
     return msgspec.json.encode(items).decode()
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What becomes of one message, and the word for its attempt."""
-
-    state: State
-    outcome: str
-    reason: str = ""
-    provider_id: str = ""
-    not_before: datetime | None = None
-    items: Sequence[Mapping[str, object]] = ()  # of a message that shows nothing: why
-
-
-def judge(
-    outcome: Outcome,
-    *,
-    attempt: int,
-    expires_at: datetime,
-    now: datetime,
-    channel: str = "",
-    kind: str = "",
-) -> Result:
-    """An unknown stays unknown, unless the policy of its channel and kind has it called again.
-
-    A provider's text is kept as far as the database can: no answer must be lost to it.
-    """
-    match outcome:
-        case Accepted(provider_id):
-            return Result(State.ACCEPTED, "accepted", provider_id=whole(provider_id)[:255])
-        case Refused(reason):
-            return Result(State.FAILED, "refused", whole(reason)[:100])
-        case Unknown(reason):
-            again = policy.retry_unknown(
-                attempt, channel=channel, kind=kind, now=now, expires_at=expires_at
-            )
-            if again is not None:
-                return Result(
-                    State.PLANNED, "unknown", whole(reason)[:100], not_before=again.until
-                )
-            return Result(State.UNKNOWN, "unknown", whole(reason)[:100])
-        case TryLater(reason, retry_after_seconds):
-            decision = policy.retry(
-                attempt,
-                now=now,
-                expires_at=expires_at,
-                retry_after_seconds=retry_after_seconds,
-            )
-            if isinstance(decision, policy.Defer):
-                return Result(
-                    State.PLANNED, "unavailable", whole(reason)[:100], not_before=decision.until
-                )
-            expired = decision.reason == policy.EXPIRED
-            return Result(
-                State.EXPIRED if expired else State.FAILED, "unavailable", decision.reason
-            )
 
 
 # A late answer of the same token resolves an unknown row. "Later" says that it certainly was not

@@ -117,6 +117,16 @@ def read_key(path: str) -> rsa.RSAPrivateKey:
     return key
 
 
+def make_key() -> bytes:
+    """A new private key as PEM."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2_048)
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
 def make_record(key: rsa.RSAPrivateKey) -> str:
     """What the DNS says of the key, in one piece."""
     public = key.public_key().public_bytes(

@@ -15,6 +15,7 @@ from delivery.drafts import (
     WebhookContent,
 )
 from delivery.models import Message
+from delivery.results import judge
 from tests.factories import NOON
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # the example of the standard
@@ -112,14 +113,7 @@ def mark(messages, *, address: str = "ann@shop.example", token: UUID | None = No
 
 def record(message, outcome, *, attempt: int = 1, token: UUID | None = None, now=NOON) -> int:
     """How many results came too late (0 or 1)."""
-    result = marking.judge(
-        outcome,
-        attempt=attempt,
-        expires_at=message.expires_at,
-        now=now,
-        channel=message.channel,
-        kind=message.kind,
-    )
+    result = judge(message, outcome, attempt=attempt, now=now)
     return marking.record(
         [message],
         [result],

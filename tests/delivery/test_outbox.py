@@ -8,6 +8,7 @@ from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.models import Message, RunHold, SendAttempt
 from delivery.outbox import Planned
 from delivery.policy import Allow, Defer, Drop
+from delivery.results import judge
 from engage.lib.ids import uuid7
 from tests.delivery.sending import claim, end_leases, make_draft, mark, record
 from tests.factories import NOON, make_message, make_profile
@@ -510,10 +511,8 @@ CALLED_AGAIN = [
 def test_an_answer_that_says_nothing_is_retried_only_where_the_policy_allows(
     channel, kind, seconds
 ):
-    end = NOON + timedelta(hours=9)
-    result = marking.judge(
-        Unknown("reset"), attempt=1, expires_at=end, now=NOON, channel=channel, kind=kind
-    )
+    message = make_message(profile=make_profile(), channel=channel, kind=kind)
+    result = judge(message, Unknown("reset"), attempt=1, now=NOON)
     until = None if seconds is None else NOON + timedelta(seconds=seconds)
     assert (result.state, result.not_before) == ("planned" if until else "unknown", until)
     assert result.outcome == "unknown"

@@ -21,6 +21,7 @@ from delivery.models import (
     Suppression,
 )
 from delivery.outbox import MOVES
+from delivery.results import judge
 from engage.lib.clock import to_millis
 from engage.profiles.models import Consent, Profile
 from tests.delivery.sending import end_leases, make_draft
@@ -202,9 +203,7 @@ class Outbox(RuleBasedStateMachine):
         message = worker["marked"].pop(0)
         attempt = self.attempts[message.id]
         now = self.now + self.moment()
-        result = marking.judge(
-            OUTCOMES[outcome], attempt=attempt, expires_at=message.expires_at, now=now
-        )
+        result = judge(message, OUTCOMES[outcome], attempt=attempt, now=now)
         fenced = marking.record(
             [message], [result], token=worker["token"], attempts=[attempt],
             started_at=self.now, now=self.now,

@@ -2,13 +2,11 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from delivery.channels import dkim
-from delivery.management.commands.make_vapid_key import write_key
+from delivery.key_files import make_if_missing
 
 TEXT_LETTERS: Final = 255  # of one text in the DNS; a record may have several
 
@@ -26,14 +24,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         """Safe to run twice: a key that is there stays."""
         try:
-            if not file.exists():
-                key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-                pem = key.private_bytes(
-                    serialization.Encoding.PEM,
-                    serialization.PrivateFormat.PKCS8,
-                    serialization.NoEncryption(),
-                )
-                write_key(file, pem)
+            make_if_missing(file, dkim.make_key)
             record = dkim.make_record(dkim.read_key(str(file)))
         except (OSError, ValueError) as exc:
             raise CommandError(f"{file} cannot be used: {exc}") from exc

@@ -1,4 +1,3 @@
-import os
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -7,6 +6,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from django.core.management.base import BaseCommand, CommandError
 
 from delivery.channels import es256
+from delivery.key_files import make_if_missing
 
 
 class Command(BaseCommand):
@@ -22,15 +22,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         """Safe to run twice: a key that is there stays."""
         try:
-            if not file.exists():
-                write_key(file, es256.to_pem(ec.generate_private_key(ec.SECP256R1())))
+            make_if_missing(file, lambda: es256.to_pem(ec.generate_private_key(ec.SECP256R1())))
             key = es256.read_key(str(file))
         except (OSError, ValueError) as exc:
             raise CommandError(f"{file} cannot be used: {exc}") from exc
         self.stdout.write(es256.to_base64(es256.public_bytes(key)))
-
-
-def write_key(file: Path, pem: bytes) -> None:
-    """For its owner alone, and never over another."""
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as writer:
-        writer.write(pem)

@@ -9,10 +9,11 @@ import pytest
 import time_machine
 from redis import Redis
 
-from delivery import links, marking, reaping, reports, suppression
+from delivery import links, reaping, reports, suppression
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.hooks import esp, twilio
 from delivery.models import Interaction, Message, Receipt, SendAttempt, Suppression
+from delivery.results import judge
 from engage.lib import clock
 from engage.profiles import erasure
 from engage.profiles.models import Consent, Device, Event
@@ -575,9 +576,7 @@ def test_a_record_that_comes_after_a_bounce_changes_no_suppression(doors, person
     [message] = claim()
     mark([message], address="old@shop.example")
     post_signed(doors, [{"kind": "bounced", "message_id": str(message.key)}])
-    result = marking.judge(
-        Accepted("x"), attempt=1, expires_at=message.expires_at, now=NOON, channel="email"
-    )
+    result = judge(message, Accepted("x"), attempt=1, now=NOON)
     assert result.state == "accepted"
     record(message, Accepted("x"))
     assert suppressed() == {"old@shop.example": "bounced"}
