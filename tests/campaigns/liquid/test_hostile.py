@@ -17,7 +17,9 @@ VALUES = {
     "profile": {"first_name": "Ana", "tags": ["a", "b"] * 20},
     "slots": {"picks": [{"id": "1", "name": "Cup", "price": "3.00"}]},
 }
-LONGEST_SECONDS = 0.2  # of processor time, for one render
+# What a fifth of a second is, told by the machine itself: it may be slow, or shared with others.
+# A yard takes four milliseconds on a quiet core of 2024.
+MOST_YARDS = 50
 
 
 def test_the_corpus_is_as_large_as_it_says():
@@ -43,30 +45,42 @@ def test_walks_find_nothing_at_all():
         assert parse(source).render(VALUES) == "", source
 
 
+def spend(work):
+    start = time.thread_time()
+    work()
+    return time.thread_time() - start
+
+
+def yard():
+    """Plain Python, of the sort that engines for templates do."""
+    found = {}
+    for number in range(50_000):
+        found[number % 100] = str(number)
+
+
 def refuse(parsed):
-    """Processor time until it is refused: the least of three, for others may share the core."""
-    seconds = []
-    for _ in range(3):
-        start = time.thread_time()
-        with pytest.raises(TemplateFailed):
-            parsed.render(VALUES)
-        seconds.append(time.thread_time() - start)
-    return min(seconds)
+    with pytest.raises(TemplateFailed):
+        parsed.render(VALUES)
+
+
+def yards_until_refused(parsed):
+    """The least of three, each beside its own yard: what slows down one slows down both."""
+    return min(spend(lambda: refuse(parsed)) / spend(yard) for _ in range(3))
 
 
 def test_every_bomb_is_refused_by_both_engines_within_a_fifth_of_a_second():
-    spent = {}
+    yards = {}
     for source in BOMBS:
         try:
             parsed = parse(source)
         except TemplateFailed:
             continue
-        spent[f"compiled: {source}"] = refuse(parsed)
-        spent[f"library: {source}"] = refuse(replace(parsed, program=None))
-    slowest = sorted(((seconds, name[:60]) for name, seconds in spent.items()), reverse=True)
+        yards[f"compiled: {source}"] = yards_until_refused(parsed)
+        yards[f"library: {source}"] = yards_until_refused(replace(parsed, program=None))
+    slowest = sorted(((spent, name[:60]) for name, spent in yards.items()), reverse=True)
     print(*slowest[:5], sep="\n")
-    assert len(spent) > 80
-    assert [one for one in slowest if one[0] > LONGEST_SECONDS] == []
+    assert len(yards) > 80
+    assert [one for one in slowest if one[0] > MOST_YARDS] == []
 
 
 @pytest.mark.parametrize("name", ["default: 'x'", "upcase", "append: ''", "json", "first"])
