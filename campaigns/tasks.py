@@ -67,9 +67,15 @@ def send_chunk(channel: str, lane: int) -> None:
 
 @shared_task(time_limit=60, soft_time_limit=50)  # type: ignore[untyped-decorator]
 def take_triggers() -> None:
-    """Plan what people's events send. Safe to run twice: it is read where it was left."""
+    """Plan what people's events send. Safe to run twice: it is read where it was left.
+
+    Batches grow from small ones: if planning goes slowly, the task's time is over in a large one,
+    and what was committed before it stays.
+    """
+    limit = triggers.FIRST_LIMIT
     for _ in range(MOST_BATCHES):
-        taken = triggers.take(now=clock.now())
+        taken = triggers.take(now=clock.now(), limit=limit)
+        limit = min(2 * limit, triggers.LIMIT)
         for campaign_id, reason in taken.broken.items():
             rails.stop_campaign(campaign_id, reason, now=clock.now())
         if not taken.more:

@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 
 CONSUMER: Final = "triggers"
 UNREADABLE: Final = (InvalidRule, ValueError, TypeError, LookupError, ArithmeticError)
-LIMIT: Final = 1_000  # notices of one transaction
+FIRST_LIMIT: Final = 50  # notices of the first transaction of a task, and of the largest
+LIMIT: Final = 1_000
 LONGEST_WAIT: Final = timedelta(days=30)
 KEPT: Final = timedelta(days=1)  # what the message says of the event, after its end
 # Whoever they are now. As in `transactional`: the row first, then the journal of the erased.
@@ -83,14 +84,14 @@ class Deed(NamedTuple):
     heard: Heard
 
 
-def take(*, now: datetime) -> Taken:
-    """Plan the messages of the next notices. Safe to run twice and by two at once.
+def take(*, now: datetime, limit: int = LIMIT) -> Taken:
+    """Plan the messages of the next `limit` notices. Safe to run twice and by two at once.
 
     A campaign that cannot be understood any more, because its segment was changed, must not stop
     the others; the caller sees to it.
     """
     planned, broken = 0, {}
-    with notices.read(CONSUMER, limit=LIMIT) as heard:
+    with notices.read(CONSUMER, limit=limit) as heard:
         # Asked for after the notices: whoever launched before one of them was stored is there.
         waiting = _list_waiting({one.name for one in heard})
         owners = _list_owners(heard) if waiting else {}
@@ -102,7 +103,7 @@ def take(*, now: datetime) -> Taken:
             except UNREADABLE as exc:
                 logger.exception("events not taken", extra={"campaign_id": campaign.pk})
                 broken[campaign.pk] = f"events cannot send it: {exc}"
-    return Taken(len(heard), planned, len(heard) == LIMIT, broken)
+    return Taken(len(heard), planned, len(heard) == limit, broken)
 
 
 def watch() -> None:

@@ -1,11 +1,13 @@
 """Campaigns that an event sends, from what somebody does to the message at the door."""
 
 import time
+from contextlib import suppress
 from datetime import time as wall
 from datetime import timedelta
 from unittest.mock import Mock
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 
 from campaigns import decisions, lifecycle, runs, sending, test_send, triggers
 from campaigns.compose import compose
@@ -302,6 +304,24 @@ def test_a_campaign_that_is_broken_later_stops_itself_and_no_other(ada):
     run = broken.runs.get()
     assert (run.state, broken.state) == ("paused", "paused")
     assert "events cannot send it: rule: expected exactly one of: all" in run.stopped_because
+
+
+def test_a_batch_too_large_for_the_time_of_the_task_is_taken_in_smaller_ones(ada, monkeypatch):
+    launched(again_after=timedelta(0))
+    store_events([make_event("Cart Viewed", user_id="ada") for _ in range(180)], now=NOON)
+    plan = outbox.plan
+
+    def slow(messages):
+        if len(messages) > triggers.FIRST_LIMIT:
+            raise SoftTimeLimitExceeded
+        return plan(messages)
+
+    monkeypatch.setattr(outbox, "plan", slow)
+    for planned in (50, 100, 180):
+        with suppress(SoftTimeLimitExceeded):
+            while Message.objects.count() < planned:
+                take_triggers()
+        assert Message.objects.count() == planned
 
 
 def test_a_campaign_goes_on_until_it_ends_or_is_cancelled(ada):
