@@ -194,6 +194,7 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         if "quiet_template" in self.fields:  # not where the campaign can only be read
             silent = Template.objects.filter(channel__in=SILENT).order_by("channel", "name")
+            silent = silent.only("name", "channel")  # of each in the list, not what it says
             field = cast(forms.ModelChoiceField, self.fields["quiet_template"])  # type: ignore[type-arg]
             field.queryset = silent
 

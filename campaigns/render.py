@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from campaigns.compiled import get_compiled
 from campaigns.errors import TemplateFailed
 from campaigns.language import parse
 from campaigns.liquid.dialect import translate
 from campaigns.liquid.queries import encode_address
-from campaigns.mail_html import compile_body
 from campaigns.models import Template
 
 
@@ -46,7 +46,7 @@ def render(template: Template, variables: Mapping[str, Any]) -> Content:
 
 def _email(template: Template, variables: Mapping[str, Any]) -> Content:
     seen = {**variables, "preheader": _line(template.preheader, variables)}
-    compiled = compile_body(template.body)
+    compiled = get_compiled(template)
     return Content(
         subject=_line(template.subject, seen),
         html=parse(compiled.html, html=True).render(seen),

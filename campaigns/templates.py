@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from campaigns import slot_checks
+from campaigns.compiled import get_compiled, keep_compiled
 from campaigns.errors import InvalidTemplate, Problem, TemplateAborted, TemplateFailed
 from campaigns.language import find_error, list_names, list_unguarded, parse
 from campaigns.liquid.dialect import translate
-from campaigns.mail_html import compile_body
 from campaigns.models import Slot, Template
 from campaigns.render import render
 
@@ -89,10 +89,14 @@ def doubt(template: Template) -> Iterator[str]:
 
 
 def save_template(template: Template) -> None:
-    """Save what can be compiled; raises `InvalidTemplate`. Its slots are judged at the launch."""
+    """Save what can be compiled, and what it was compiled into; raises `InvalidTemplate`.
+
+    The one way to write a template. Its slots are judged at the launch.
+    """
     problems = [*_missing(template), *_broken(template)]
     if problems:
         raise InvalidTemplate(problems)
+    keep_compiled(template)
     template.save()
 
 
@@ -111,12 +115,12 @@ def _broken(template: Template) -> Iterator[Problem]:
             yield Problem(f"{name}, line {found.line}", found.message)
             return
     if template.channel == "email" and template.body:
-        yield from _uncompilable(template.body)
+        yield from _uncompilable(template)
 
 
-def _uncompilable(body: str) -> Iterator[Problem]:
+def _uncompilable(template: Template) -> Iterator[Problem]:
     try:
-        compiled = compile_body(body)
+        compiled = get_compiled(template)
         parse(compiled.html, html=True)
         parse(compiled.text)
     except InvalidTemplate as exc:

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from campaigns import lifecycle, test_send
 from campaigns.admin import review
 from campaigns.forms import CampaignForm, TestForm, VariantFormSet
-from campaigns.models import Campaign, Run, Variant
+from campaigns.models import Campaign, Run, Template, Variant
 from campaigns.models.template import Channel
 from delivery.controls import SILENT
 from engage.lib import clock, screen
@@ -94,6 +94,11 @@ class VariantInline(unfold.admin.TabularInline):  # type: ignore[misc]
     fields = ("name", "template", "weight")
     verbose_name = "wording"
     verbose_name_plural = "Wordings: each gets its share of the people by weight"
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "template":  # of each in the list, not what it says
+            kwargs["queryset"] = Template.objects.only("name", "channel")
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def has_change_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
         return is_draft(obj) and super().has_change_permission(request, obj)

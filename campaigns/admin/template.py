@@ -133,6 +133,9 @@ class TemplateAdmin(Page):
     def used_by(self, template: Any) -> str:
         return screen.number(template.campaigns)
 
+    def save_model(self, request: HttpRequest, obj: Template, form: Any, change: bool) -> None:
+        templates.save_template(obj)
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         # Where nobody has come in yet, there is nothing to judge attributes by.

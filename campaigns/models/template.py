@@ -15,7 +15,7 @@ class Channel(models.TextChoices):
 
 
 class Template(models.Model):
-    """Liquid sources. Forms check them (`templates.lint`); a process compiles a body once."""
+    """Liquid sources. `templates.lint` checks them, `templates.save_template` saves them."""
 
     name = models.CharField(max_length=100, unique=True)
     channel = models.CharField(max_length=10, choices=Channel.choices)
@@ -28,6 +28,11 @@ class Template(models.Model):
     link = models.CharField(max_length=2000, blank=True)  # as the title: where a tap leads
     button = models.CharField(max_length=100, blank=True)  # in-app, inbox: the text on it
     content_type = models.CharField(max_length=20, default="modal", blank=True)  # as the button
+    # email: what the body was made into, of which body and by which compiler (compiled.py).
+    compiled_html = models.TextField(blank=True, default="", db_default="")
+    compiled_text = models.TextField(blank=True, default="", db_default="")
+    compiled_from = models.TextField(blank=True, default="", db_default="")
+    compiled_by = models.CharField(max_length=100, blank=True, default="", db_default="")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -6,11 +6,14 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from campaigns import decisions, fanout, stats, stats_kept
 from campaigns.admin import review
+from campaigns.mail_html import COMPILER, compile_body
 from campaigns.models import Campaign, Run, Segment, Slot, Template
 from delivery.channels import registry
 from delivery.models import Message, WebhookEndpoint
@@ -215,6 +218,20 @@ def test_lines_of_a_template_end_as_typed_not_as_browsers_send_them(marketer: Cl
     assert (template.body, template.text) == ("<p>a</p>\n{{ slots.picks[0].name }}", "a\nb")
 
 
+def test_mail_is_compiled_as_it_is_saved_and_again_as_it_is_changed(marketer: Client) -> None:
+    for body in ("<mjml><mj-body></mj-body></mjml>{{ slots.picks }}", "<p>{{ slots.picks }}</p>"):
+        form = template_form(body=body)
+        at = Template.objects.first()
+        url = url_of("template_change", at.pk) if at else url_of("template_add")
+        if at:
+            form |= {"slots-INITIAL_FORMS": "1", "slots-0-id": str(at.slots.get().pk)}
+        assert marketer.post(url, form).status_code == 302
+        template = Template.objects.get()
+        assert (template.compiled_from, template.compiled_by) == (body, COMPILER)
+        assert template.compiled_html == compile_body(body).html
+        assert template.compiled_text == compile_body(body).text
+
+
 def test_channel_of_a_used_template_stays(marketer: Client) -> None:
     template = make_campaign().variants.get().template
     form = template_form(name=template.name, channel="push", title="Hello")
@@ -306,6 +323,18 @@ def campaign_form(template: Template, **changes: object) -> dict[str, object]:
         "variants-0-weight": "1",
     }
     return form | changes
+
+
+def test_page_of_a_campaign_lists_templates_without_reading_what_they_say(
+    marketer: Client,
+) -> None:
+    campaign, _ = make_campaign(), make_template(name="Whisper", channel="inbox")
+    with CaptureQueriesContext(connection) as asked:
+        text = text_of(marketer.get(url_of("campaign_change", campaign.pk)))
+    assert text.count(">Whisper</option>") >= 2  # as a wording, and in quiet hours
+    lists = [one["sql"] for one in asked if 'FROM "campaigns_template"' in one["sql"]]
+    assert lists
+    assert [sql for sql in lists if "body" in sql or "compiled_html" in sql] == []
 
 
 def test_campaign_is_saved_as_a_draft(marketer: Client) -> None:
