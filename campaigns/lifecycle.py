@@ -114,8 +114,7 @@ def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
         yield from triggers.check(campaign)
     if campaign.in_local_time and campaign.schedule not in schedule.TIMED:
         yield Problem("in_local_time", "needs a time of the day: send it once, or again and again")
-    mails = campaign.channel == "email" or (campaign.quiet == "email" and not in_app)
-    if mails and find_sender_address(campaign.sender) is None:
+    if sends_mail(campaign) and find_sender_address(campaign.sender) is None:
         said = "is not an address" if campaign.sender.strip() else "is missing"
         yield Problem("sender", f"{said}; such as Shop <news@shop.example>")
     if campaign.channel == "webhook":
@@ -140,6 +139,12 @@ def check(campaign: Campaign, *, now: datetime) -> Iterator[Problem]:
         yield from _check_template(variant.template)
     if not in_app and campaign.quiet in SILENT and campaign.quiet_template is not None:
         yield from _check_template(campaign.quiet_template)
+
+
+def sends_mail(campaign: Campaign) -> bool:
+    """By its channel, or in quiet hours."""
+    in_quiet_hours = campaign.quiet == "email" and campaign.channel != "in_app"
+    return campaign.channel == "email" or in_quiet_hours
 
 
 def _check_template(template: Template) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from campaigns import lifecycle, schedule, templates, triggers
 from campaigns.errors import InvalidRule
 from campaigns.models import Campaign, Template
 from campaigns.segments import reach, rules, sentence
+from delivery import senders
 from delivery.channels import registry
 from delivery.controls import SILENT
 from engage.lib import screen
@@ -96,6 +97,8 @@ def ask_launch(campaign: Campaign, *, now: datetime) -> Question:
         sentences.insert(0, in_the_way)
     if campaign.schedule == Campaign.Schedule.EVENT:
         sentences += triggers.doubt(campaign)
+    if lifecycle.sends_mail(campaign):
+        sentences += senders.doubt(campaign.sender)
     for template in list_templates(campaign):
         sentences += templates.doubt(template)
     facts += [

@@ -47,6 +47,7 @@ class Signer:
         """The mail, signed in front; as it is where the sender is not of our domain."""
         domain = self.find_domain(sender)
         if domain is None:
+            self._warn(sender)
             return mail
         head, _, body = mail.partition(b"\r\n\r\n")
         fields = relax_head(head)
@@ -68,15 +69,17 @@ class Signer:
 
     def find_domain(self, sender: str) -> str | None:
         """Whom the signature names: the sender's domain, or the one above it that is ours."""
-        own = sender.rpartition("@")[2].lower()
+        own = domain_of(sender)
         if not self.domain:
             return own
-        if f".{own}".endswith(f".{self.domain}"):
-            return self.domain
+        return self.domain if f".{own}".endswith(f".{self.domain}") else None
+
+    def _warn(self, sender: str) -> None:
+        """Once of each domain."""
+        own = domain_of(sender)
         if own not in self.unsigned:
             self.unsigned.add(own)
             logger.warning("mail goes unsigned", extra={"domain": own, "ours": self.domain})
-        return None
 
 
 def read_signer() -> Signer | None:
@@ -93,17 +96,32 @@ def read_signer() -> Signer | None:
             f"ENGAGE_DKIM_KEY_FILE cannot be used ({type(exc).__name__}): expected an RSA key of"
             f" {FEWEST_BITS} to {MOST_BITS} bits as PEM, without a password; {wanted}"
         ) from exc
+    return Signer(key, read_selector(), read_domain())
+
+
+def read_selector() -> str:
+    """ENGAGE_DKIM_SELECTOR in small letters. Raises ChannelNotConfigured."""
     selector = settings.DKIM_SELECTOR.lower()
     if not SELECTOR.fullmatch(selector):
         raise ChannelNotConfigured(
             "ENGAGE_DKIM_SELECTOR must be the name before ._domainkey in the DNS, such as engage"
         )
-    # As senders' are written: in ASCII. An empty one is that of each sender.
-    address = find_address(f"dkim@{settings.DKIM_DOMAIN}") or ""
-    domain = address.rpartition("@")[2].lower()
+    return selector
+
+
+def read_domain() -> str:
+    """ENGAGE_DKIM_DOMAIN as senders' are written: in ASCII, in small letters, no dot at the end.
+
+    Empty: that of each sender. Raises ChannelNotConfigured.
+    """
+    domain = domain_of(find_address(f"dkim@{settings.DKIM_DOMAIN.removesuffix('.')}") or "")
     if settings.DKIM_DOMAIN and not DOMAIN.fullmatch(domain):
         raise ChannelNotConfigured("ENGAGE_DKIM_DOMAIN must be a domain, such as shop.example")
-    return Signer(key, selector, domain)
+    return domain
+
+
+def domain_of(address: str) -> str:
+    return address.rpartition("@")[2].lower()
 
 
 def read_key(path: str) -> rsa.RSAPrivateKey:

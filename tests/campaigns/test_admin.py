@@ -16,6 +16,7 @@ from campaigns.admin import review
 from campaigns.mail_html import COMPILER, compile_body
 from campaigns.models import Campaign, Run, Segment, Slot, Template
 from delivery.channels import registry
+from delivery.channels.dkim import make_key
 from delivery.models import Message, WebhookEndpoint
 from engage.lib.redis import key
 from recommendations.models import HandPicked
@@ -439,6 +440,34 @@ def test_launch_says_that_a_channel_is_not_set_up(marketer: Client) -> None:
     use_channel(RecordingChannel(), name="sms")
     shown = text_of(marketer.get(url_of("campaign_launch", text.pk)))
     assert "is set up" not in shown
+    registry.forget_channels()
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"channel": "email"}, True),
+        ({"channel": "inbox", "quiet": "email"}, True),
+        ({"channel": "inbox"}, False),  # what a draft kept of another channel
+        ({"channel": "email", "sender": "Shop <news@mail.example>"}, False),
+    ],
+)
+def test_launch_says_that_mail_goes_unsigned(
+    marketer: Client, settings, tmp_path, fields, told
+) -> None:
+    registry.forget_channels()
+    file = tmp_path / "dkim.pem"
+    file.write_bytes(make_key())
+    settings.SMTP_URL, settings.DKIM_KEY_FILE = "smtp://127.0.0.1:1", str(file)
+    settings.DKIM_SELECTOR, settings.DKIM_DOMAIN = "engage", "mail.example"
+    fields = {"sender": "Shop <news@shop.example>"} | fields
+    if "quiet" in fields:
+        fields["quiet_template"] = make_template(channel=fields["quiet"])
+    campaign = make_campaign(template=make_template(channel=fields["channel"]), **fields)
+    shown = text_of(marketer.get(url_of("campaign_launch", campaign.pk)))
+    assert "Launch the campaign" in shown
+    said = "Mail from news@shop.example is not signed: the key is for mail.example."
+    assert (said in shown) == told
     registry.forget_channels()
 
 

@@ -126,6 +126,7 @@ def test_without_a_key_nothing_is_signed(verifying, settings):
         ("shop.example", "news@shop.example", "shop.example"),
         ("Shop.example", "news@mail.SHOP.example", "shop.example"),
         ("bücher.example", "news@xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ("shop.example.", "news@shop.example", "shop.example"),
         ("", "news@Other.example", "other.example"),
         ("shop.example", "news@other.example", None),
         ("shop.example", "news@myshop.example", None),
@@ -165,7 +166,7 @@ def test_a_bad_key_stops_the_start_and_is_not_repeated(key_file, kind):
     [
         ("SELECTOR", ""), ("SELECTOR", "a b"), ("SELECTOR", "a; d=evil.example"),
         ("SELECTOR", "a._domainkey.shop.example"), ("DOMAIN", "shop"), ("DOMAIN", "a b.example"),
-        ("DOMAIN", "https://shop.example"), ("DOMAIN", "-.example"),
+        ("DOMAIN", "https://shop.example"), ("DOMAIN", "-.example"), ("DOMAIN", "."),
     ],
 )  # fmt: skip
 def test_a_wrong_name_is_said_at_start(key_file, settings, name, value):
@@ -195,6 +196,25 @@ def test_the_command_prints_a_record_of_texts_that_the_dns_takes(key_file):
     assert name == "engage._domainkey.shop.example."
     assert [len(text) <= 255 for text in texts] == [True, True]
     assert "".join(texts) == make_record(read_key(str(key_file)))
+
+
+def test_the_record_is_named_as_mail_is_signed(key_file, settings):
+    settings.DKIM_SELECTOR, settings.DKIM_DOMAIN = "Engage", "Bücher.example."
+    name, _ = make_key(key_file).split(" IN TXT ")
+    assert name == "engage._domainkey.xn--bcher-kva.example."
+    assert read_signer().find_domain("a@m.xn--bcher-kva.example") == "xn--bcher-kva.example"
+
+
+def test_the_names_may_be_chosen_after_the_key(tmp_path):
+    assert make_key(tmp_path / "dkim.pem").startswith("SELECTOR._domainkey.DOMAIN. IN TXT ")
+
+
+@pytest.mark.parametrize(("name", "value"), [("SELECTOR", "a b"), ("DOMAIN", "https://shop")])
+def test_a_wrong_name_makes_no_key(tmp_path, settings, name, value):
+    setattr(settings, f"DKIM_{name}", value)
+    with pytest.raises(CommandError, match=f"ENGAGE_DKIM_{name} must be"):
+        make_key(tmp_path / "dkim.pem")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_file_is_left_alone(tmp_path):
