@@ -135,10 +135,10 @@ def test_no_font_is_asked_of_another_host_unless_the_author_says_so():
 @pytest.mark.parametrize("start", ["<p>", "<mjml>"])
 def test_a_source_of_beginnings_is_read_once(start, beginning):
     """Forty kilobytes of "<a" took a minute, in the form and again in every sender."""
-    began = time.monotonic()
+    began = time.process_time()  # what others take of a busy machine is left out
     with suppress(InvalidTemplate, TemplateFailed):
         compile_body(start + beginning * 20_000)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("tag", ["div", "b", "svg", "a", "span", "mj-raw"])

@@ -96,24 +96,27 @@ def test_the_channel_goes_on_after_a_broken_connection(one):
 
 
 def test_a_slow_provider_gives_the_worker_back_at_the_deadline(one, settings):
+    one.channel.send([one.draft("first")])  # connected, however long it takes
     settings.PROVIDER_TIMEOUT_SECONDS = 1
-    one.channel.send([one.draft("first")])
     one.play("slow", "ann", seconds=20)
+    draft = one.draft("ann")
     started = time.monotonic()
-    [outcome] = one.channel.send([one.draft("ann")])
-    assert time.monotonic() - started < 2
+    [outcome] = one.channel.send([draft])
+    assert time.monotonic() - started < 10  # not 20; the machine may be busy
+    one.provider.faults.stop()
+    assert one.accepted().count(str(draft.key)) <= 1  # a second try would take as long again
     assert isinstance(outcome, Unknown)
     assert outcome.everybody == one.is_one_provider  # or each next group would be unknown
 
 
 @pytest.mark.parametrize("one", CHANNELS[:-1], indirect=True)  # an inbox has no bytes
 def test_a_byte_now_and_then_does_not_hold_the_worker_longer(one, settings):
+    one.channel.send([one.draft("first")])  # connected, however long it takes
     settings.PROVIDER_TIMEOUT_SECONDS = 2
-    one.channel.send([one.draft("first")])
     one.play("drip", "ann")
     started = time.monotonic()
     [outcome] = one.channel.send([one.draft("ann")])
-    assert 1 < time.monotonic() - started < 3
+    assert 1 < time.monotonic() - started < 6  # the machine may be busy
     assert isinstance(outcome, Unknown)
 
 
