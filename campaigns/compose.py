@@ -22,12 +22,12 @@ from delivery.drafts import (
 )
 from delivery.models import Message
 from delivery.phones import find_number
-from delivery.policy import TO_DEVICES, TRANSACTIONAL, Drop
+from delivery.policy import ON_OCCASION, TO_DEVICES, TRANSACTIONAL, Drop
 from engage.lib import clock
 from engage.profiles import devices
 
 Composed = Draft | Drop
-ENDPOINT_DISABLED = "endpoint_disabled"
+OCCASION_GONE = "occasion_gone"  # sent again so late that nobody knows what it is about
 DID_MEANWHILE = "did_meanwhile"  # what the campaign says must not have been done
 
 
@@ -60,7 +60,7 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
         endpoint = variant.campaign.endpoint
         if channel == "webhook":
             if endpoint is None or endpoint.disabled_at is not None:
-                composed |= dict.fromkeys(places, Drop(ENDPOINT_DISABLED))
+                composed |= dict.fromkeys(places, Drop(endpoints.DISABLED))
                 continue
             addresses |= dict.fromkeys(places, Address(endpoint.url))
         ready = []
@@ -70,10 +70,12 @@ def compose(messages: Sequence[Message], *, now: datetime | None = None) -> list
         for place in places:
             if messages[place].id in done:
                 composed[place] = Drop(DID_MEANWHILE)
-            elif addresses[place].text and messages[place].profile_id in people:
-                ready.append(place)
-            else:
+            elif not addresses[place].text or messages[place].profile_id not in people:
                 composed[place] = _unaddressed(messages[place])
+            elif messages[place].kind in ON_OCCASION and messages[place].id not in events:
+                composed[place] = Drop(OCCASION_GONE)
+            else:
+                ready.append(place)
         addressees = [_addressee(messages[place], people, events) for place in ready]
         personal = personalise(
             template,

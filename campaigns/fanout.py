@@ -131,7 +131,7 @@ def new_message(
     and so does the `occasion`; without either a person has one message of a run."""
     once = str(occasion) if occasion else once
     origin = f"run {run.pk}" if run and not once else f"{kind} {campaign.pk} {once}"
-    times = times or Times(now, now + campaign.expires_after)
+    times = times or Times(now, now + timing.useful_for(campaign))
     return Planned(
         profile_id=profile_id,
         id=uuid7(to_millis(now)),

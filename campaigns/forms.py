@@ -77,8 +77,9 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
     )
     expires_after = HoursField(
         label="Message expires after",
-        initial="24",
-        help_text="Hours. What was not sent by then is dropped; an inbox keeps it so long.",
+        required=False,
+        help_text="Hours. What was not sent by then is dropped; an inbox keeps it so long. "
+        "Empty: 24; for webhooks 96, so that a receiver that is away is called for three days.",
     )
 
     on_where = JsonField(

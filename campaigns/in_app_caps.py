@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
+from campaigns import timing
 from campaigns.in_app import Live, LiveCampaign
 from campaigns.launch_facts import Known
 from delivery import control_rows, controls
@@ -46,5 +47,5 @@ class Room:
 
     def wish(self, live: LiveCampaign) -> Wish:
         campaign = live.campaign
-        ends = self.now + campaign.expires_after
+        ends = self.now + timing.useful_for(campaign)
         return Wish(live.id, "in_app", campaign.topic, ends, priority=campaign.priority)

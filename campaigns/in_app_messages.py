@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from campaigns import in_app, launch_facts
+from campaigns import in_app, launch_facts, timing
 from campaigns.app_content import content_of, spell_time, token_item
 from campaigns.in_app import Live, LiveCampaign, Standing
 from campaigns.in_app_caps import Room
@@ -152,7 +152,7 @@ def _message(
     )
     if personal.drop:
         return None
-    expires_at = now + campaign.expires_after
+    expires_at = now + timing.useful_for(campaign)
     if campaign.ends_at is not None:
         expires_at = min(expires_at, campaign.ends_at)
     return {

@@ -127,6 +127,30 @@ def list_planning() -> list[int]:
     )
 
 
+def reopen(now: datetime) -> int:
+    """Runs that were finished and have something planned again, by hand: they go on, and whoever
+    pauses, cancels or watches runs finds them. Those that wait for occasions never end by that.
+    """
+    sent_again = Run.objects.filter(
+        pk__in=outbox.list_planned_runs("webhook"), state=State.FINISHED
+    ).exclude(campaign__schedule__in=Campaign.ON_OCCASION)
+    reopened = 0
+    for run_id, campaign_id in sent_again.values_list("pk", "campaign_id"):
+        with transaction.atomic():
+            # Whoever pauses or cancels locks in this order.
+            campaign = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign_id)
+            run = Run.objects.select_for_update(of=("self",)).get(pk=run_id)
+            if run.state != State.FINISHED:
+                continue
+            run.state, run.finished_at, run.watched_from = State.SENDING, None, now
+            run.save(update_fields=["state", "finished_at", "watched_from"])
+            if campaign.state == Campaign.State.FINISHED:
+                campaign.state = Campaign.State.ACTIVE
+                campaign.save(update_fields=["state", "updated_at"])
+            reopened += 1
+    return reopened
+
+
 def finish_done(now: datetime) -> int:
     """Close the runs that are fully planned and have nothing open, and campaigns with no more."""
     finished = 0

@@ -29,6 +29,7 @@ def tick() -> None:
         for lane in range(chunks):
             if bell.ring("send", channel, lane):
                 send_chunk.delay(channel, lane)
+    runs.reopen(now)
     runs.finish_done(now)
 
 

@@ -13,7 +13,7 @@ from django.conf import settings
 from campaigns.models import Campaign, Run
 from campaigns.runs import allowed_lateness
 from campaigns.schedule import FIRST_ZONE
-from delivery import control_rows, controls
+from delivery import control_rows, controls, policy
 from delivery.controls import Quiet
 from engage.lib.ids import stable_unit
 from engage.profiles import people
@@ -75,10 +75,18 @@ def after(campaign: Campaign, at: datetime, *, begins: datetime, zone: tzinfo) -
 
     The cut-off is the first one after what `begins`: what its pace brings later is too late.
     """
-    expires_at = at + campaign.expires_after
+    expires_at = at + useful_for(campaign)
     if campaign.cut_off is not None:
         expires_at = min(expires_at, next_wall(campaign, begins, zone))
     return Times(at, expires_at)
+
+
+def useful_for(campaign: Campaign) -> timedelta:
+    """How long after its time a message may still go; unless the marketer says, as its channel
+    needs to try."""
+    if campaign.expires_after is not None:
+        return campaign.expires_after
+    return policy.useful_for(campaign.channel)
 
 
 def begin(run: Run, *, now: datetime) -> datetime:

@@ -13,12 +13,12 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from campaigns import occasions
+from campaigns import occasions, timing
 from campaigns.errors import IllegalMove, KeyReused
 from campaigns.experiments import choose_variant
 from campaigns.fanout import new_message
 from campaigns.models import Campaign, Occasion, Run
-from delivery import outbox
+from delivery import outbox, replay
 from delivery.models import Message
 from delivery.policy import TRANSACTIONAL
 from engage.collector.careful import Unstorable, refuse_texts
@@ -82,7 +82,8 @@ def ask(
         message_ids=ids,
         properties=properties,
         created_at=now,
-        kept_until=now + max(REPEATED, campaign.expires_after),
+        kept_until=now
+        + max(REPEATED, timing.useful_for(campaign), replay.kept_for(campaign.channel)),
     )
     Run.objects.filter(pk=run.pk).update(
         audience=F("audience") + 1, planned=F("planned") + len(planned)

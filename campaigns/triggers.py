@@ -23,7 +23,7 @@ from campaigns.fanout import by_other_channel_once, new_message
 from campaigns.models import Campaign, ControlMember, Occasion, Run
 from campaigns.segments import reach, rules
 from campaigns.segments.match import EventFact, Facts, matches
-from delivery import controls, outbox
+from delivery import controls, outbox, replay
 from delivery.models import Message
 from delivery.policy import TEST, TO_DEVICES, TRIGGERED
 from engage.lib import locks
@@ -300,7 +300,10 @@ def _write(campaign: Campaign, run: Run, deeds: Sequence[Deed], *, now: datetime
                 message_ids=[message.id for message in own],
                 properties=one.heard.properties,
                 created_at=one.at,
-                kept_until=max(times.expires_at + KEPT, one.at + campaign.again_after),
+                kept_until=max(
+                    times.expires_at + max(KEPT, replay.kept_for(campaign.channel)),
+                    one.at + campaign.again_after,
+                ),
             )
         )
     Occasion.objects.bulk_create(kept)

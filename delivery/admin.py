@@ -5,7 +5,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
-from delivery import endpoints, suppression
+from delivery import endpoints, replay, suppression
+from delivery.errors import EndpointDisabled
 from delivery.forms import (
     SUPPRESSED_ON,
     CapForm,
@@ -124,7 +125,7 @@ class WebhookEndpointAdmin(Page):
     search_fields = ("name", "url")
     ordering = ("name",)
     actions = None
-    actions_detail = ("secret", "rotate", "disable", "enable")
+    actions_detail = ("secret", "rotate", "resend", "disable", "enable")
     readonly_fields = ("state", "version", "rotated_at")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -144,7 +145,8 @@ class WebhookEndpointAdmin(Page):
         return screen.pill(f"disabled: {endpoint.reason}", "red")
 
     def legal_buttons(self, row: WebhookEndpoint) -> tuple[str, ...]:
-        return ("secret", "rotate", "enable" if row.disabled_at else "disable")
+        now_legal = ("enable",) if row.disabled_at else ("resend", "disable")
+        return ("secret", "rotate", *now_legal)
 
     @button("Secret", icon="key", permissions=("secret",))
     def secret(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -181,12 +183,43 @@ class WebhookEndpointAdmin(Page):
         )
         return self.ask(request, question, deed=deed, back=self.url("change", endpoint.pk))
 
+    @button("Send failed messages again…", icon="replay")
+    def resend(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        endpoint = self.row(request, object_id)
+        now = clock.now()
+        # The room above has them by its foreign key; nothing of it is imported here.
+        campaign_ids = list(endpoint.campaigns.values_list("pk", flat=True))
+
+        def deed() -> str:
+            if endpoint.disabled_at is not None:
+                raise EndpointDisabled(f"“{endpoint}” is disabled: enable it first.")
+            again = replay.plan_again(campaign_ids, now=now)
+            if not again.messages:
+                return "There was nothing to send again."
+            rest = " More wait: press the button again." if again.more else ""
+            return f"{again.messages:,} messages to “{endpoint}” are on their way again.{rest}"
+
+        found = replay.count(campaign_ids, now=now)
+        question = Question(
+            title=f"Send failed messages to {endpoint} again",
+            button="Send them again",
+            sentences=[
+                f"What this receiver did not take in the last {replay.LOOKED_BACK.days} days goes "
+                f"to it once more, at most {replay.MOST:,} messages at a time. Each keeps its "
+                "id, so a receiver that has one already can drop it. Consents, caps and pauses "
+                "hold as ever.",
+                *([] if found else ["There is nothing to send again."]),
+            ],
+            facts=[(why, f"{messages:,}") for why, messages in found.items()],
+        )
+        return self.ask(request, question, deed=deed, back=self.url("change", endpoint.pk))
+
     @button("Disable…", icon="block", tone="danger")
     def disable(self, request: HttpRequest, object_id: str) -> HttpResponse:
         endpoint = self.row(request, object_id)
 
         def deed() -> str:
-            endpoints.disable(endpoint, reason="by hand", now=clock.now())
+            endpoints.disable(endpoint, reason=endpoints.BY_HAND, now=clock.now())
             return f"“{endpoint}” is disabled: nothing is sent there."
 
         question = Question(
@@ -208,6 +241,9 @@ class WebhookEndpointAdmin(Page):
         question = Question(
             title=f"Enable {endpoint}",
             button="Enable the endpoint",
-            sentences=["New messages go to it. Those suppressed meanwhile are not sent."],
+            sentences=[
+                "New messages go to it. Those that failed or were suppressed meanwhile are not "
+                "sent by that: “Send failed messages again…” does it."
+            ],
         )
         return self.ask(request, question, deed=deed, back=self.url("change", endpoint.pk))

@@ -28,6 +28,7 @@ LEASED_COLUMNS: Final = (
     *Planned._fields,
     "state",
     "attempt",
+    "calls_before",
     "returned",
     "lease_token",
     "lease_until",

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -282,7 +282,12 @@ class Chunk:
             for (message, draft), outcome in zip(allowed, outcomes, strict=True)
             if isinstance(outcome, Refused) and outcome.gone
         ]
-        self.report.fenced += write_down(write, gone, now=now)
+        away = {
+            draft.address: message
+            for (message, draft), result in zip(allowed, results, strict=True)
+            if result.given_up and message.channel == "webhook"
+        }
+        self.report.fenced += write_down(write, gone, away, now=now)
         self.report.states.update(str(result.state) for result in results)
         self.report.reasons.update(result.reason for result in results if result.reason)
 
@@ -316,9 +321,12 @@ def _call_seconds() -> float:
 
 
 Gone = tuple[Message, str, Refused]  # with the address that it went to
+Away = Mapping[str, Message]  # by the receiver, one that it did not take to the last call
 
 
-def write_down(record: Callable[[], int], gone: Sequence[Gone], *, now: datetime) -> int:
+def write_down(
+    record: Callable[[], int], gone: Sequence[Gone], away: Away, *, now: datetime
+) -> int:
     """Record the answers and retire the addresses that are no more, together.
 
     Twice if need be: an answer in hand must not be lost to a deadlock, to a connection that broke
@@ -326,20 +334,24 @@ def write_down(record: Callable[[], int], gone: Sequence[Gone], *, now: datetime
     was committed after all: it is fenced then.
     """
     try:
-        return _write_down(record, gone, now=now)
+        return _write_down(record, gone, away, now=now)
     except Error as exc:
         logger.warning("answers not recorded, once more", extra={"error": type(exc).__name__})
         connection.close_if_unusable_or_obsolete()
-        return _write_down(record, gone, now=now)
+        return _write_down(record, gone, away, now=now)
 
 
-def _write_down(record: Callable[[], int], gone: Sequence[Gone], *, now: datetime) -> int:
-    if not gone:
+def _write_down(
+    record: Callable[[], int], gone: Sequence[Gone], away: Away, *, now: datetime
+) -> int:
+    if not gone and not away:
         return record()
     with transaction.atomic(durable=True):
         fenced = record()
         for message, address, refused in gone:
             retire(message, address, refused, now=now)
+        for url, message in away.items():
+            endpoints.disable_if_away(message, url, now=now)
     return fenced
 
 
@@ -348,7 +360,7 @@ def retire(message: Message, address: str, refused: Refused, *, now: datetime) -
     if message.channel in policy.TO_DEVICES:
         devices.mark_gone(message.profile_id, message.address_id, address, gone_ms=refused.gone_ms)
     elif message.channel == "webhook":
-        endpoints.disable_url(address, reason="the receiver answered 410 Gone", now=now)
+        endpoints.disable_url(address, reason=endpoints.GONE, now=now)
     elif message.channel != "inbox":  # whose address is the person, who was erased
         own_wish = refused.reason == OPTED_OUT  # which a later opt-in takes back
         closed = Suppression.Reason.UNSUBSCRIBED if own_wish else Suppression.Reason.GONE

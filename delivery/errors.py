@@ -13,6 +13,12 @@ class ChannelUnavailable(Unavailable):
         self.retry_after_seconds = retry_after_seconds
 
 
+class EndpointDisabled(EngageError):
+    """What was to go there would be suppressed at once."""
+
+    code = "endpoint_disabled"
+
+
 class ChannelNotConfigured(EngageError):
     """A setting that the channel needs is missing or wrong."""
 

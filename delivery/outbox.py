@@ -8,6 +8,8 @@
      └─reap──▶ expired
 
 A receipt says that a message was sent after all: what waits for another call is accepted then.
+What a receiver of webhooks did not take, failed, expired, suppressed or unknown, a human can have
+planned again (`replay.py`).
 
 `claiming.py` has the claim, `marking.py` the mark and the record, and `reaping.py` takes back what
 dead workers held. Every move is one statement that names the state it leaves and, past the claim,
@@ -54,6 +56,10 @@ MOVES: Final = {
         State.UNKNOWN,
     },
     State.UNKNOWN: {State.ACCEPTED, State.FAILED, State.PLANNED},
+    # By hand, where the receiver was away.
+    State.FAILED: {State.PLANNED},
+    State.EXPIRED: {State.PLANNED},
+    State.SUPPRESSED: {State.PLANNED},
 }
 CAREFUL: Final = timedelta(minutes=1)  # after a pause of a channel
 SWEEP = 10_000  # rows moved by one statement of a sweep
@@ -116,8 +122,7 @@ def write_accepted(messages: Sequence[Message]) -> None:
 
 
 # One index probe per run that has something planned, so a paused run of millions costs nothing.
-# The messages of a run are of one kind: the first one says which.
-DUE_RUNS: Final = """
+PLANNED_RUNS: Final = """
 WITH RECURSIVE runs (run_id) AS (
   (SELECT m.run_id FROM delivery_message m
    WHERE m.channel = %(channel)s AND m.state = 'planned' AND m.run_id IS NOT NULL
@@ -127,7 +132,14 @@ WITH RECURSIVE runs (run_id) AS (
     SELECT m.run_id FROM delivery_message m
     WHERE m.channel = %(channel)s AND m.state = 'planned' AND m.run_id > runs.run_id
     ORDER BY m.run_id LIMIT 1) after
-), every (run_id) AS (SELECT run_id FROM runs UNION ALL SELECT NULL::bigint)
+)
+"""
+LIST_PLANNED_RUNS: Final = f"{PLANNED_RUNS} SELECT run_id FROM runs"  # noqa: S608
+# The messages of a run are of one kind: the first one says which.
+DUE_RUNS: Final = f"""
+{PLANNED_RUNS}, every (run_id) AS (
+  SELECT run_id FROM runs UNION ALL SELECT NULL::bigint
+)
 SELECT every.run_id, first.not_before FROM every CROSS JOIN LATERAL (
   (SELECT m.not_before, m.kind FROM delivery_message m
    WHERE m.channel = %(channel)s AND m.state = 'planned' AND m.run_id = every.run_id
@@ -140,7 +152,7 @@ SELECT every.run_id, first.not_before FROM every CROSS JOIN LATERAL (
 WHERE first.not_before <= %(now)s
   AND NOT EXISTS (SELECT 1 FROM delivery_runhold hold WHERE hold.run_id = every.run_id)
 ORDER BY first.kind = ANY(%(awaited)s) DESC, first.kind = %(triggered)s DESC, first.not_before
-"""
+"""  # noqa: S608
 
 
 def list_due_runs(channel: str, *, now: datetime) -> list[tuple[int | None, datetime]]:
@@ -161,6 +173,13 @@ def list_due_runs(channel: str, *, now: datetime) -> list[tuple[int | None, date
             },
         )
         return list(cursor.fetchall())
+
+
+def list_planned_runs(channel: str) -> list[int]:
+    """Runs with something planned, due or not."""
+    with connection.cursor() as cursor:
+        cursor.execute(LIST_PLANNED_RUNS, {"channel": channel})
+        return [run_id for (run_id,) in cursor.fetchall()]
 
 
 def is_held(channel: str, *, now: datetime) -> bool:

@@ -51,16 +51,22 @@ RETURNING m.id, m.state
 # The token stays: a late answer to the same call may still resolve the row. Where the channel's
 # policy allows, the message is planned again instead; a late answer is fenced then. That is a
 # return, too: a call can kill as composing can. Who was called, though, never counts as not sent.
-# Of one that is heard of by a receipt, no answer was needed.
+# Of one that is heard of by a receipt, no answer was needed. A pause is longer by the message's
+# own jitter, as in `policy.jitter_of`.
 GIVE_UP: Final = """
 WITH dead AS (
-  SELECT m.profile_id, m.id, m.lease_token, %(now)s + a.pause AS until,
+  SELECT m.profile_id, m.id, m.lease_token, wait.until,
     m.reason <> 'heard' AND m.returned + 1 < %(most)s
-      AND coalesce(%(now)s + a.pause < m.expires_at, false) AS again
+      AND coalesce(wait.until < m.expires_at, false) AS again
   FROM delivery_message m
   LEFT JOIN unnest(%(channels)s::text[], %(asked_for)s::boolean[], %(calls)s::int[],
-                   %(pauses)s::interval[]) AS a (channel, asked_for, calls, pause)
-    ON a.channel = m.channel AND a.asked_for = (m.kind = 'transactional') AND m.attempt < a.calls
+                   %(pauses)s::interval[], %(jitters)s::float8[])
+              AS a (channel, asked_for, calls, pause, jitter)
+    ON a.channel = m.channel AND a.asked_for = (m.kind = 'transactional')
+      AND a.calls = m.attempt - m.calls_before
+  CROSS JOIN LATERAL (
+    SELECT %(now)s + a.pause * (1 + a.jitter
+      * ('x' || right(m.id::text, 8))::bit(32)::bigint / 4294967296.0) AS until) wait
   WHERE m.state = 'attempting' AND m.lease_until < clock_timestamp()
   LIMIT %(limit)s FOR UPDATE OF m SKIP LOCKED
 )
@@ -135,14 +141,23 @@ def _sweep(statement: str, parameters: dict[str, Any]) -> Iterator[int]:
 def _called_again() -> dict[str, list[Any]]:
     """The policy after an unknown outcome as columns, for the statement that obeys it."""
     rows = [
-        (channel, asked_for, again.most_calls, timedelta(seconds=again.pause_seconds))
+        (channel, asked_for, calls, *_pause(channel, again, calls=calls))
         for asked_for, of_kind in ((False, policy.AGAIN), (True, policy.TRANSACTIONAL_AGAIN))
         for channel, again in of_kind.items()
+        for calls in range(1, again.most_calls)
     ]
-    names = ("channels", "asked_for", "calls", "pauses")
+    names = ("channels", "asked_for", "calls", "pauses", "jitters")
     return {
         name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)
     }
+
+
+def _pause(channel: str, again: policy.Again, *, calls: int) -> tuple[timedelta, float]:
+    """After so many calls, and its jitter. The lease that ran out was a pause already."""
+    if channel in policy.PAUSES_SECONDS:
+        seconds = policy.pause_seconds(calls, channel=channel)
+        return timedelta(seconds=seconds), policy.JITTER
+    return timedelta(seconds=again.pause_seconds), 0.0
 
 
 def _give_up(now: datetime) -> Iterator[int]:

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from campaigns.models import Campaign, Run
+from delivery import endpoints
 from delivery.models import Halt, Interaction, Message
 from engage import health, work
 from engage.lib import clock, screen
@@ -131,6 +132,11 @@ def sends() -> Sign:
     stopped = Run.objects.filter(state=Run.State.PAUSED).exclude(stopped_because="").count()
     if stopped:
         return Sign("Sends", "amber", f"{stopped} stopped themselves", "look at their pages", url)
+    away = endpoints.list_disabled_by_themselves().count()
+    if away:
+        receivers = reverse("admin:delivery_webhookendpoint_changelist")
+        words = f"{away} webhook {'endpoint' if away == 1 else 'endpoints'} disabled"
+        return Sign("Sends", "amber", words, "their receivers took nothing", receivers)
     detail = f"{states.get('paused', 0)} paused"
     if waiting:
         return Sign("Sends", "amber", f"{waiting} missed", "launch again or cancel them", url)

@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from campaigns import lifecycle, test_send
+from campaigns import lifecycle, test_send, timing
 from campaigns.admin import review
 from campaigns.forms import CampaignForm, TestForm, VariantFormSet
 from campaigns.models import Campaign, Run, Template, Variant
@@ -68,7 +68,8 @@ def say_length(name: str) -> Callable[[Campaign], str]:
 
     @display(str(CampaignForm.base_fields[name].label))
     def said(campaign: Campaign) -> str:
-        return screen.span(getattr(campaign, name))
+        length = getattr(campaign, name)
+        return screen.span(timing.useful_for(campaign) if length is None else length)
 
     return said
 

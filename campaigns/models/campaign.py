@@ -55,7 +55,8 @@ class Campaign(models.Model):
     max_lateness = models.DurationField(
         default=timedelta(hours=1)
     )  # a later run waits for a human
-    expires_after = models.DurationField(default=timedelta(hours=24))  # a message is no use then
+    # A message is no use then. Null: as long as its channel may need, see `timing.useful_for`.
+    expires_after = models.DurationField(null=True, blank=True)
     in_local_time = models.BooleanField(default=False)  # the wall clock is each person's own
     spread = models.DurationField(default=timedelta(0))  # the messages go over so long
     per_minute = models.PositiveIntegerField(  # messages at most; null: as fast as it goes

@@ -70,6 +70,8 @@ class Message(models.Model):
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     attempt = models.SmallIntegerField(default=0)
+    # Of these, so many were made before it was sent again by hand; see `replay.py`.
+    calls_before = models.SmallIntegerField(default=0, db_default=0)
     # How often it was given back because its holder died; see `claiming.claim`.
     returned = models.SmallIntegerField(default=0, db_default=0)
     marked_at = models.DateTimeField(null=True)  # when the last call was allowed
@@ -116,6 +118,9 @@ class Message(models.Model):
             models.Index(fields=["provider_id"], name="message_provider",
                          condition=models.Q(channel__in=["email", "sms"])
                          & ~models.Q(provider_id="")),
+            # whether a receiver of webhooks took something lately
+            models.Index(fields=["address_digest", "finished_at"], name="message_receiver",
+                         condition=models.Q(channel="webhook", state="accepted")),
             # who was written to on a number: an answer says no more than that
             models.Index(fields=["address_digest"], name="message_number",
                          condition=models.Q(channel="sms")),

@@ -207,4 +207,4 @@ class HoursField(forms.DecimalField):
         return None if hours is None else timedelta(hours=float(hours))
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return bool(self.prepare_value(initial) != data)
+        return bool((self.prepare_value(initial) or "") != (data or ""))

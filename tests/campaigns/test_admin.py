@@ -759,3 +759,13 @@ def test_an_inbox_campaign_does_not_wait_for_the_app_to_open(marketer: Client) -
     answer = marketer.post(url_of("campaign_add"), form)
     assert "Only in-app messages are shown when the app opens" in text_of(answer)
     assert not Campaign.objects.exists()
+
+
+def test_who_says_nothing_of_the_end_leaves_it_to_the_channel(marketer: Client) -> None:
+    marketer.post(url_of("campaign_add"), campaign_form(make_template(), expires_after=""))
+    campaign = Campaign.objects.get()
+    assert campaign.expires_after is None
+    campaign.state = "active"
+    campaign.save()
+    page = marketer.get(url_of("campaign_change", campaign.pk)).content.decode()
+    assert "1 day" in page

@@ -148,3 +148,36 @@ def test_a_broken_schedule_does_not_stop_the_others(now):
     [started] = runs.start_due(NINE)
     assert Run.objects.get().pk == started
     assert Run.objects.get().campaign_id == sound.pk
+
+
+@pytest.mark.parametrize(
+    ("channel", "schedule", "state", "reopened"),
+    [
+        ("webhook", "now", "planned", 1),
+        ("webhook", "now", "failed", 0),
+        ("webhook", "event", "planned", 0),  # it would take events again
+        ("webhook", "api", "planned", 0),
+    ],
+)
+def test_a_run_goes_on_when_webhooks_of_it_are_planned_again(
+    now, channel, schedule, state, reopened
+):
+    campaign = make_campaign(channel=channel, schedule=schedule, state="finished")
+    run = make_run(campaign=campaign, state="finished", finished_at=now)
+    make_message(profile=make_profile(), channel=channel, run_id=run.pk, state=state)
+    assert runs.reopen(now) == reopened
+    assert runs.reopen(now) == 0
+    run.refresh_from_db()
+    campaign.refresh_from_db()
+    if reopened:
+        assert (run.state, run.finished_at, run.watched_from) == ("sending", None, now)
+        assert campaign.state == "active"
+    else:
+        assert (run.state, run.finished_at, campaign.state) == ("finished", now, "finished")
+
+
+def test_a_cancelled_run_never_goes_on(now):
+    campaign = make_campaign(channel="webhook", state="cancelled")
+    run = make_run(campaign=campaign, state="cancelled")
+    make_message(profile=make_profile(), channel="webhook", run_id=run.pk)
+    assert runs.reopen(now) == 0

@@ -13,7 +13,7 @@ from engage.celery import app
 from engage.lib import bulkheads, clock
 from engage.lib.bulkheads import Bulkheads
 from tests.delivery.sending import RecordingChannel, use_channel
-from tests.factories import make_campaign, make_profile
+from tests.factories import make_campaign, make_message, make_profile, make_run
 
 CHANNELS = {"email": "delivery.channels.smtp.SmtpChannel"}
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_keys")]
@@ -110,3 +110,12 @@ def test_a_lane_that_is_busy_is_not_rung_for_and_the_others_are(at_once):
     tasks.tick()
     assert len(at_once.addresses) == 8
     assert not bell.ring("send", "email", 0)
+
+
+def test_a_tick_goes_on_with_a_run_whose_webhooks_are_sent_again(at_once):
+    run = make_run(campaign=make_campaign(channel="webhook", state="finished"), state="finished")
+    soon = clock.now() + timedelta(hours=1)
+    make_message(profile=make_profile(), channel="webhook", run_id=run.pk, now=soon)
+    tasks.tick()
+    run.refresh_from_db()
+    assert (run.state, run.campaign.state) == ("sending", "active")

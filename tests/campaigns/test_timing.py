@@ -8,7 +8,7 @@ from campaigns import fanout, lifecycle, runs, schedule, timing
 from campaigns.models import Campaign, Run
 from delivery.models import Message, QuietHours, SendRate
 from engage.profiles.models import Device
-from tests.factories import make_campaign, make_profile, make_run
+from tests.factories import NOON, make_campaign, make_profile, make_run
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -86,7 +86,7 @@ def test_a_missed_local_run_that_a_human_starts_goes_at_once():
     runs.start_missed(run, now=now)
     plan_all(run, now=now)
     times = Message.objects.values_list("not_before", "expires_at")
-    assert list(times) == [(now, now + campaign.expires_after)] * 2
+    assert list(times) == [(now, now + 24 * HOUR)] * 2
 
 
 def test_local_time_needs_a_time(now):
@@ -212,3 +212,25 @@ def test_no_pace_asks_for_no_clocks(now, django_assert_max_num_queries):
     with django_assert_max_num_queries(14) as queries:
         plan_all(run, now=now)
     assert not any("timezone" in query["sql"] for query in queries.captured_queries)
+
+
+def test_a_webhook_is_of_use_for_four_days_and_everything_else_for_one():
+    """A receiver that is away is called for three days, and more with its jitter."""
+    make_profile()
+    ends = {}
+    for channel, fields in (
+        ("webhook", {}),
+        ("inbox", {}),
+        ("webhook", {"expires_after": 2 * HOUR}),
+        ("webhook", {"cut_off": time(21)}),
+    ):
+        run = make_run(campaign=make_campaign(channel=channel, **fields), at=NOON)
+        plan_all(run, now=NOON)
+        message = Message.objects.get(run_id=run.pk)
+        ends[channel, *fields] = message.expires_at - message.not_before
+    assert ends == {
+        ("webhook",): timedelta(days=4),
+        ("inbox",): timedelta(hours=24),
+        ("webhook", "expires_after"): timedelta(hours=2),
+        ("webhook", "cut_off"): timedelta(hours=9),
+    }

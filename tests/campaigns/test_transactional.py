@@ -9,8 +9,9 @@ from django.urls import reverse
 from campaigns import lifecycle, occasions, runs, sending, transactional
 from campaigns.compose import compose
 from campaigns.models import Campaign, Occasion, Run
-from delivery import suppression
-from delivery.models import Cap, Message, QuietHours
+from delivery import replay, suppression
+from delivery.models import Cap, Message, QuietHours, WebhookEndpoint
+from delivery.policy import Drop
 from engage.collector import access
 from engage.lib import clock
 from engage.profiles import consents, erasure, people
@@ -308,3 +309,22 @@ def test_it_goes_out_by_the_sender_of_every_other_message(client, receipt, perso
         "Order 17",
     )
     assert post(client, receipt).json()["messages"][0]["state"] == "accepted"
+
+
+def test_a_webhook_sent_again_to_the_last_day_still_knows_what_it_is_about(now, person):
+    endpoint = WebhookEndpoint.objects.create(name="orders", url="https://hooks.shop.example/")
+    template = make_template(channel="webhook", body='{"order": {{ event.order | json }}}')
+    campaign = make_campaign(
+        channel="webhook", template=template, schedule="api", endpoint=endpoint
+    )
+    lifecycle.launch(campaign, now=now)
+    transactional.ask(campaign.pk, person.pk, key="17", properties={"order": 17}, now=now)
+    Message.objects.update(state="failed", reason="unavailable", finished_at=now)
+    last_day = now + timedelta(days=30)
+    assert replay.plan_again([campaign.pk], now=last_day).messages == 1
+    message = Message.objects.get()
+    occasions.drop_old(sweeps=10, now=message.expires_at - timedelta(seconds=1))
+    [draft] = compose([message], now=last_day)
+    assert draft.content.body == b'{"order": 17}'
+    occasions.drop_old(sweeps=10, now=message.expires_at)
+    assert compose([message], now=last_day) == [Drop("occasion_gone")]

@@ -6,9 +6,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.html import escape
 
+from campaigns.models import Campaign
 from delivery import endpoints
-from delivery.models import WebhookEndpoint
+from delivery.models import Message, WebhookEndpoint
 from engage.lib import clock
+from tests.factories import make_campaign, make_message, make_profile
 
 pytestmark = pytest.mark.django_db
 
@@ -91,3 +93,60 @@ def test_disabling_and_enabling_is_written_down(admin_client: Client, endpoint) 
     admin_client.post(url_of("enable", endpoint.pk))
     endpoint.refresh_from_db()
     assert (endpoint.disabled_at, endpoint.reason) == (None, "")
+
+
+def test_failed_messages_are_sent_again_after_a_question_that_says_how_many(
+    admin_client: Client, endpoint
+) -> None:
+    campaign = make_campaign(channel="webhook", endpoint=endpoint)
+    for reason in ("unavailable", "unavailable", "http_404", "payload_too_large"):
+        make_failed(campaign, reason)
+    other = make_failed(make_campaign(channel="webhook"), "unavailable")
+    page = admin_client.get(url_of("resend", endpoint.pk)).content.decode()
+    assert "failed: unavailable" in page
+    assert "failed: http_404" in page
+    assert "payload_too_large" not in page
+    assert not Message.objects.filter(state="planned").exists()
+    answer = admin_client.post(url_of("resend", endpoint.pk), follow=True)
+    assert "3 messages to “orders” are on their way again." in answer.content.decode()
+    assert Message.objects.filter(state="planned", campaign_id=campaign.pk).count() == 3
+    other.refresh_from_db()
+    assert other.state == "failed"
+    answer = admin_client.post(url_of("resend", endpoint.pk), follow=True)
+    assert "There was nothing to send again." in answer.content.decode()
+
+
+def test_nothing_is_sent_again_to_a_disabled_endpoint_or_by_who_may_not(
+    admin_client: Client, client: Client, endpoint
+) -> None:
+    button = url_of("resend", endpoint.pk)
+    make_failed(make_campaign(channel="webhook", endpoint=endpoint), "unavailable")
+    assert button in admin_client.get(url_of("change", endpoint.pk)).content.decode()
+    endpoints.disable(endpoint, reason=endpoints.AWAY, now=clock.now())
+    assert button not in admin_client.get(url_of("change", endpoint.pk)).content.decode()
+    answer = admin_client.post(button, follow=True)
+    assert "“orders” is disabled: enable it first." in answer.content.decode()
+    endpoints.enable(endpoint)
+    person = User.objects.create_user("maria", is_staff=True)
+    person.groups.add(Group.objects.get(name="Marketer"))
+    client.force_login(person)
+    assert client.post(button).status_code == 403
+    assert Message.objects.get().state == "failed"
+
+
+def test_the_first_page_says_which_endpoints_nobody_disabled_by_hand(
+    admin_client: Client, endpoint
+) -> None:
+    words = "1 webhook endpoint disabled"
+    for reason, shown in ((endpoints.BY_HAND, False), (endpoints.AWAY, True)):
+        endpoints.disable(endpoint, reason=reason, now=clock.now())
+        assert (words in admin_client.get(reverse("admin:index")).content.decode()) is shown
+        endpoints.enable(endpoint)
+
+
+def make_failed(campaign: Campaign, reason: str) -> Message:
+    now = clock.now()
+    return make_message(
+        profile=make_profile(), now=now, channel="webhook", campaign_id=campaign.pk,
+        state="failed", reason=reason, attempt=10, finished_at=now,
+    )  # fmt: skip
