@@ -8,6 +8,7 @@ from django.utils.safestring import SafeString
 from delivery import endpoints, replay, suppression
 from delivery.errors import EndpointDisabled
 from delivery.forms import (
+    RATED,
     SUPPRESSED_ON,
     CapForm,
     EndpointForm,
@@ -110,12 +111,16 @@ class SendRateAdmin(Page):
     """How fast the providers may be called. The rate of a run is its campaign's."""
 
     form = SendRateForm
-    list_display = ("scope", "per_minute")
+    list_display = ("scope_name", "per_minute")
     fields = ("scope", "per_minute")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[SendRate]":
         rates: QuerySet[SendRate] = super().get_queryset(request)
         return rates.exclude(scope__startswith="run ")
+
+    @display("Channel or provider", ordering="scope")
+    def scope_name(self, rate: SendRate) -> str:
+        return dict(RATED).get(rate.scope, rate.scope)
 
 
 @admin.register(WebhookEndpoint)

@@ -21,6 +21,7 @@ from delivery.drafts import OPTED_OUT, Accepted, Draft, Outcome, Refused, TryLat
 from delivery.errors import ChannelUnavailable
 from delivery.models import Message, Suppression
 from delivery.policy import Drop
+from delivery.provider_rates import Tokens, list_providers
 from delivery.results import judge
 from engage.lib import failpoints
 from engage.lib.errors import Unavailable
@@ -74,7 +75,8 @@ def dispatch(
         return report
     clock = Clock(now)
     limit = min(limit, fits.get(channel, limit))
-    granted = rates.grant(channel, limit=limit, now=now)
+    adapter = get_channel(channel)
+    granted = rates.grant(channel, limit=limit, now=now, providers=list_providers(adapter))
     with transaction.atomic(durable=True):
         messages = claiming.claim(
             channel=channel, limit=limit, now=now, run_id=run_id, most=granted.most
@@ -82,12 +84,14 @@ def dispatch(
     report.claimed = len(messages)
     report.more = len(messages) >= limit or any(message.returned for message in messages)
     failpoints.reach("C8")
-    chunk = Chunk(get_channel(channel), channel, messages, clock, report) if messages else None
+    tokens = Tokens(granted, messages)
+    chunk = Chunk(adapter, channel, messages, tokens, clock, report) if messages else None
     try:
         rates.give_back(granted, used=Counter(message.run_id for message in messages))
         if chunk is not None:
             chunk.send(compose)
             _learn(chunk, limit=limit)
+        tokens.give_back()
     except SoftTimeLimitExceeded:
         if chunk is not None:  # or the next claim takes the same ones, for as long
             chunk.too_late = True
@@ -121,6 +125,7 @@ class Chunk:
         adapter: Channel,
         channel: str,
         messages: list[Message],
+        tokens: Tokens,
         clock: Clock,
         report: DispatchReport,
     ) -> None:
@@ -129,6 +134,7 @@ class Chunk:
         self.token: UUID = token
         self.adapter = adapter
         self.channel = channel
+        self.tokens = tokens
         self.open = {message.id: message for message in messages}  # leased, not yet marked
         self.clock = clock
         self.report = report
@@ -136,7 +142,7 @@ class Chunk:
         self.again_at = clock.start  # when what is given back may be claimed
 
     def send(self, compose: Composer) -> None:
-        drafted = self._compose(compose, list(self.open.values()))
+        drafted = self._keep_rates(self._compose(compose, list(self.open.values())))
         size = self.adapter.batch_size
         self.too_late = bool(drafted) and not self._has_time()
         for first in range(0, len(drafted), size):
@@ -197,6 +203,21 @@ class Chunk:
         self.report.states[state] += len(messages)
         self.report.reasons.update(drop.reason for drop in drops)
 
+    def _keep_rates(self, drafted: list[tuple[Message, Draft]]) -> list[tuple[Message, Draft]]:
+        """Those that their providers may get now; the others are due when theirs may."""
+        late = self.tokens.take(self.adapter, drafted)
+        if not late:
+            return drafted
+        now = self.clock.now()
+        messages = [m for m, _ in drafted if m.id in late]
+        due = [(m, now + timedelta(seconds=late[m.id])) for m in messages]
+        with transaction.atomic(durable=True):
+            count = outbox.release_each(due, token=self.token)
+        self._leave(messages)
+        self.report.states[Message.State.PLANNED] += count
+        self.report.more = True  # those behind them may be of another provider
+        return [(m, draft) for m, draft in drafted if m.id not in late]
+
     def _send_batch(self, batch: list[tuple[Message, Draft]]) -> bool:
         """Mark, call, record; whether the next batch may follow."""
         marked = self._mark(batch)
@@ -205,6 +226,7 @@ class Chunk:
         allowed = [(m, draft) for m, draft in batch if marked.allowed(m)]
         if not allowed:
             return True
+        self.tokens.use(m for m, _ in allowed)
         started_at = self.clock.now()
         failpoints.reach("C9")
         outcomes = self._call([draft for _, draft in allowed])

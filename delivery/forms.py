@@ -19,6 +19,8 @@ SENT_BY = [
 SUPPRESSED_ON = [one for one in SENT_BY if one[0] not in {"webhook", "inbox"}]
 COUNTED = [("", "All together"), *SENT_BY, ("in_app", "In-app")]
 QUIET = [("", "All channels"), *SENT_BY]
+# Push has two providers; elsewhere the channel is the provider.
+RATED = [*SENT_BY, ("fcm", "Push: FCM (Android)"), ("apns", "Push: APNs (iOS)")]
 
 
 class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -92,7 +94,12 @@ class QuietHoursForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class SendRateForm(forms.ModelForm):  # type: ignore[type-arg]
-    scope = forms.ChoiceField(label="Channel", choices=SENT_BY, widget=UnfoldAdminSelectWidget)
+    scope = forms.ChoiceField(
+        label="Channel or provider",
+        choices=RATED,
+        widget=UnfoldAdminSelectWidget,
+        help_text="The rate of push holds for both of its providers together.",
+    )
 
     class Meta:
         model = SendRate

@@ -195,8 +195,9 @@ def recovers(channel: str, *, now: datetime) -> bool:
 
 RELEASE: Final = """
 UPDATE delivery_message m SET state = 'planned', lease_token = NULL, lease_until = NULL,
-  not_before = greatest(m.not_before, %(not_before)s)
-FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[]) AS asked (profile_id, id)
+  not_before = greatest(m.not_before, asked.not_before)
+FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[], %(not_before)s::timestamptz[])
+       AS asked (profile_id, id, not_before)
 WHERE m.profile_id = asked.profile_id AND m.id = asked.id
   AND m.state = 'leased' AND m.lease_token = %(token)s
 """
@@ -204,15 +205,19 @@ WHERE m.profile_id = asked.profile_id AND m.id = asked.id
 
 def release(messages: Iterable[Message], *, token: UUID, not_before: datetime) -> int:
     """Give claimed messages back that were not marked; how many."""
-    rows = list(messages)
+    return release_each([(message, not_before) for message in messages], token=token)
+
+
+def release_each(due: Sequence[tuple[Message, datetime]], *, token: UUID) -> int:
+    """As `release`, and each is due at a time of its own."""
     with connection.cursor() as cursor:
         cursor.execute(
             RELEASE,
             {
-                "profiles": [m.profile_id for m in rows],
-                "ids": [m.id for m in rows],
+                "profiles": [m.profile_id for m, _ in due],
+                "ids": [m.id for m, _ in due],
+                "not_before": [at for _, at in due],
                 "token": token,
-                "not_before": not_before,
             },
         )
         return int(cursor.rowcount)

@@ -4,6 +4,7 @@ A bucket holds what a second allows, so that nothing goes out in bursts. Redis m
 then a second's worth is free.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,10 +45,13 @@ class Granted:
     channel: str
     most: Mapping[int | None, int] | None = None
     rated: Mapping[int | None, Sequence[str]] = field(default_factory=dict)  # run → its buckets
+    providers: Mapping[str, int] = field(default_factory=dict)  # with a rate → messages a minute
 
 
-def grant(channel: str, *, limit: int, now: datetime) -> Granted:
+def grant(channel: str, *, limit: int, now: datetime, providers: Sequence[str] = ()) -> Granted:
     """How many messages of each due run may go now, in the order of the claim.
+
+    `providers`: those of the channel that may have rates of their own, see `provider_rates`.
 
     None takes more than it has due: the rest would be given back too late for the runs behind it,
     and a campaign would starve behind one password a second.
@@ -55,10 +59,11 @@ def grant(channel: str, *, limit: int, now: datetime) -> Granted:
     if not SendRate.objects.exists():
         return Granted(channel)
     runs = [run_id for run_id, _ in outbox.list_due_runs(channel, now=now)]
-    scopes = [channel, *(run_scope(run_id) for run_id in runs if run_id is not None)]
+    scopes = [channel, *(run_scope(run_id) for run_id in runs if run_id is not None), *providers]
     rates = dict(SendRate.objects.filter(scope__in=scopes).values_list("scope", "per_minute"))
+    theirs = {scope: rates.pop(scope) for scope in providers if scope in rates}
     if not rates:
-        return Granted(channel)
+        return Granted(channel, providers=theirs)
     most: dict[int | None, int] = {}
     rated: dict[int | None, Sequence[str]] = {}
     for run_id in runs:
@@ -68,7 +73,7 @@ def grant(channel: str, *, limit: int, now: datetime) -> Granted:
         if rated[run_id]:
             wanted = outbox.count_due(run_id, channel=channel, limit=limit, now=now)
         most[run_id] = take({scope: rates[scope] for scope in rated[run_id]}, wanted=wanted)
-    return Granted(channel, most, rated)
+    return Granted(channel, most, rated, theirs)
 
 
 def run_scope(run_id: int) -> str:
@@ -94,10 +99,18 @@ def take(rates: Mapping[str, int], *, wanted: int) -> int:
 
 def give_back(granted: Granted, *, used: Mapping[int | None, int]) -> None:
     """What was granted and found no message."""
+    unused: Counter[str] = Counter()
     for run_id, most in (granted.most or {}).items():
-        unused = most - used.get(run_id, 0)
-        for scope in granted.rated[run_id] if unused > 0 else ():
-            redis.client().hincrbyfloat(bucket(scope), "tokens", unused)
+        for scope in granted.rated[run_id]:
+            unused[scope] += max(0, most - used.get(run_id, 0))
+    put_back(unused)
+
+
+def put_back(tokens: Mapping[str, int]) -> None:
+    """`tokens`: scope → how many. A bucket still holds no more than its size."""
+    for scope, count in tokens.items():
+        if count > 0:
+            redis.client().hincrbyfloat(bucket(scope), "tokens", count)
 
 
 def bucket(scope: str) -> str:

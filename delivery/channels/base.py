@@ -1,7 +1,7 @@
 """What every channel is: one way to reach a device or an address."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from delivery.drafts import Draft, Outcome
 
@@ -19,3 +19,13 @@ class Channel(Protocol):
         Raises ChannelUnavailable when certainly nothing was sent and the whole batch may be tried
         again later.
         """
+
+
+@runtime_checkable
+class SharedChannel(Channel, Protocol):
+    """One that several providers serve: each may have a send rate of its own."""
+
+    providers: ClassVar[Sequence[str]]
+
+    def provider_of(self, draft: Draft) -> str:
+        """Who gets the draft; one of `providers`."""

@@ -25,6 +25,7 @@ class PushChannel:
     """FCM, and APNs where it is set up: for devices of Apple with a token of APNs."""
 
     batch_size: ClassVar[int] = 50
+    providers: ClassVar[Sequence[str]] = (FCM, APNS)
 
     def __init__(self) -> None:
         self.apns = ApnsChannel() if settings.APNS_KEY_FILE else None
@@ -38,8 +39,8 @@ class PushChannel:
         """Raises ChannelUnavailable when FCM is the only provider and cannot be reached."""
         if self.apns is None and self.fcm is not None:
             return self.fcm.send(drafts)
-        apple = [n for n, draft in enumerate(drafts) if is_for_apns(draft)]
-        rest = [n for n, draft in enumerate(drafts) if not is_for_apns(draft)]
+        apple = [n for n, draft in enumerate(drafts) if self.provider_of(draft) == APNS]
+        rest = [n for n, draft in enumerate(drafts) if self.provider_of(draft) == FCM]
         # At the same time: both have to be done before the one deadline.
         waiting = self.aside.submit(self._ask, APNS, self.apns, [drafts[n] for n in apple])
         answers = [*self._ask(FCM, self.fcm, [drafts[n] for n in rest]), *waiting.result()]
@@ -47,6 +48,10 @@ class PushChannel:
             answers = [of_this_one(outcome) for outcome in answers]
         found = dict(zip([*rest, *apple], answers, strict=True))
         return [found[n] for n in range(len(drafts))]
+
+    def provider_of(self, draft: Draft) -> str:
+        """Where APNs is not set up FCM gets all."""
+        return APNS if self.apns is not None and is_for_apns(draft) else FCM
 
     def _ask(self, name: str, provider: Channel | None, drafts: Sequence[Draft]) -> list[Outcome]:
         """Those that it may get now; one that is away is not asked again at once."""

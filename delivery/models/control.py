@@ -54,9 +54,10 @@ class QuietHours(models.Model):
 
 
 class SendRate(models.Model):
-    """How fast a channel's provider may be called, or the messages of one run may go."""
+    """How fast a channel or one provider of it may be called, or a run's messages may go."""
 
-    scope = models.CharField(max_length=30, primary_key=True)  # a channel, or "run 7"
+    # A channel, "fcm" or "apns" of push, or "run 7".
+    scope = models.CharField(max_length=30, primary_key=True)
     per_minute = models.PositiveIntegerField(validators=[MinValueValidator(1)])
 
     class Meta:

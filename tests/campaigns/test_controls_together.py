@@ -18,12 +18,12 @@ from delivery import reaping
 from delivery.channels import registry
 from delivery.controls import Cap, Quiet, Wish
 from delivery.models import Cap as CapRow
-from delivery.models import Message, Preference, QuietHours, SendAttempt
+from delivery.models import Message, Preference, QuietHours, SendAttempt, SendRate
 from engage.profiles.models import Profile
-from tests.delivery.sending import RecordingChannel, use_channel
+from tests.delivery.sending import RecordingChannel, SharedRecordingChannel, use_channel
 from tests.factories import NOON, make_campaign, make_profile, make_template
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_keys")]
 HOUR = timedelta(hours=1)
 EXAMPLES = int(os.environ.get("ENGAGE_SEQUENCES", "15"))
 
@@ -60,6 +60,10 @@ caps_made = st.builds(
     st.sampled_from(["", "push", "email"]),
     st.sampled_from(["", "offers"]),
 )
+# Redis has a clock of its own: to it, all these days are a moment.
+rates_made = st.just({}) | st.dictionaries(
+    st.sampled_from(["email", "push", "fcm", "apns"]), st.sampled_from([1, 60, 6_000])
+)
 # One run is stopped at one hour and goes on, or ends, at another.
 stops_made = st.tuples(
     st.integers(20, 60), st.integers(1, 20), st.sampled_from(["resume", "cancel"])
@@ -68,8 +72,8 @@ stops_made = st.tuples(
 
 @pytest.fixture
 def channels():
-    for name in ("email", "push"):
-        use_channel(RecordingChannel(), name=name)
+    use_channel(RecordingChannel(), name="email")
+    use_channel(SharedRecordingChannel(), name="push")
     yield
     registry.forget_channels()
 
@@ -84,10 +88,13 @@ def channels():
     made=st.lists(campaigns_made, min_size=1, max_size=3),
     caps=st.lists(caps_made, max_size=2),
     night=st.none() | nights,
+    rates=rates_made,
     stop=st.none() | stops_made,
     steps=st.lists(st.integers(20, 200), min_size=24, max_size=24),
 )
-def test_no_call_breaks_a_rule_whatever_is_set(channels, people, made, caps, night, stop, steps):
+def test_no_call_breaks_a_rule_whatever_is_set(
+    channels, people, made, caps, night, rates, stop, steps
+):
     begun = transaction.savepoint()
     try:
         persons = {make_person(n, **one).pk: one for n, one in enumerate(people)}
@@ -95,6 +102,8 @@ def test_no_call_breaks_a_rule_whatever_is_set(channels, people, made, caps, nig
             CapRow.objects.create(**cap._asdict() | {"name": str(number)})
         if night:
             QuietHours.objects.create(begin=night[0], end=night[1])
+        for scope, per_minute in rates.items():
+            SendRate.objects.create(scope=scope, per_minute=per_minute)
         campaigns = {launched(**one).pk: one for one in made}
         first = min(campaigns)
         now = NOON
@@ -114,7 +123,7 @@ def make_person(number, *, zone, night, most_a_week, paused_hours) -> Profile:
     person = make_profile(
         email=f"{number}@x.example",
         opted_in=("email",),
-        push_token=f"token {number}",
+        push_token=f"{['iphone', 'android'][number % 2]} {number}",
         timezone=zone,
     )
     begin, end = night or (None, None)

@@ -46,6 +46,18 @@ class RecordingChannel:
         return [draft.address for call in self.calls for draft in call]
 
 
+class SharedRecordingChannel(RecordingChannel):
+    """As push: two providers, told apart by the beginning of the address."""
+
+    providers = ("fcm", "apns")
+
+    def provider_of(self, draft):
+        return "apns" if draft.address.startswith("iphone") else "fcm"
+
+    def sent_to(self, provider: str) -> int:
+        return sum(self.provider_of(draft) == provider for call in self.calls for draft in call)
+
+
 def use_channel(channel, *, name: str = "email"):
     registry._made()[name] = channel
     return channel

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 
+from delivery.channels.base import SharedChannel
 from delivery.channels.push import PushChannel
 from delivery.drafts import Accepted, Draft, Refused, TryLater, Unknown
 from delivery.errors import ChannelNotConfigured, ChannelUnavailable
@@ -65,6 +66,8 @@ def closed_port():
     ],
 )
 def test_each_device_has_its_provider(both, fcm, apns, address, platform, provider):
+    assert isinstance(both, SharedChannel)
+    assert both.provider_of(draft(address, platform)) == provider
     [outcome] = both.send([draft(address, platform)])
     assert isinstance(outcome, Accepted)
     assert taken({"apns": apns, "fcm": fcm}[provider]) == [address]
@@ -201,6 +204,7 @@ def test_with_google_alone_everything_is_as_it_was(fcm, closed_port, settings):
     channel = PushChannel()
     assert [type(o) for o in channel.send([iphone(), android()])] == [Accepted] * 2
     assert sorted(taken(fcm)) == sorted([apple_token("ann"), "token-of-bob"])
+    assert channel.provider_of(iphone()) == "fcm"
     fcm.faults.play("unavailable")
     assert channel.send([iphone()]) == [TryLater("unavailable", everybody=True)]
     channel.fcm.account = type(channel.fcm.account)(

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from catalog.models import Catalog, Product, Upload
 from delivery import suppression
-from delivery.models import Suppression
+from delivery.models import SendRate, Suppression
 from engage.collector import access, stream
 from engage.collector.models import Quarantined, SdkKey, Source
 from engage.profiles.models import Profile
@@ -263,6 +263,28 @@ def test_hand_picked_list_knows_its_products(admin_client: Client) -> None:
     assert not HandPicked.objects.exists()
     admin_client.post(url, form | {"item_ids": "p2\np1"})
     assert HandPicked.objects.get().item_ids == ["p2", "p1"]
+
+
+# --- send rates -----------------------------------------------------------------------------
+
+
+def test_each_provider_of_push_gets_a_rate_beside_the_one_of_the_channel(
+    admin_client: Client,
+) -> None:
+    url = url_of("delivery_sendrate_add")
+    for scope, per_minute in [("push", 600), ("fcm", 60), ("apns", 300)]:
+        answer = admin_client.post(url, {"scope": scope, "per_minute": per_minute})
+        assert answer.status_code == 302
+    listed = text_of(admin_client.get(url_of("delivery_sendrate_changelist")))
+    assert "Push: FCM (Android)" in listed
+    assert "Push: APNs (iOS)" in listed
+    assert dict(SendRate.objects.values_list("scope", "per_minute")) == {
+        "push": 600,
+        "fcm": 60,
+        "apns": 300,
+    }
+    admin_client.post(url, {"scope": "gcm", "per_minute": 60})
+    assert SendRate.objects.count() == 3
 
 
 # --- suppressions and people ----------------------------------------------------------------
