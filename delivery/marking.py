@@ -229,13 +229,13 @@ UPDATE delivery_message m SET
   state = CASE WHEN m.state = 'unknown' AND (
                  done.state = 'expired' OR done.state = 'planned' AND m.lease_until IS NULL)
                  THEN 'failed'
-               WHEN m.reason = 'heard' AND done.state <> 'failed' THEN 'accepted'
+               WHEN m.reason = 'heard' AND done.outcome <> 'refused' THEN 'accepted'
                ELSE done.state END,
   reason = CASE WHEN m.state = 'unknown' AND (
                   done.state = 'expired' OR done.state = 'planned' AND m.lease_until IS NULL)
                   THEN 'unavailable'
                 WHEN done.state IN ('planned', 'accepted') THEN ''
-                WHEN m.reason = 'heard' AND done.state <> 'failed' THEN ''
+                WHEN m.reason = 'heard' AND done.outcome <> 'refused' THEN ''
                 ELSE done.reason END,
   provider_id = done.provider_id,
   items = coalesce(done.items::jsonb, m.items),
@@ -244,9 +244,10 @@ UPDATE delivery_message m SET
                        AND m.reason <> 'heard' THEN NULL ELSE m.lease_token END,
   finished_at = CASE WHEN done.state = 'planned' AND m.lease_until IS NOT NULL
                        AND m.reason <> 'heard' THEN NULL ELSE %(now)s END
-FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[], %(states)s::text[], %(reasons)s::text[],
-            %(provider_ids)s::text[], %(not_before)s::timestamptz[], %(items)s::text[])
-       AS done (profile_id, id, state, reason, provider_id, not_before, items)
+FROM unnest(%(profiles)s::bigint[], %(ids)s::uuid[], %(states)s::text[], %(outcomes)s::text[],
+            %(reasons)s::text[], %(provider_ids)s::text[], %(not_before)s::timestamptz[],
+            %(items)s::text[])
+       AS done (profile_id, id, state, outcome, reason, provider_id, not_before, items)
 WHERE m.profile_id = done.profile_id AND m.id = done.id
   AND m.lease_token = %(token)s AND m.state = ANY(%(from_states)s)
 RETURNING m.id
@@ -255,6 +256,7 @@ CLOSE_TYPES: Final = {
     "profiles": "bigint[]",
     "ids": "uuid[]",
     "states": "text[]",
+    "outcomes": "text[]",
     "reasons": "text[]",
     "provider_ids": "text[]",
     "not_before": "timestamptz[]",
@@ -283,7 +285,6 @@ SELECT count(*) FROM closed
     | {
         "attempt_ids": "uuid[]",
         "attempts": "smallint[]",
-        "outcomes": "text[]",
         "details": "text[]",
         "started_at": "timestamptz",
     },
@@ -304,7 +305,6 @@ def record(
     made = {
         "attempt_ids": [uuid7() for _ in messages],
         "attempts": list(attempts),
-        "outcomes": [r.outcome for r in results],
         "details": [r.reason[:255] for r in results],
         "started_at": started_at,
     }
@@ -338,6 +338,7 @@ def _closing(
         "profiles": [m.profile_id for m in messages],
         "ids": [m.id for m in messages],
         "states": [r.state.value for r in results],
+        "outcomes": [r.outcome for r in results],
         "reasons": [r.reason for r in results],
         "provider_ids": [r.provider_id for r in results],
         "not_before": [r.not_before for r in results],

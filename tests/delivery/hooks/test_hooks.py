@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from redis import Redis
 
-from delivery import links, reaping, reports, suppression
+from delivery import links, policy, reaping, reports, suppression
 from delivery.drafts import Accepted, Refused, TryLater, Unknown
 from delivery.hooks import esp, twilio
 from delivery.models import Interaction, Message, Receipt, SendAttempt, Suppression
@@ -186,6 +186,16 @@ def test_a_receipt_during_the_call_outweighs_all_but_a_refusal(doors, person, an
     post_signed(doors, [{"kind": "delivered", "message_id": str(message.key)}])
     assert record(message, answer) == 0
     assert outcome() == (state, "no" if state == "failed" else "")
+
+
+def test_a_receipt_during_the_last_call_outweighs_a_provider_that_was_busy(doors, person):
+    make_message(profile=person, attempt=policy.MAX_ATTEMPTS - 1)
+    [message] = claim()
+    mark([message], address="old@shop.example")
+    post_signed(doors, [{"kind": "delivered", "message_id": str(message.key)}])
+    assert record(message, TryLater("busy"), attempt=policy.MAX_ATTEMPTS) == 0
+    assert outcome() == ("accepted", "")
+    assert list(SendAttempt.objects.values_list("outcome", flat=True)) == ["unavailable"]
 
 
 @pytest.mark.parametrize("claimed", [False, True])
