@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-WEBHOOK_CALLS = 8  # of one message, whatever became of the earlier ones
+WEBHOOK_CALLS = 10  # of one message, whatever became of the earlier ones
 MOST_CALLS = {"webhook": WEBHOOK_CALLS}  # while the provider says "later"; of the others:
 OTHERS_CALLS = 8
 # None after so many, when nobody knows what became of an earlier one. Of all others one is made.
@@ -22,6 +22,7 @@ COUNTED = {"attempting", "accepted", "unknown"}  # what the cap counts
 PLACES = {"transactional": 0, "test": 0, "triggered": 1, "campaign": 2}  # which goes first
 CLOSE_ADDRESS = {"bounced", "complained", "gone"}  # receipts after which it gets nothing more
 CLOSE_TOKEN = {"bounced", "gone"}
+SENT_AGAIN = timedelta(days=30)  # by hand: webhooks that are no older
 
 
 @dataclass
@@ -33,17 +34,25 @@ class Row:
     channel: str
     kind: str
     run: int | None
+    planned_at: datetime
     due: datetime
     expires: datetime
     state: str = "planned"
     claim: int = 0  # by which it is leased
     calls: int = 0
     laters: int = 0  # of these; they certainly sent nothing
+    away: bool = False  # failed because its provider was away, not because it refused
+    calls_before: int = 0  # of `calls`, before somebody had it sent again
     marked: datetime | None = None
     returned: int = 0  # holders that died with it
     noted: bool = False  # a call is written down
     heard: bool = False  # a receipt told of it during the call
     settled: bool = False  # unknown, and its run counts on it
+
+    @property
+    def round(self) -> int:
+        """Calls that count for how many are still made."""
+        return self.calls - self.calls_before
 
     @property
     def most_calls_unknown(self) -> int:
@@ -155,6 +164,7 @@ class Ledger:
             after = "accepted"
         if after == "planned":
             row.due = due
+        row.away = after == "failed" and outcome != "refused"
         if row.state != after:
             self._move(row, after)
         return True
@@ -169,7 +179,7 @@ class Ledger:
             return
         row.noted = True
         until = now + LEAST_PAUSE.get(row.channel, FIRST_PAUSE)
-        again = row.calls < row.most_calls_unknown and not often and until < row.expires
+        again = row.round < row.most_calls_unknown and not often and until < row.expires
         if again and not row.heard:
             row.returned, row.due = row.returned + 1, until
             self._move(row, "planned")
@@ -213,6 +223,19 @@ class Ledger:
             self._move(row, "accepted")
         return "new"
 
+    def send_again(self, now: datetime) -> list[Row]:
+        """Webhooks that their receivers did not take: a new round of calls."""
+        found = [
+            row for row in self._those("failed", "unknown", "expired")
+            if row.channel == "webhook" and row.planned_at >= now - SENT_AGAIN
+            and (row.state != "failed" or row.away) and (row.state != "expired" or row.round)
+            and not self._is_cancelled(row)
+        ]  # fmt: skip
+        for row in found:
+            self._move(row, "planned")
+            row.calls_before, row.laters, row.returned, row.settled = row.calls, 0, 0, False
+        return found
+
     def _those(self, *states: str) -> list[Row]:
         return [row for row in self.rows.values() if row.state in states]
 
@@ -233,14 +256,14 @@ def _counts(row: Row) -> bool:
 
 def _what_follows(row: Row, outcome: str, now: datetime) -> tuple[str, datetime]:
     """The state after an answer, and when the message is due again if it is planned."""
-    pause = min(FIRST_PAUSE * 2 ** (row.calls - 1), LONGEST_PAUSE)
+    pause = min(FIRST_PAUSE * 2 ** (row.round - 1), LONGEST_PAUSE)
     if outcome == "unknown":
         until = now + max(pause, LEAST_PAUSE.get(row.channel, pause))
-        again = row.calls < row.most_calls_unknown and until < row.expires
+        again = row.round < row.most_calls_unknown and until < row.expires
         return "planned" if again else "unknown", until
     if outcome == "later":
         until = now + pause
-        if row.calls >= MOST_CALLS.get(row.channel, OTHERS_CALLS):
+        if row.round >= MOST_CALLS.get(row.channel, OTHERS_CALLS):
             return "failed", until
         return "expired" if until >= row.expires else "planned", until
     return {"accepted": "accepted", "refused": "failed"}[outcome], now
