@@ -82,7 +82,8 @@ class Ledger:
         ]  # fmt: skip
         self.claims += 1
         taken = self._take_suspects(due, limit=limit, now=now)
-        for run in [] if taken else self._runs(due):
+        left = [row for row in due if row.state == "planned"]  # some expired just now
+        for run in [] if taken else self._runs(left):
             for row in sorted(run, key=lambda row: row.due):
                 if len(taken) < limit and not row.returned:
                     taken += self._take([row], now=now)

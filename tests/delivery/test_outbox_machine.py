@@ -415,9 +415,9 @@ class Outbox(RuleBasedStateMachine):
 
     @invariant()
     def what_is_over_stays_as_it_is(self) -> None:
-        actual = dict(Message.objects.filter(state__in=OVER).values_list("id", "state"))
-        assert self.over.items() <= actual.items()
-        self.over = actual
+        over = {r.id: r.state for r in self.model.rows.values() if r.state in OVER}
+        assert self.over.items() <= over.items()
+        self.over = over
 
     @invariant()
     def nobody_is_called_more_often_than_the_policy_of_the_message_allows(self) -> None:
@@ -426,8 +426,7 @@ class Outbox(RuleBasedStateMachine):
 
     @invariant()
     def nobody_is_called_whom_a_receipt_says_the_message_reached(self) -> None:
-        calls = dict(Message.objects.filter(id__in=self.arrived).values_list("id", "attempt"))
-        assert calls == self.arrived
+        assert self.arrived == {one: self.model.rows[one].calls for one in self.arrived}
 
     def _waiting(self) -> list[str]:
         """Channels that have something to claim, sooner or later."""
