@@ -31,7 +31,8 @@ class Rail(NamedTuple):
 
 # Large receivers look closer at a sender from twice these shares on.
 RAILS: Final = (
-    # An unknown outcome is no success: a provider that only times out would never stop a run.
+    # An unknown outcome is no success: a provider that only times out would never stop a run. That
+    # a worker of ours died says nothing of the run.
     Rail("errors", "errors", ("accepted", "failed", "unknown"), 0.2, 100, 20),
     Rail("bounces", "bounced", ("accepted", "failed"), 0.025, 200, 10),
     Rail("complaints", "complained", ("accepted",), 0.0005, 200, 3),

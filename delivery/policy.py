@@ -74,6 +74,7 @@ PAUSED_BY_PERSON: Final = "paused_by_person"
 OUTRANKED: Final = "outranked"  # waits: a cap has room, and something better wants it
 HALTED: Final = "halted"  # all sending stands still
 QUARANTINED: Final = "quarantined"  # too many holders died while they had it
+WORKER_DIED: Final = "worker_died"  # in its call: no answer was read, and none is at fault
 UNAVAILABLE: Final = "unavailable"  # the provider could not be reached until the end
 
 

@@ -73,7 +73,7 @@ WITH dead AS (
 UPDATE delivery_message m SET
   state = CASE WHEN again THEN 'planned' WHEN m.reason = 'heard' THEN 'accepted'
     ELSE 'unknown' END,
-  reason = CASE WHEN again OR m.reason = 'heard' THEN '' ELSE 'no_answer' END,
+  reason = CASE WHEN again OR m.reason = 'heard' THEN '' ELSE %(reason)s END,
   not_before = CASE WHEN again THEN dead.until ELSE m.not_before END,
   returned = m.returned + again::int,
   lease_token = CASE WHEN again THEN NULL ELSE m.lease_token END,
@@ -169,6 +169,7 @@ def _give_up(now: datetime) -> Iterator[int]:
                     "now": now,
                     "limit": SWEEP,
                     "most": policy.MOST_RETURNS,
+                    "reason": policy.WORKER_DIED,
                     **_called_again(),
                 },
             )

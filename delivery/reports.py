@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
+from delivery import policy
 from delivery.models import Message
 
 # A message opened twice or clicked on two products counts once; machines are counted apart.
@@ -88,13 +89,14 @@ def top_products(run_id: int, limit: int = 10, *, machines: bool = False) -> lis
 class Bad(NamedTuple):
     """What went wrong with the messages of a run."""
 
-    errors: int  # failed, or nobody knows whether they arrived
+    errors: int  # failed, or the provider did not say whether it took them
     bounced: int  # nobody lives there, as the provider said at once or later
     complained: int
 
 
 BAD: Final = """
-SELECT count(*), count(*) FILTER (WHERE state = 'failed' AND reason = ANY(%(gone)s)),
+SELECT count(*) FILTER (WHERE reason <> %(died)s),
+  count(*) FILTER (WHERE state = 'failed' AND reason = ANY(%(gone)s)),
   (SELECT count(DISTINCT message_id) FROM delivery_receipt
    WHERE run_id = %(run)s AND kind = 'bounced' AND ts >= %(since)s),
   (SELECT count(DISTINCT message_id) FROM delivery_receipt
@@ -112,7 +114,15 @@ SELECT count(*) FROM (
 
 def count_bad(run_id: int, *, since: datetime) -> Bad:
     with connection.cursor() as cursor:
-        cursor.execute(BAD, {"run": run_id, "since": since, "gone": list(BOUNCES)})
+        cursor.execute(
+            BAD,
+            {
+                "run": run_id,
+                "since": since,
+                "gone": list(BOUNCES),
+                "died": policy.WORKER_DIED,
+            },
+        )
         errors, refused, bounced, complained = cursor.fetchone()
     return Bad(errors, refused + bounced, complained)
 

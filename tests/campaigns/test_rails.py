@@ -68,6 +68,15 @@ def test_unknown_outcomes_count_with_the_failed_ones(run, now, unknown, stops):
     assert rails.watch(now) == ([run.pk] if stops else [])
 
 
+def test_what_was_in_the_hands_of_workers_that_died_stops_no_run(run, now):
+    messages = answer(run, accepted=200, unknown=100, now=now)
+    Message.objects.filter(state="unknown").update(reason="worker_died")
+    assert rails.watch(now) == []
+    silent = [m.id for m in messages if m.state == "unknown"][:61]
+    Message.objects.filter(id__in=silent).update(reason="timeout")
+    assert rails.watch(now) == [run.pk]
+
+
 @pytest.mark.parametrize(("days", "stops"), [(6, False), (8, True)])
 def test_a_run_of_months_is_judged_by_its_last_week(run, now, days, stops):
     answer(run, accepted=900, now=now - timedelta(days=days))

@@ -337,7 +337,7 @@ def test_reaper_counts_a_call_without_an_answer_as_unknown():
     message = attempting()
     end_leases()
     assert reaping.reap(NOON) == reaping.Reaped(returned=0, unknown=1, cancelled=0)
-    assert state_of(message) == ("unknown", "no_answer")
+    assert state_of(message) == ("unknown", "worker_died")
     assert SendAttempt.objects.get().outcome == "unknown"
 
 
