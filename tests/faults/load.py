@@ -187,6 +187,23 @@ class Load:
         return still == 0
 
 
+def resume_stopped(load: Load) -> int:
+    """What a human does with the runs that stopped themselves, until none does; how many did."""
+    from campaigns import lifecycle
+    from campaigns.models import Run
+    from engage.lib import clock
+
+    stopped = 0
+    while True:
+        wait_until(load.is_over, seconds=150, what="all runs are over, or stopped themselves")
+        waiting = Run.objects.filter(pk__in=load.runs, state="paused").select_related("campaign")
+        for run in waiting:
+            lifecycle.resume(run.campaign, now=clock.now())
+            stopped += 1
+        if not waiting:
+            return stopped
+
+
 def slow_providers(house: Installation, *, mail: float = 0.006, push: float = 0.25) -> None:
     """So slow that a campaign takes long enough to be hit in the middle."""
     house.providers["smtp"].play({"action": "slow", "seconds": mail})

@@ -31,6 +31,7 @@ OWN = {  # figures of single faults, as words
     "late_answers": "{} late answers told of what had gone out",
     "of_the_undisturbed_speed": "the others {} × as fast as undisturbed",
     "second_calls": "{} second calls",
+    "runs_that_rails_stopped": "{} runs of a round stopped themselves and were resumed",
     "fenced_answers": "{} fenced answers",
     "tasks_given_again": "{} tasks came again",
     "calls_after_commit": "at most {} calls after the commit",

@@ -23,7 +23,7 @@ from tests.faults.harness import (
     Installation,
     wait_until,
 )
-from tests.faults.load import Load, load, mail_of, slow_providers, token_of
+from tests.faults.load import Load, load, mail_of, resume_stopped, slow_providers, token_of
 
 PROVIDER = {"email": "smtp", "push": "fcm"}
 SLOW = {"email": {"action": "slow", "seconds": 0.006}, "push": {"action": "slow", "seconds": 0.25}}
@@ -158,7 +158,9 @@ def accept_then_reset(house: Installation, rng: Random) -> Found:
         house.providers["smtp"].play(reset | {"share": 0.1}, SLOW["email"])
         house.providers["fcm"].play(reset | {"share": 0.002}, SLOW["push"])
         under_way.unknown_bound = 2 * PEOPLE  # until it is known how many were reset
+    stopped = resume_stopped(under_way)
     found = check(under_way)
+    found.note("runs_that_rails_stopped", stopped)
     lost = calls_with(under_way, "accept_then_reset")
     # A reset of HTTP/2 takes the other streams of its connection along: all of its batch.
     found.injections = len(lost)

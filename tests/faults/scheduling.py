@@ -4,7 +4,7 @@ import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from random import Random
 
@@ -157,6 +157,7 @@ def scheduled_now() -> object:
 )
 def pause_and_resume(house: Installation, rng: Random) -> Found:
     from campaigns import lifecycle
+    from campaigns.errors import IllegalMove
 
     spans: list[tuple[float, float]] = []  # of pauses
     cancels = rng.random() < 0.5
@@ -167,12 +168,14 @@ def pause_and_resume(house: Installation, rng: Random) -> Found:
             if under_way.is_over():
                 break
             for campaign in under_way.campaigns:
-                lifecycle.pause(campaign, now=now())
+                with suppress(IllegalMove):  # one of the two may be finished just now
+                    lifecycle.pause(campaign, now=now())
             paused = time.time()
             time.sleep(length)
             spans.append((paused, time.time()))
             for campaign in under_way.campaigns:
-                lifecycle.resume(campaign, now=now())
+                with suppress(IllegalMove):
+                    lifecycle.resume(campaign, now=now())
             under_way.inject()
             time.sleep(2 if not under_way.is_over() else 0)
         if cancels:
