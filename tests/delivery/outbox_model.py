@@ -234,7 +234,8 @@ class Ledger:
         ]  # fmt: skip
         for row in found:
             self._move(row, "planned")
-            row.calls_before, row.laters, row.returned, row.settled = row.calls, 0, 0, False
+            row.calls_before, row.laters, row.returned = row.calls, 0, 0
+            row.settled = row.away = False
         return found
 
     def _those(self, *states: str) -> list[Row]:
